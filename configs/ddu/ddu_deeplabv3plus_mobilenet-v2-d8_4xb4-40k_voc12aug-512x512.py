@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_mobilenet-v2-d8.py',
+    '../_base_/datasets/pascal_voc12_aug.py',
+    '../_base_/default_runtime.py',
+    '../_base_/schedules/schedule_40k.py',
+]

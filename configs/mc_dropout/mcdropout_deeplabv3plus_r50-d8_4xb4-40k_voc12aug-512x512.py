@@ -1,0 +1,7 @@
+_base_ = '../ddu/ddu_deeplabv3plus_r50-d8_4xb4-40k_voc12aug-512x512.py'
+model = dict(
+    type='mmseg_ddu.MCDropoutEncoderDecoder',
+    num_passes=10,
+    gda_head=dict(_delete_=True),
+)
+custom_hooks = []

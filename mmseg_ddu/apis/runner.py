@@ -1,0 +1,82 @@
+"""Training and testing through mmengine's Runner."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from mmseg_ddu.engine.checkpoint import allow_mmengine_types
+
+
+def load_config(
+    config: str | os.PathLike | Config,
+    cfg_options: dict | None = None,
+    work_dir: str | os.PathLike | None = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config as mmseg's tools do.
+
+    The work dir is the argument, else the config's, else
+    ``./work_dirs/<config name>``.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+    """
+    if not isinstance(config, Config):
+        if not Path(config).is_file():
+            raise FileNotFoundError(f'There is no config {config}.')
+        config = Config.fromfile(config)
+    if cfg_options:
+        config.merge_from_dict(cfg_options)
+    config.launcher = launcher
+    if work_dir is not None:
+        config.work_dir = str(work_dir)
+    elif config.get('work_dir') is None:
+        name = Path(config.filename or 'config').stem
+        config.work_dir = str(Path('work_dirs') / name)
+    return config
+
+
+def build_runner(cfg: Config) -> Runner:
+    """The config's runner, mmengine's if it names none."""
+    allow_mmengine_types()
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def train(
+    config: str | os.PathLike | Config,
+    *,
+    work_dir: str | os.PathLike | None = None,
+    resume: bool = False,
+    amp: bool = False,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> Runner:
+    """Train a config; see ``tools/train.py --help``.
+
+    Returns:
+        Runner: After training.
+
+    Raises:
+        ValueError: If ``amp`` is asked for another optimizer wrapper.
+    """
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    if amp:
+        kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+        if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
+            raise ValueError(
+                'Expected optim_wrapper of type OptimWrapper for mixed '
+                f'precision, but got {kind}.'
+            )
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    cfg.resume = resume
+    runner = build_runner(cfg)
+    runner.train()
+    return runner

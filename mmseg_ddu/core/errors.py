@@ -1,0 +1,9 @@
+"""Errors that the mathematics raises."""
+
+
+class NotFittedError(ValueError, AttributeError):
+    """A density was asked for a score before it was fitted.
+
+    Inherits from both bases for the same reason as scikit-learn's class of
+    this name: either ``except`` clause catches it.
+    """

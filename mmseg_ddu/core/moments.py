@@ -1,0 +1,178 @@
+"""Streaming class-conditional first and second moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+class ClassMoments:
+    """Counts, means and scatter matrices per class, in one pass.
+
+    Blocks of features are centred on their own mean, squared in float64 and
+    merged by the pairwise update of Chan, Golub and LeVeque (1983), so a mean
+    that is far larger than the spread loses no digits, and the result does
+    not depend on how the data was cut into blocks. Memory is
+    ``C * D**2`` float64 numbers (``C * D`` with ``diagonal=True``), however
+    many pixels were seen.
+
+    Args:
+        num_classes (int): C. Labels outside ``[0, C)`` are ignored, which
+            takes care of the void label.
+        num_features (int): D.
+        diagonal (bool): Keep only the diagonals of the scatter matrices.
+        device (torch.device or str): Where the sums live.
+
+    Attributes:
+        counts (Tensor): (C,) float64, vectors seen per class.
+        means (Tensor): (C, D) float64; zero for a class not seen.
+        scatters (Tensor): (C, D, D), or (C, D) if ``diagonal``; sums of
+            squared deviations from the class mean.
+
+    Example:
+        >>> moments = ClassMoments(num_classes=2, num_features=1)
+        >>> _ = moments.update(torch.tensor([[1.], [3.], [9.]]),
+        ...                    torch.tensor([0, 0, 255]))
+        >>> moments.means[0].item(), moments.scatters[0].item()
+        (2.0, 2.0)
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        num_features: int,
+        diagonal: bool = False,
+        device: torch.device | str = 'cpu',
+    ) -> None:
+        if num_classes < 1 or num_features < 1:
+            raise ValueError(
+                'Expected num_classes and num_features to be at least 1, but '
+                f'got {num_classes} and {num_features}.'
+            )
+        self.diagonal = diagonal
+        shape = (num_classes, num_features)
+        square = shape if diagonal else (*shape, num_features)
+        options = dict(dtype=torch.float64, device=device)
+        self.counts = torch.zeros(num_classes, **options)
+        self.means = torch.zeros(shape, **options)
+        self.scatters = torch.zeros(square, **options)
+
+    @property
+    def num_classes(self) -> int:
+        return self.means.shape[0]
+
+    @property
+    def num_features(self) -> int:
+        return self.means.shape[1]
+
+    def update(self, features: Tensor, labels: Tensor) -> ClassMoments:
+        """Add a block of vectors.
+
+        Args:
+            features (Tensor): (N, D), any floating dtype.
+            labels (Tensor): (N,) integers.
+
+        Raises:
+            ValueError: If the shapes do not fit, or a feature of a counted
+                class is not finite.
+        """
+        if features.ndim != 2 or features.shape[1] != self.num_features:
+            raise ValueError(
+                f'Expected features of shape (N, {self.num_features}), but '
+                f'got {tuple(features.shape)}.'
+            )
+        if labels.shape != features.shape[:1]:
+            raise ValueError(
+                f'Expected labels of shape ({features.shape[0]},), but got '
+                f'{tuple(labels.shape)}.'
+            )
+        known = (labels >= 0) & (labels < self.num_classes)
+        for label in labels[known].unique().tolist():
+            block = features[labels == label].to(self.means)
+            mean = block.mean(0)
+            if not torch.isfinite(mean).all():
+                raise ValueError(
+                    f'Features of class {label} hold NaN or infinite values; '
+                    'the network that made them is broken (diverged '
+                    'training, or half precision that overflowed).'
+                )
+            block = block - mean
+            scatter = (
+                block.square().sum(0) if self.diagonal else block.T @ block
+            )
+            self._merge_class(label, len(block), mean, scatter)
+        return self
+
+    def merge(self, other: ClassMoments) -> ClassMoments:
+        """Add all that another object has seen (another rank, say)."""
+        if (
+            other.means.shape != self.means.shape
+            or other.diagonal != self.diagonal
+        ):
+            raise ValueError(
+                'Expected moments of the same classes, features and kind, '
+                f'but got {tuple(other.scatters.shape)} to merge into '
+                f'{tuple(self.scatters.shape)}.'
+            )
+        for label in other.counts.nonzero().flatten().tolist():
+            self._merge_class(
+                label,
+                float(other.counts[label]),
+                other.means[label].to(self.means),
+                other.scatters[label].to(self.scatters),
+            )
+        return self
+
+    @classmethod
+    def merged(cls, parts: Iterable[ClassMoments]) -> ClassMoments:
+        """A new object with all that the parts have seen."""
+        parts = list(parts)
+        total = cls(
+            parts[0].num_classes,
+            parts[0].num_features,
+            parts[0].diagonal,
+            parts[0].means.device,
+        )
+        for part in parts:
+            total.merge(part)
+        return total
+
+    def _merge_class(
+        self, label: int, count: float, mean: Tensor, scatter: Tensor
+    ) -> None:
+        before = float(self.counts[label])
+        total = before + count
+        delta = mean - self.means[label]
+        outer = delta.square() if self.diagonal else torch.outer(delta, delta)
+        self.scatters[label] += scatter + outer * (before * count / total)
+        self.means[label] += delta * (count / total)
+        self.counts[label] = total
+
+    def pooled_mean(self) -> Tensor:
+        """Mean of all vectors, (D,)."""
+        self._require_data()
+        return (self.counts @ self.means) / self.counts.sum()
+
+    def within_scatter(self) -> Tensor:
+        """Scatter around the class means, (D, D) or (D,)."""
+        self._require_data()
+        return self.scatters.sum(0)
+
+    def total_scatter(self) -> Tensor:
+        """Scatter around the pooled mean, (D, D) or (D,)."""
+        deviations = self.means - self.pooled_mean()
+        if self.diagonal:
+            between = self.counts @ deviations.square()
+        else:
+            between = deviations.T @ (self.counts[:, None] * deviations)
+        return self.within_scatter() + between
+
+    def _require_data(self) -> None:
+        if self.counts.sum() == 0:
+            raise ValueError(
+                'No labelled feature was seen: every label was ignored or '
+                'out of range. Check the annotations, ignore_index and '
+                'reduce_zero_label of the data set.'
+            )

@@ -1,0 +1,48 @@
+"""From a score to its percentile among the training scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def quantile_levels(num: int, device: torch.device | str = 'cpu') -> Tensor:
+    """The levels of a table of ``num`` quantiles: evenly spaced, 0 to 1."""
+    return torch.linspace(0, 1, num, device=device)
+
+
+def quantile_table(scores: Tensor, num: int = 1001) -> Tensor:
+    """Quantiles of a sample at evenly spaced levels, (num,) float64.
+
+    Linear between order statistics, as numpy's default.
+    """
+    if scores.numel() == 0:
+        raise ValueError('Expected at least one score.')
+    ordered = scores.flatten().double().sort().values
+    position = quantile_levels(num).double() * (len(ordered) - 1)
+    position = position.to(ordered.device)
+    below = position.floor().long()
+    above = position.ceil().long()
+    return ordered[below].lerp(ordered[above], position - below)
+
+
+def percentile(scores: Tensor, table: Tensor) -> Tensor:
+    """Share of the training scores that lie below each score, in [0, 1].
+
+    0 is as ordinary as training pixels get, 1 is beyond all of them.
+    Linear between the entries of the table.
+
+    Args:
+        scores (Tensor): Any shape.
+        table (Tensor): (Q,) ascending quantiles at even levels.
+
+    Example:
+        >>> percentile(torch.tensor([-5., 0.5, 9.]), torch.arange(3.))
+        tensor([0.0000, 0.2500, 1.0000])
+    """
+    values = scores.to(table.dtype).contiguous()
+    last = len(table) - 1
+    right = torch.searchsorted(table, values, right=True).clamp(1, last)
+    low, high = table[right - 1], table[right]
+    step = torch.where(high > low, (values - low) / (high - low), 1.0)
+    return ((right - 1 + step.clamp(0, 1)) / last).to(scores.dtype)

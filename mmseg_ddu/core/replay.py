@@ -1,0 +1,139 @@
+"""Repeat a stochastic forward pass without repeating its first part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class PrefixReplay:
+    """Remember what ran before the first stochastic module.
+
+    Everything in a forward pass up to the first active dropout is the same
+    in every Monte Carlo pass. While recording, the outputs of the largest
+    modules that finished before that point are kept; while replaying, those
+    modules return what they returned and only the rest computes. It works
+    for any network: with dropout in front of the classifier alone, a pass
+    costs one classifier.
+
+    Args:
+        model (nn.Module): Everything below it takes part.
+        stochastic (Iterable[nn.Module]): The modules that differ from pass
+            to pass.
+    """
+
+    def __init__(
+        self, model: nn.Module, stochastic: Iterable[nn.Module]
+    ) -> None:
+        self._modules = [m for m in model.modules() if m is not model]
+        self._stochastic = set(stochastic)
+        self._records: list[tuple[nn.Module, Any, Any]] = []
+        self._starts: list[int] = []
+        self._open = False
+        self.kept: dict[nn.Module, list[Any]] = {}
+
+    @contextmanager
+    def record(self) -> Iterator[None]:
+        """Run the first pass inside."""
+        self._records, self._starts, self._open = [], [], True
+        self.kept = {}
+        handles = []
+        for module in self._modules:
+            handles.append(module.register_forward_pre_hook(self._before))
+            handles.append(module.register_forward_hook(self._after))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+            self._close()
+
+    @contextmanager
+    def replay(self) -> Iterator[None]:
+        """Run each further pass inside."""
+        try:
+            for module, outputs in self.kept.items():
+                module.forward = _Replayed(module.forward, outputs)
+            yield
+        finally:
+            for module in self.kept:
+                module.__dict__.pop('forward', None)
+
+    def _before(self, module: nn.Module, _: Any) -> None:
+        if self._open and module in self._stochastic:
+            self._close()
+        if self._open:
+            self._starts.append(len(self._records))
+
+    def _after(self, module: nn.Module, _: Any, output: Any) -> None:
+        if not self._open:
+            return
+        # What ran inside this module is covered by its own output.
+        del self._records[self._starts.pop() :]
+        self._records.append((module, output, _versions(output)))
+
+    def _close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        for module, output, versions in self._records:
+            # An output that was changed in place since cannot be replayed;
+            # an earlier call left out would shift the later ones, so such
+            # a module is computed afresh altogether.
+            fresh = versions == _versions(output)
+            self.kept.setdefault(module, []).append(
+                _copy(output) if fresh else None
+            )
+        self.kept = {
+            module: outputs
+            for module, outputs in self.kept.items()
+            if all(output is not None for output in outputs)
+        }
+        self._records = []
+
+
+class _Replayed:
+    """Stand-in for ``forward``: the kept outputs first, then the real one."""
+
+    def __init__(self, forward: Any, outputs: list[Any]) -> None:
+        self._forward = forward
+        self._outputs = iter(outputs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for output in self._outputs:
+            return _copy(output)
+        return self._forward(*args, **kwargs)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _versions(value: Any) -> list[int]:
+    """In-place change counters; inference tensors have none."""
+    return [
+        0 if torch.is_inference(t) else t._version for t in _tensors(value)
+    ]
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.clone()
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, '_fields'):
+        return type(value)(*map(_copy, value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_copy, value))
+    return value

@@ -1,0 +1,112 @@
+"""Seeded choices of pixels that do not depend on order or rank."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def random_keys(shape: torch.Size | tuple[int, ...], *seed: int) -> Tensor:
+    """Random int64 keys, a pure function of the seed numbers.
+
+    Args:
+        shape (tuple[int]): Shape of the result.
+        seed (int): For example the run's seed, the image, the window.
+    """
+    mixed = 0
+    for number in seed:
+        mixed = (mixed * 1_000_003 + int(number) + 1) % (1 << 61)
+    generator = torch.Generator().manual_seed(mixed)
+    return torch.randint(1 << 62, tuple(shape), generator=generator)
+
+
+def sample_per_class(
+    labels: Tensor, budget: int | None, keys: Tensor, num_classes: int
+) -> Tensor:
+    """Indices of at most ``budget`` pixels of each class.
+
+    Args:
+        labels (Tensor): (N,) integers; values outside ``[0, num_classes)``
+            are never chosen.
+        budget (int, optional): Pixels per class; None for all.
+        keys (Tensor): (N,) random keys; the smallest are taken.
+        num_classes (int): C.
+
+    Returns:
+        Tensor: (M,) ascending indices.
+    """
+    known = (labels >= 0) & (labels < num_classes)
+    if budget is None:
+        return known.nonzero().flatten()
+    chosen = []
+    for label in labels[known].unique():
+        where = (labels == label).nonzero().flatten()
+        if len(where) > budget:
+            where = where[keys[where].topk(budget, largest=False).indices]
+        chosen.append(where)
+    if not chosen:
+        return labels.new_zeros(0, dtype=torch.int64)
+    return torch.cat(chosen).sort().values
+
+
+class PixelReservoir:
+    """A uniform sample of fixed size from a stream of vectors.
+
+    Each vector comes with a random key; those with the smallest keys stay.
+    The sample is the same in whatever order the stream comes, and samples
+    of several ranks merge into the sample of all.
+
+    Args:
+        size (int): Vectors kept.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f'Expected size to be at least 1, got {size}.')
+        self.size = size
+        self._keys: list[Tensor] = []
+        self._values: list[tuple[Tensor, ...]] = []
+
+    def update(self, keys: Tensor, *values: Tensor) -> None:
+        """Offer vectors.
+
+        Args:
+            keys (Tensor): (N,) random int64 keys.
+            values (Tensor): Each (N, ...); kept together under one key, on
+                the CPU.
+        """
+        keys = keys.cpu()
+        if len(keys) > self.size:
+            best = keys.topk(self.size, largest=False).indices
+            keys, values = (
+                keys[best],
+                tuple(v[best.to(v.device)] for v in values),
+            )
+        self._keys.append(keys)
+        self._values.append(tuple(v.detach().cpu() for v in values))
+        if sum(map(len, self._keys)) > 2 * self.size:
+            self._prune()
+
+    def merge(self, other: PixelReservoir) -> None:
+        """Add the sample of another stream."""
+        self._keys += other._keys
+        self._values += other._values
+        self._prune()
+
+    def _prune(self) -> None:
+        keys = torch.cat(self._keys)
+        best = keys.sort().indices[: self.size]
+        values = tuple(
+            torch.cat(column)[best] for column in zip(*self._values)
+        )
+        self._keys, self._values = [keys[best]], [values]
+
+    def sample(self) -> tuple[Tensor, ...]:
+        """The kept vectors, in the order of their keys; () if none came."""
+        if not self._keys:
+            return ()
+        self._prune()
+        return self._values[0]
+
+    def __len__(self) -> int:
+        return min(self.size, sum(map(len, self._keys)))

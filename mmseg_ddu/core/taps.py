@@ -1,0 +1,67 @@
+"""Taking the features of named modules out of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class FeatureTap:
+    """Record what goes into or comes out of modules while active.
+
+    The hooks live only inside the ``with`` block, so a model is left as it
+    was, and two models never share state. Of several calls the last counts.
+
+    Args:
+        modules (Mapping[str, tuple[nn.Module, str]]): Name to (module,
+            ``'input'`` or ``'output'``).
+
+    Example:
+        >>> import torch
+        >>> layer = nn.Linear(2, 1)
+        >>> with FeatureTap({'x': (layer, 'input')}) as tap:
+        ...     _ = layer(torch.ones(3, 2))
+        >>> tap['x'].shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(self, modules: Mapping[str, tuple[nn.Module, str]]) -> None:
+        self._modules = modules
+        self._features: dict[str, object] = {}
+        self._handles: list = []
+
+    def __enter__(self) -> FeatureTap:
+        for name, (module, side) in self._modules.items():
+            if side == 'input':
+                handle = module.register_forward_pre_hook(
+                    lambda _, args, name=name: self._keep(name, args[0])
+                )
+            else:
+                handle = module.register_forward_hook(
+                    lambda _, __, out, name=name: self._keep(name, out)
+                )
+            self._handles.append(handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _keep(self, name: str, value: object) -> None:
+        self._features[name] = value
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._features:
+            raise KeyError(
+                f'The module behind {name!r} was not called in '
+                'this forward pass.'
+            )
+        value = self._features[name]
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f'Expected the module behind {name!r} to give one tensor, '
+                f'but got {type(value).__name__}; name a submodule of it.'
+            )
+        return value

@@ -1,0 +1,225 @@
+"""Collecting features and labels into fitted densities."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather_object
+from torch import Tensor
+
+from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.sampling import (
+    PixelReservoir,
+    random_keys,
+    sample_per_class,
+)
+from mmseg_ddu.models.gda_head import GDAHead
+
+
+class DensityFitter:
+    """Streams features into the densities of a head, image by image.
+
+    One pass. The images in ``held_out`` do not enter the densities at first:
+    a uniform sample of their pixels is scored by the densities of the other
+    images, which gives honest quantiles, and then they are merged in, so
+    that no image is lost. Without held-out images the sample comes from all
+    images.
+
+    Memory does not grow with the number of images: two sets of moments per
+    view and the sample.
+
+    Args:
+        head (GDAHead): What is fitted.
+        ignore_index (int): Void label.
+        pixels_per_class (int, optional): Most pixels of one class taken from
+            one image; neighbouring pixels are nearly copies. None takes all.
+        held_out (Collection[int]): Images that calibrate.
+        calibration_pixels (int): Size of the sample.
+        seed (int): The choice of pixels depends on it and on the image's
+            number alone, not on order or rank.
+    """
+
+    def __init__(
+        self,
+        head: GDAHead,
+        ignore_index: int = 255,
+        pixels_per_class: int | None = 512,
+        held_out: Collection[int] = (),
+        calibration_pixels: int = 16384,
+        seed: int = 0,
+    ) -> None:
+        self.head = head
+        self.ignore_index = ignore_index
+        self.pixels_per_class = pixels_per_class
+        self.held_out = frozenset(held_out)
+        self.seed = seed
+        device = head.score_quantiles.device
+        # Apple's GPUs have no float64.
+        self._device = 'cpu' if device.type == 'mps' else device
+        self.moments = self._new_moments()
+        self.held_moments = self._new_moments()
+        self.class_count = torch.zeros(head.num_classes, dtype=torch.int64)
+        self.reservoir = PixelReservoir(calibration_pixels)
+        self.images = 0
+
+    def _new_moments(self) -> list[ClassMoments]:
+        return [
+            view.density.new_moments(self._device) for view in self.head.views
+        ]
+
+    @torch.no_grad()
+    def update(
+        self,
+        features: dict[str, Tensor],
+        labels: Tensor,
+        index: int,
+        window: int = 0,
+    ) -> None:
+        """Add one image, or one window of it.
+
+        Args:
+            features (dict[str, Tensor]): Tap name to (1, D, h, w), one grid.
+            labels (Tensor): (H, W) of the same field of view, any size.
+            index (int): Number of the image in its data set.
+            window (int): Number of the window.
+
+        Raises:
+            ValueError: If a label is neither a class nor void.
+        """
+        self.images += window == 0
+        grid = next(iter(features.values())).shape[2:]
+        labels = labels_on_grid(labels, grid).flatten()
+        self._check_labels(labels)
+        keys = random_keys(labels.shape, self.seed, index, window)
+        known = (labels != self.ignore_index).cpu()
+        self.class_count += torch.bincount(
+            labels.cpu()[known], minlength=self.head.num_classes
+        )
+        vectors = [
+            view.vectors(features[view.tap]) for view in self.head.views
+        ]
+
+        calibrates = index in self.held_out
+        if calibrates or not self.held_out:
+            where = known.nonzero().flatten()
+            where = where[keys[where].sort().indices][: self.reservoir.size]
+            taken = where.to(vectors[0].device)
+            self.reservoir.update(keys[where], *(v[taken] for v in vectors))
+
+        chosen = sample_per_class(
+            labels,
+            self.pixels_per_class,
+            keys.to(labels.device),
+            self.head.num_classes,
+        )
+        target = self.held_moments if calibrates else self.moments
+        for moments, vector in zip(target, vectors):
+            block = vector[chosen.to(vector.device)].to(moments.means.device)
+            moments.update(block, labels[chosen].to(block.device))
+
+    def _check_labels(self, labels: Tensor) -> None:
+        wrong = (labels < 0) | (labels >= self.head.num_classes)
+        wrong &= labels != self.ignore_index
+        if wrong.any():
+            raise ValueError(
+                f'Found label {int(labels[wrong][0])} in the annotations, but '
+                f'the model has {self.head.num_classes} classes (and '
+                f'{self.ignore_index} is void). The data set does not belong '
+                'to this checkpoint, or reduce_zero_label or the classes in '
+                'metainfo are wrong.'
+            )
+
+    def synchronize(self) -> None:
+        """Merge what all ranks have seen, in rank order, on every rank."""
+        state = (
+            [
+                [_to_cpu(m) for m in part]
+                for part in (self.moments, self.held_moments)
+            ],
+            self.class_count,
+            self.reservoir,
+            self.images,
+        )
+        gathered = all_gather_object(state)
+        if len(gathered) == 1:
+            return
+        for part, name in enumerate(('moments', 'held_moments')):
+            merged = self._new_moments()
+            for rank_state in gathered:
+                for total, moments in zip(merged, rank_state[0][part]):
+                    total.merge(moments)
+            setattr(self, name, merged)
+        self.class_count = sum(state[1] for state in gathered)
+        size = self.reservoir.size
+        self.reservoir = PixelReservoir(size)
+        for rank_state in gathered:
+            self.reservoir.merge(rank_state[2])
+        self.images = sum(state[3] for state in gathered)
+
+    def finalize(self) -> dict:
+        """Fit the densities, store the quantiles, and say what was done.
+
+        Returns:
+            dict: Plain numbers: images, pixels and vectors per class, one
+            entry per view, and the calibration.
+
+        Raises:
+            ValueError: If no labelled pixel was seen.
+        """
+        self.synchronize()
+        everything = [
+            ClassMoments.merged([held, moments])
+            for held, moments in zip(self.held_moments, self.moments)
+        ]
+        honest = bool(self.held_out) and bool(self.moments[0].counts.any())
+        views = self._fit(self.moments if honest else everything)
+        calibration = self.head.calibrate(self._calibration_vectors())
+        if honest:
+            views = self._fit(everything)
+        self.head.fitted.fill_(True)
+        return dict(
+            images=self.images,
+            held_out_images=len(self.held_out),
+            pixels_per_class=self.class_count.tolist(),
+            vectors_per_class=everything[0].counts.long().tolist(),
+            views=views,
+            calibration=dict(calibration, held_out=honest),
+            seed=self.seed,
+        )
+
+    def _fit(self, moments: list[ClassMoments]) -> list[dict]:
+        return [
+            dict(
+                tap=view.tap,
+                transform=view.transform,
+                covariance_type=view.density.covariance_type,
+                **view.density.fit_moments(part, self.class_count),
+            )
+            for view, part in zip(self.head.views, moments)
+        ]
+
+    def _calibration_vectors(self) -> list[Tensor]:
+        sample = self.reservoir.sample()
+        if not sample:
+            raise ValueError(
+                'The held-out images have no labelled pixel to calibrate '
+                'with; use another seed or calibration_fraction=0.'
+            )
+        return list(sample)
+
+
+def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Nearest neighbour, at the centres of the cells: (H, W) -> (h, w)."""
+    resized = F.interpolate(
+        labels[None, None].float(), tuple(grid), mode='nearest-exact'
+    )
+    return resized[0, 0].long()
+
+
+def _to_cpu(moments: ClassMoments) -> ClassMoments:
+    copied = ClassMoments(
+        moments.num_classes, moments.num_features, moments.diagonal
+    )
+    return copied.merge(moments)

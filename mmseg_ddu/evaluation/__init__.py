@@ -1,0 +1,5 @@
+"""mmseg metrics."""
+
+from .uncertainty_metric import UncertaintyMetric
+
+__all__ = ['UncertaintyMetric']

@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place at the end.
+
+    After an exception, Ctrl-C included, an old file is as it was and the
+    temporary one is gone.
+
+    Yields:
+        Path: Where to write; it keeps the suffix of ``path``.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(
+        prefix='.tmp-', suffix=path.suffix, dir=path.parent
+    )
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + '\n')
+
+
+def sha256(path: str | os.PathLike) -> str:
+    """Hex digest of a file."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def require_writable_folder(path: str | os.PathLike) -> Path:
+    """Create a folder and make sure a file can be written into it.
+
+    Raises:
+        OSError: That names the folder and what to do.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise OSError(
+            f'Cannot write into {path}: {error.strerror}. Choose another '
+            'folder, or change its permissions.'
+        ) from error
+    return path

@@ -1,0 +1,12 @@
+"""Registered modules: the density head and the segmentors."""
+
+from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
+from .gda_head import GDAHead
+from .mc_dropout import MCDropoutEncoderDecoder
+
+__all__ = [
+    'DDUCascadeEncoderDecoder',
+    'DDUEncoderDecoder',
+    'GDAHead',
+    'MCDropoutEncoderDecoder',
+]

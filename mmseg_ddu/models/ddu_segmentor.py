@@ -1,0 +1,222 @@
+"""Segmentors that return both uncertainties from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from mmengine.structures import PixelData
+from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
+from torch import Tensor, nn
+
+from mmseg_ddu.core.taps import FeatureTap
+from mmseg_ddu.registry import MODELS
+
+from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
+from .views import PENULTIMATE
+
+
+class DDUMixin(UncertaintyMapsMixin):
+    """Adds a density head beside an unchanged decode head.
+
+    The feature is what goes into the classifier ``conv_seg`` of the (last)
+    decode head, taken while one prediction runs. ``pred_epistemic`` is the
+    score of the density head, ``pred_aleatoric`` the softmax entropy.
+    Validation during training, when there is no density yet, gives
+    ``pred_aleatoric`` alone; everything else raises ``NotFittedError``.
+
+    Args:
+        gda_head (dict): Config of :class:`GDAHead`; ``num_classes`` and
+            ``channels`` follow from the decode head.
+
+    Raises:
+        TypeError: If the decode head does not end in ``cls_seg``.
+    """
+
+    def __init__(self, *args, gda_head: dict | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        head = last_decode_head(self)
+        check_decode_head(head)
+        config = dict(gda_head or {})
+        config.setdefault('type', 'mmseg_ddu.GDAHead')
+        config['num_classes'] = head.num_classes
+        config['channels'] = head.conv_seg.in_channels
+        if not isinstance(config.get('views', ''), str):
+            config['views'] = [
+                self._with_channels(dict(view)) for view in config['views']
+            ]
+        self.gda_head = MODELS.build(config)
+        self._tolerate_unfitted = False
+
+    def _with_channels(self, view: dict) -> dict:
+        tap = view.get('tap', PENULTIMATE)
+        if tap != PENULTIMATE and view.get('channels') is None:
+            view['channels'] = output_channels(tapped_module(self, tap))
+        return view
+
+    @property
+    def num_maps(self) -> int:
+        return int(not self._tolerate_unfitted or bool(self.gda_head.fitted))
+
+    def tap(self) -> FeatureTap:
+        """A tap on every feature that the density head needs."""
+        head = last_decode_head(self)
+        places = {}
+        for name in self.gda_head.taps:
+            if name == PENULTIMATE:
+                places[name] = (head.conv_seg, 'input')
+            else:
+                places[name] = (tapped_module(self, name), 'output')
+        return FeatureTap(places)
+
+    def features(self, tap: FeatureTap) -> dict[str, Tensor]:
+        """The tapped features, on one grid."""
+        try:
+            features = {name: tap[name] for name in self.gda_head.taps}
+        except KeyError as error:
+            head = type(last_decode_head(self)).__name__
+            raise TypeError(
+                f'{head} made its prediction without calling the tapped '
+                f'module ({error.args[0]}), so there is no feature to fit a '
+                'density on. Use a decode head that ends in cls_seg, or '
+                'another tap.'
+            ) from error
+        return self.gda_head.align(features)
+
+    def predict(self, inputs: Tensor, data_samples=None):
+        if self.num_maps:
+            self.gda_head.require_fitted()
+        return super().predict(inputs, data_samples)
+
+    def val_step(self, data):
+        """Validation tolerates a head that is not fitted yet."""
+        self._tolerate_unfitted = True
+        try:
+            return super().val_step(data)
+        finally:
+            self._tolerate_unfitted = False
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
+        """Logits and epistemic score, (B, C + 1, H, W)."""
+        if self.num_maps == 0:
+            return super().encode_decode(inputs, batch_img_metas)
+        with self.tap() as tap:
+            logits = super().encode_decode(inputs, batch_img_metas)
+        scores = self.gda_head(self.features(tap))
+        return concatenate_maps(logits, scores, self.align_corners)
+
+    def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        return dict(pred_epistemic=maps, pred_aleatoric=entropy_map(logits))
+
+    def postprocess_result(self, seg_logits: Tensor, data_samples=None):
+        samples = super().postprocess_result(seg_logits, data_samples)
+        if self.num_maps == 0:
+            for sample in samples:
+                _set_entropy(sample)
+        return samples
+
+    @torch.no_grad()
+    def iter_features(
+        self, inputs: Tensor, batch_img_metas: list[dict]
+    ) -> Iterator[tuple[tuple[int, int, int, int], dict[str, Tensor]]]:
+        """Features exactly as prediction sees them.
+
+        Args:
+            inputs (Tensor): (B, 3, H, W), preprocessed.
+            batch_img_metas (list[dict]): Their meta information.
+
+        Yields:
+            tuple: ``(y1, y2, x1, x2)``, the window of the image (all of it
+            in whole mode), and tap name to (B, D, h, w).
+        """
+        metas = [dict(meta) for meta in batch_img_metas]
+        for y1, y2, x1, x2 in self._windows(*inputs.shape[2:]):
+            crop = inputs[:, :, y1:y2, x1:x2]
+            metas[0]['img_shape'] = crop.shape[2:]
+            with self.tap() as tap:
+                super().encode_decode(crop, metas)
+            yield (y1, y2, x1, x2), self.features(tap)
+
+    def _windows(self, height: int, width: int):
+        """The windows that mmseg's inference cuts an image into."""
+        if self.test_cfg.get('mode', 'whole') != 'slide':
+            return [(0, height, 0, width)]
+        crops, strides = self.test_cfg.crop_size, self.test_cfg.stride
+        rows = _starts(height, crops[0], strides[0])
+        columns = _starts(width, crops[1], strides[1])
+        return [
+            (y, min(y + crops[0], height), x, min(x + crops[1], width))
+            for y in rows
+            for x in columns
+        ]
+
+
+@MODELS.register_module()
+class DDUEncoderDecoder(DDUMixin, EncoderDecoder):
+    """mmseg's EncoderDecoder with a density head."""
+
+
+@MODELS.register_module()
+class DDUCascadeEncoderDecoder(DDUMixin, CascadeEncoderDecoder):
+    """mmseg's CascadeEncoderDecoder; the last head's features count."""
+
+
+def last_decode_head(segmentor: nn.Module) -> nn.Module:
+    """The decode head whose logits are the prediction."""
+    head = segmentor.decode_head
+    return head[-1] if isinstance(head, nn.ModuleList) else head
+
+
+def check_decode_head(head: nn.Module) -> None:
+    """Raise TypeError unless the head classifies pixels with conv_seg."""
+    classifier = getattr(head, 'conv_seg', None)
+    if isinstance(classifier, nn.Conv2d) and hasattr(head, 'cls_seg'):
+        return
+    raise TypeError(
+        f'{type(head).__name__} has no per-pixel classifier conv_seg that '
+        'cls_seg calls, so there is no penultimate feature to fit a density '
+        'on. Mask-classification heads (Mask2Former, MaskFormer, SAN, '
+        "Segmenter's mask head) and point heads are of this kind. Use a "
+        'decode head that ends in cls_seg: DepthwiseSeparableASPPHead, '
+        'FCNHead, UPerHead, SegformerHead and most others do.'
+    )
+
+
+def tapped_module(segmentor: nn.Module, name: str) -> nn.Module:
+    """A submodule by its dotted name, or ValueError with the choices."""
+    try:
+        return segmentor.get_submodule(name)
+    except AttributeError as error:
+        parent = name.rpartition('.')[0]
+        try:
+            inside = segmentor.get_submodule(parent)
+        except AttributeError:
+            inside, parent = segmentor, 'the segmentor'
+        names = [child for child, _ in inside.named_children()]
+        raise ValueError(
+            f'There is no module {name!r} to tap. Inside '
+            f'{parent or "the segmentor"} there are: {names}.'
+        ) from error
+
+
+def output_channels(module: nn.Module) -> int | None:
+    """Channels that the last layer with weights in a module gives."""
+    channels = None
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            channels = layer.out_channels
+        elif isinstance(layer, nn.Linear):
+            channels = layer.out_features
+    return channels
+
+
+def _starts(size: int, crop: int, stride: int) -> list[int]:
+    count = max(size - crop + stride - 1, 0) // stride + 1
+    return [max(min(i * stride, size - crop), 0) for i in range(count)]
+
+
+def _set_entropy(sample) -> None:
+    data = sample.seg_logits.data
+    if data.shape[0] == 1:  # mmseg stores probabilities for binary heads
+        data = data.logit()
+    sample.set_data(dict(pred_aleatoric=PixelData(data=entropy_map(data))))
