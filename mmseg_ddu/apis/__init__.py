@@ -2,6 +2,9 @@
 
 from mmseg_ddu.engine.fit import fit_gda
 
+from .export import export
+from .inference import init_ddu, predict
 from .runner import train
+from .testing import test
 
-__all__ = ['fit_gda', 'train']
+__all__ = ['export', 'fit_gda', 'init_ddu', 'predict', 'test', 'train']

@@ -129,8 +129,11 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, (str, int, float, bool)) or value is None:
+    if isinstance(value, bool) or value is None:
         return value
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
     if isinstance(value, (np.ndarray, Tensor)):
         return value.tolist()
-    return str(value)
+    return str(value)  # subclasses of str too, torch.__version__ is one

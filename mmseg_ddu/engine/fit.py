@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
-from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import Tensor, nn
@@ -22,10 +21,10 @@ from mmseg_ddu.fileio import (
     write_json,
 )
 from mmseg_ddu.models.convert import to_ddu_model
-from mmseg_ddu.registry import MODELS
 from mmseg_ddu.version import __version__
 
-from .checkpoint import load_weights, plain, read_checkpoint, save_checkpoint
+from .build import build_ddu, check_classes
+from .checkpoint import plain, read_checkpoint, save_checkpoint
 from .data import as_batch, fitting_dataset, fitting_loader, held_out_images
 from .fitter import DensityFitter
 
@@ -138,49 +137,6 @@ def versions() -> dict[str, str]:
     packages = dict(torch=torch, mmengine=mmengine, mmcv=mmcv, mmseg=mmseg)
     found = {name: p.__version__ for name, p in packages.items()}
     return dict(mmseg_ddu=__version__, **found)
-
-
-def build_ddu(
-    model_cfg: dict,
-    state_dict: dict[str, Tensor],
-    source: str,
-    device: str | None = None,
-) -> nn.Module:
-    """Build a segmentor and load its weights, in eval mode.
-
-    Args:
-        model_cfg (dict): ``model`` of a config.
-        state_dict (dict): Its weights; densities in them are used if they
-            fit, and dropped if the config has no density head.
-        source (str): Where they come from, for error messages.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
-    """
-    model_cfg = dict(model_cfg, pretrained=None)
-    model = MODELS.build(model_cfg)
-    if device is None:
-        device = 'cuda' if torch.cuda.is_available() else 'cpu'
-    model = revert_sync_batchnorm(model)
-    load_weights(model, state_dict, source)
-    return model.to(device).eval()
-
-
-def check_classes(
-    model: nn.Module, dataset_meta: dict, checkpoint_meta: dict | None
-) -> None:
-    """Raise ValueError unless data, model and checkpoint agree on classes."""
-    classes = list(dataset_meta.get('classes') or [])
-    if classes and len(classes) != model.num_classes:
-        raise ValueError(
-            f'The data set has {len(classes)} classes ({classes[:6]}…), but '
-            f'the model has {model.num_classes}. Give the data set the '
-            "model's classes with metainfo=dict(classes=…)."
-        )
-    trained = list((checkpoint_meta or {}).get('classes') or [])
-    if classes and trained and trained != classes:
-        raise ValueError(
-            f'The checkpoint was trained on the classes {trained}, but the '
-            f'data set has {classes}.'
-        )
 
 
 def fit_densities(

@@ -1,0 +1,88 @@
+"""What the command lines of the tools share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+import torch
+from mmengine.config import DictAction
+from mmengine.dist import init_dist
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+EXPECTED = (OSError, ValueError, TypeError, torch.linalg.LinAlgError)
+
+
+def parser(description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose help ends in an example."""
+    return argparse.ArgumentParser(
+        description=description,
+        epilog=f'example:\n  {example}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """``--cfg-options``, as in mmseg's tools."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings of the config, for example '
+        'train_cfg.max_iters=2000 or key="[(a,b),(c,d)]"',
+    )
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """``--launcher`` and the rank that old launchers pass."""
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher (none)',
+    )
+    parser.add_argument(
+        '--local_rank',
+        '--local-rank',
+        type=int,
+        default=0,
+        help=argparse.SUPPRESS,
+    )
+
+
+def set_local_rank(args: argparse.Namespace) -> None:
+    """torchrun sets the variable, torch.distributed.launch the argument."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+
+
+def init_distributed(launcher: str) -> None:
+    """Join the process group of a launcher, on CPU too."""
+    if launcher == 'none':
+        return
+    if torch.cuda.is_available():
+        init_dist(launcher)
+    else:  # mmengine's init_dist insists on CUDA
+        torch.distributed.init_process_group('gloo')
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a tool; what a user can mend is one line, not a traceback.
+
+    ``MMSEG_DDU_TRACEBACK=1`` shows the traceback. Exit codes: 0 done, 1 done
+    but something was left out, 2 an error, 130 Ctrl-C.
+    """
+    try:
+        code = main() or 0
+    except KeyboardInterrupt:
+        print('Interrupted; files are whole or as before.', file=sys.stderr)
+        code = INTERRUPTED
+    except EXPECTED as error:
+        if os.environ.get('MMSEG_DDU_TRACEBACK'):
+            raise
+        print(f'error: {error}', file=sys.stderr)
+        code = USAGE_ERROR
+    sys.exit(code)

@@ -1,0 +1,211 @@
+"""Writing per-pixel uncertainty maps of images to files."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import MMLogger
+from rich.progress import track
+from torch import nn
+
+from mmseg_ddu.engine.checkpoint import plain
+from mmseg_ddu.engine.fit import versions
+from mmseg_ddu.fileio import require_writable_folder, sha256, write_json
+
+from .inference import check_image, init_ddu, predict
+from .map_files import MapWriter, Scale
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+MANIFEST = 'manifest.json'
+UNUSUAL = 0.95
+
+
+def export(
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    images: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    *,
+    device: str | None = None,
+    overwrite: bool = False,
+    pictures: bool = True,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Predict images and write their maps.
+
+    Under ``out_dir``: ``class/`` (PNG with palette), ``epistemic/`` and
+    ``aleatoric/`` (float32 ``.npy``, 16-bit PNG on the linear scale that the
+    manifest states, heat map with colour bar), ``percentile/`` (the
+    epistemic score as its percentile among training pixels, the same three
+    files), ``overlay/`` (image, prediction and both maps side by side) and
+    ``manifest.json`` with a row per image.
+
+    An unreadable image is listed in the manifest and skipped. After Ctrl-C
+    the manifest lists what was done, with ``complete: false``.
+
+    Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        images (str): An image, or a folder that is searched for images.
+        out_dir (str): Created if need be.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        overwrite (bool): Write into a folder that is not empty.
+        pictures (bool): Also write heat maps and overlays.
+        cfg_options (dict, optional): Overrides settings of the config.
+
+    Returns:
+        dict: The manifest.
+
+    Raises:
+        FileNotFoundError: If there is no image.
+        FileExistsError: If ``out_dir`` is not empty.
+    """
+    files = find_images(images)
+    out_dir = Path(out_dir)
+    if out_dir.is_dir() and any(out_dir.iterdir()) and not overwrite:
+        raise FileExistsError(
+            f'The output folder {out_dir} is not empty. Choose another one, '
+            'or overwrite what is in it (--overwrite).'
+        )
+    require_writable_folder(out_dir)
+    model = init_ddu(config, checkpoint, device, cfg_options)
+    scales = map_scales(model)
+    manifest = describe(model, config, checkpoint, scales)
+    writer = MapWriter(
+        out_dir, scales, model.dataset_meta.get('palette'), pictures
+    )
+    try:
+        for name, path in track(list(files.items()), 'Exporting maps'):
+            manifest['images'].append(export_one(model, writer, name, path))
+        manifest['complete'] = True
+    finally:
+        rows = manifest['images']
+        manifest['num_exported'] = sum('error' not in row for row in rows)
+        manifest['num_skipped'] = sum('error' in row for row in rows)
+        write_json(out_dir / MANIFEST, plain(manifest))
+    return manifest
+
+
+def export_one(
+    model: nn.Module, writer: MapWriter, name: str, path: Path
+) -> dict:
+    """Predict and write one image; its row in the manifest."""
+    try:
+        check_image(path)
+        sample = predict(model, path)
+    except (OSError, ValueError, SyntaxError, AttributeError) as error:
+        # What Pillow, OpenCV and mmcv raise for damaged files.
+        reason = f'{type(error).__name__}: {error}'
+        MMLogger.get_current_instance().warning(
+            f'{path} cannot be read and is skipped: {reason}'
+        )
+        return dict(image=str(path), error=reason)
+    maps = dict(
+        epistemic=sample.pred_epistemic.data[0],
+        aleatoric=sample.pred_aleatoric.data[0],
+    )
+    if hasattr(model, 'gda_head'):
+        maps['percentile'] = model.gda_head.percentile(maps['epistemic'])
+    arrays = {key: value.cpu().float().numpy() for key, value in maps.items()}
+    classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    row = dict(
+        image=str(path),
+        height=classes.shape[0],
+        width=classes.shape[1],
+        files=writer.write(name, path, classes, arrays),
+    )
+    for key, values in arrays.items():
+        row[f'{key}_mean'] = float(values.mean())
+        row[f'{key}_max'] = float(values.max())
+        row[f'{key}_clipped'] = writer.scales[key].clipped_share(values)
+    if 'percentile' in arrays:
+        row['unusual_share'] = float((arrays['percentile'] > UNUSUAL).mean())
+    return row
+
+
+def map_scales(model: nn.Module) -> dict[str, Scale]:
+    """The linear scale of each map, the same for all images.
+
+    Entropy runs from 0 to log C. The epistemic score runs from the lowest
+    training score to as far above the training median as four times the
+    distance between that and the 99th percentile.
+    """
+    top = math.log(max(2, model.out_channels))
+    scales = dict(aleatoric=Scale(0.0, top, 'nats'))
+    if not hasattr(model, 'gda_head'):
+        return dict(epistemic=Scale(0.0, top, 'nats'), **scales)
+    head = model.gda_head
+    table = head.score_quantiles.double().cpu()
+    low, median, high = (
+        float(torch.quantile(table, level)) for level in (0.0, 0.5, 0.99)
+    )
+    high = median + 4 * max(high - median, 1e-6)
+    return dict(
+        epistemic=Scale(low, high, head.unit),
+        percentile=Scale(0.0, 1.0, 'share of training pixels'),
+        **scales,
+    )
+
+
+def describe(
+    model: nn.Module,
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    scales: dict[str, Scale],
+) -> dict:
+    """The manifest before the first image."""
+    meta = model.dataset_meta
+    return dict(
+        complete=False,
+        maps={
+            name: dict(
+                unit=scale.unit,
+                png_low=scale.low,
+                png_high=scale.high,
+                png='value = png_low + pixel / 65535 * (png_high - png_low); '
+                'values outside are clipped',
+            )
+            for name, scale in scales.items()
+        },
+        unusual=f'unusual_share: pixels above percentile {UNUSUAL}',
+        classes=list(meta.get('classes') or []),
+        palette=list(meta.get('palette') or []),
+        model=type(model).__name__,
+        config=str(config),
+        checkpoint=str(checkpoint),
+        checkpoint_sha256=sha256(checkpoint),
+        versions=versions(),
+        images=[],
+    )
+
+
+def find_images(path: str | os.PathLike) -> dict[str, Path]:
+    """Output name to file, for one image or a folder and those below it.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return {path.stem: path}
+    if not path.is_dir():
+        raise FileNotFoundError(f'There is no image or folder {path}.')
+    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise FileNotFoundError(
+            f'There is no image in {path}; looked for {", ".join(SUFFIXES)}.'
+        )
+    return dict(_names(path, found))
+
+
+def _names(folder: Path, files: list[Path]) -> Iterator[tuple[str, Path]]:
+    """Names without suffix where that is unambiguous."""
+    stems = [file.relative_to(folder).with_suffix('') for file in files]
+    for file, stem in zip(files, stems):
+        twin = stems.count(stem) > 1
+        yield str(file.relative_to(folder) if twin else stem), file

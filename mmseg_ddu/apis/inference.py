@@ -1,0 +1,117 @@
+"""A model with both uncertainties, and predictions of single images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.structures import SegDataSample
+from PIL import Image
+from torch import nn
+
+from mmseg_ddu.engine.build import build_ddu, model_of_checkpoint
+from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.engine.data import (
+    as_batch,
+    evaluation_pipeline,
+    loads_annotations,
+)
+
+
+def init_ddu(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+) -> nn.Module:
+    """A segmentor that predicts classes and both uncertainties.
+
+    Args:
+        config (str or Config): The config the network was trained with; it
+            needs no density head.
+        checkpoint (str): A ``*_gda.pth`` file, or plain weights for a config
+            of ``MCDropoutEncoderDecoder``.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        cfg_options (dict, optional): Overrides settings of the config.
+
+    Returns:
+        nn.Module: In eval mode, with ``cfg``, ``dataset_meta`` and
+        ``checkpoint_meta``.
+
+    Raises:
+        NotFittedError: If the checkpoint holds no fitted densities.
+        ValueError: If the weights do not belong to the config.
+
+    Example:
+        >>> model = init_ddu('config.py', 'weights_gda.pth')  # doctest: +SKIP
+        >>> sample = predict(model, 'photo.jpg')  # doctest: +SKIP
+        >>> sample.pred_epistemic.data.shape  # doctest: +SKIP
+        torch.Size([1, 375, 500])
+    """
+    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    if cfg_options:
+        cfg.merge_from_dict(cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    content = read_checkpoint(checkpoint)
+    model_cfg = model_of_checkpoint(cfg.model, content['meta'])
+    model = build_ddu(
+        model_cfg, content['state_dict'], str(checkpoint), device
+    )
+    if hasattr(model, 'gda_head'):
+        model.gda_head.require_fitted()
+    model.cfg = cfg
+    model.checkpoint_meta = content['meta']
+    model.dataset_meta = content['meta'].get('dataset_meta') or {}
+    return model
+
+
+def inference_pipeline(cfg: Config, from_array: bool = False) -> Compose:
+    """The config's test pipeline without labels."""
+    steps = [
+        step
+        for step in evaluation_pipeline(cfg)
+        if not loads_annotations(step)
+    ]
+    if from_array:
+        steps[0] = dict(type='LoadImageFromNDArray')
+    return Compose(steps)
+
+
+@torch.no_grad()
+def predict(
+    model: nn.Module, image: str | os.PathLike | np.ndarray
+) -> SegDataSample:
+    """Predict one image.
+
+    Args:
+        model (nn.Module): From :func:`init_ddu`.
+        image (str or np.ndarray): A path, or (H, W, 3) uint8 BGR.
+
+    Returns:
+        SegDataSample: With ``pred_sem_seg``, ``seg_logits``,
+        ``pred_epistemic`` and ``pred_aleatoric`` at the size of the image.
+    """
+    from_array = isinstance(image, np.ndarray)
+    pipeline = inference_pipeline(model.cfg, from_array)
+    if from_array:
+        data = dict(img=image, img_path=None)
+    else:
+        data = dict(img_path=str(image), img_id=0)
+    return model.test_step(as_batch(pipeline(data)))[0]
+
+
+def check_image(path: Path) -> None:
+    """Raise OSError if an image file is damaged or cut off.
+
+    OpenCV fills the missing part of a cut-off JPEG with grey and says
+    nothing.
+    """
+    if path.stat().st_size == 0:
+        raise OSError('the file is empty')
+    with Image.open(path) as image:
+        image.load()

@@ -1,0 +1,80 @@
+"""mIoU and the uncertainty figures of a checkpoint, in one run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
+
+from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
+from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
+from mmseg_ddu.engine.fit import versions
+from mmseg_ddu.fileio import sha256, write_json
+
+from .runner import build_runner, load_config
+
+METRIC = 'mmseg_ddu.UncertaintyMetric'
+
+
+def test(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    *,
+    work_dir: str | os.PathLike | None = None,
+    cfg_options: dict | None = None,
+    launcher: str = 'none',
+) -> dict:
+    """Test a fitted checkpoint; see ``tools/test.py --help``.
+
+    The config needs no change: the density head comes from the checkpoint,
+    and the uncertainty metric joins the config's own. The results are also
+    written as ``results.json`` beside the log.
+
+    Returns:
+        dict: Metric name to value.
+
+    Raises:
+        NotFittedError: If the checkpoint holds no fitted densities.
+        ValueError: If checkpoint, config and data do not belong together.
+    """
+    cfg = load_config(config, cfg_options, work_dir, launcher)
+    content = read_checkpoint(checkpoint)
+    cfg.model = model_of_checkpoint(cfg.model, content['meta'])
+    cfg.test_evaluator = with_uncertainty_metric(cfg.test_evaluator)
+    # The weights are loaded below, where what does not fit is an error.
+    cfg.load_from, cfg.resume = None, False
+    runner = build_runner(cfg)
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
+    load_weights(model, content['state_dict'], str(checkpoint))
+    if hasattr(model, 'gda_head'):
+        model.gda_head.require_fitted()
+    dataset = runner.build_dataloader(cfg.test_dataloader).dataset
+    check_classes(model, dataset.metainfo, content['meta'].get('dataset_meta'))
+    metrics = plain(runner.test())
+    if is_main_process():
+        path = Path(runner.log_dir) / 'results.json'
+        write_json(
+            path,
+            dict(
+                metrics=metrics,
+                config=str(cfg.filename),
+                checkpoint=str(checkpoint),
+                checkpoint_sha256=sha256(checkpoint),
+                model=cfg.model['type'],
+                versions=versions(),
+            ),
+        )
+        runner.logger.info(f'Wrote {path}')
+    return metrics
+
+
+def with_uncertainty_metric(evaluator: dict | list) -> list:
+    """The config's metrics, and ours unless it is among them."""
+    metrics = list(evaluator) if isinstance(evaluator, list) else [evaluator]
+    if all(metric.get('type') != METRIC for metric in metrics):
+        metrics.append(dict(type=METRIC))
+    return metrics

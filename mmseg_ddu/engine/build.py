@@ -1,0 +1,76 @@
+"""From configs and weights to models that are ready to use."""
+
+from __future__ import annotations
+
+import torch
+from mmengine.model import revert_sync_batchnorm
+from torch import Tensor, nn
+
+from mmseg_ddu.models.convert import OWN_SCOPE, is_ddu, to_ddu_model
+from mmseg_ddu.registry import MODELS
+
+from .checkpoint import load_weights
+
+
+def model_of_checkpoint(model: dict, meta: dict) -> dict:
+    """The model config that a checkpoint needs.
+
+    A fitted checkpoint knows how its densities were made
+    (``meta['gda']['head']``); that overrules the config, so that the
+    config the network was trained with goes on working. Our sampling
+    baselines stay what they are.
+
+    Args:
+        model (dict): ``model`` of an mmseg config.
+        meta (dict): ``meta`` of the checkpoint.
+    """
+    kind = str(model.get('type', ''))
+    if kind.startswith(OWN_SCOPE) and not is_ddu(model):
+        return model
+    model = to_ddu_model(model)
+    if 'gda' in meta:
+        model['gda_head'] = dict(meta['gda']['head'])
+    return model
+
+
+def build_ddu(
+    model_cfg: dict,
+    state_dict: dict[str, Tensor],
+    source: str,
+    device: str | None = None,
+) -> nn.Module:
+    """Build a segmentor and load its weights, in eval mode.
+
+    Args:
+        model_cfg (dict): ``model`` of a config.
+        state_dict (dict): Its weights; densities in them are used if they
+            fit, and dropped if the config has no density head.
+        source (str): Where they come from, for error messages.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+    """
+    model_cfg = dict(model_cfg, pretrained=None)
+    model = MODELS.build(model_cfg)
+    if device is None:
+        device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    model = revert_sync_batchnorm(model)
+    load_weights(model, state_dict, source)
+    return model.to(device).eval()
+
+
+def check_classes(
+    model: nn.Module, dataset_meta: dict, checkpoint_meta: dict | None
+) -> None:
+    """Raise ValueError unless data, model and checkpoint agree on classes."""
+    classes = list(dataset_meta.get('classes') or [])
+    if classes and len(classes) != model.num_classes:
+        raise ValueError(
+            f'The data set has {len(classes)} classes ({classes[:6]}…), but '
+            f'the model has {model.num_classes}. Give the data set the '
+            "model's classes with metainfo=dict(classes=…)."
+        )
+    trained = list((checkpoint_meta or {}).get('classes') or [])
+    if classes and trained and trained != classes:
+        raise ValueError(
+            f'The checkpoint was trained on the classes {trained}, but the '
+            f'data set has {classes}.'
+        )

@@ -1,0 +1,132 @@
+"""Heat maps with colour bars, and pictures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import cv2
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+MIN_HEIGHT = 160
+MAX_WIDTH = 4000
+TITLE_HEIGHT = 26
+WHITE = 255
+
+
+@lru_cache(maxsize=8)
+def _lookup_table(cmap: str) -> np.ndarray:
+    colors = matplotlib.colormaps[cmap](np.linspace(0, 1, 256))
+    return (255 * colors[:, :3]).round().astype(np.uint8)
+
+
+def colorize(
+    values: np.ndarray, vmin: float, vmax: float, cmap: str = 'viridis'
+) -> np.ndarray:
+    """Colours on a linear scale, clipped: (H, W) -> (H, W, 3) uint8 RGB."""
+    scaled = (values - vmin) / max(vmax - vmin, 1e-12)
+    index = (255 * np.clip(scaled, 0, 1)).round().astype(np.uint8)
+    return _lookup_table(cmap)[index]
+
+
+@lru_cache(maxsize=64)
+def color_bar(
+    height: int, vmin: float, vmax: float, label: str, cmap: str = 'viridis'
+) -> np.ndarray:
+    """A vertical colour bar with ticks, (height, ~90, 3) uint8 RGB."""
+    dpi = 100
+    figure = Figure(figsize=(0.95, height / dpi), dpi=dpi)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.06, 0.05, 0.16, 0.9))
+    scale = matplotlib.colors.Normalize(vmin, vmax)
+    bar = figure.colorbar(matplotlib.cm.ScalarMappable(scale, cmap), cax=axes)
+    bar.ax.tick_params(labelsize=7)
+    bar.set_label(label, fontsize=8)
+    canvas.draw()
+    image = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return _pad_to(image, height, image.shape[1])[:height]
+
+
+def zoom(image: np.ndarray) -> np.ndarray:
+    """Enlarge a very small picture by a whole factor, so it can be seen."""
+    height, width = image.shape[:2]
+    factor = max(1, min(-(-MIN_HEIGHT // height), MAX_WIDTH // width))
+    return image.repeat(factor, 0).repeat(factor, 1)
+
+
+def heat_map(
+    values: np.ndarray,
+    vmin: float,
+    vmax: float,
+    label: str,
+    cmap: str = 'viridis',
+) -> np.ndarray:
+    """A map in colours with its colour bar, uint8 RGB.
+
+    Args:
+        values (np.ndarray): (H, W).
+        vmin (float): Value of the darkest colour.
+        vmax (float): Value of the brightest.
+        label (str): What the bar says, with the unit.
+        cmap (str): Name of a matplotlib colour map.
+    """
+    picture = zoom(colorize(values, vmin, vmax, cmap))
+    height = max(MIN_HEIGHT, picture.shape[0])
+    bar = color_bar(height, float(vmin), float(vmax), label, cmap)
+    return np.hstack([_pad_to(picture, height, picture.shape[1]), bar])
+
+
+def class_colors(classes: np.ndarray, palette: Sequence) -> np.ndarray:
+    """Colours of a class map, (H, W) -> (H, W, 3) uint8 RGB."""
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(palette)] = np.asarray(palette, np.uint8)
+    return table[classes]
+
+
+def blend(
+    image: np.ndarray, colors: np.ndarray, alpha: float = 0.6
+) -> np.ndarray:
+    """Colours over a picture, both (H, W, 3) uint8."""
+    mixed = (1 - alpha) * image.astype(np.float32) + alpha * colors
+    return mixed.round().astype(np.uint8)
+
+
+def side_by_side(
+    pictures: Sequence[np.ndarray], titles: Sequence[str]
+) -> np.ndarray:
+    """Pictures in a row with a title over each, uint8 RGB."""
+    pictures = [zoom(picture) for picture in pictures]
+    height = max(picture.shape[0] for picture in pictures)
+    columns = []
+    for picture, title in zip(pictures, titles):
+        (width, _), _ = cv2.getTextSize(
+            title, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1
+        )
+        width = max(picture.shape[1], width + 8)
+        column = _pad_to(picture, height, width)
+        strip = np.full((TITLE_HEIGHT, width, 3), WHITE, np.uint8)
+        cv2.putText(
+            strip,
+            title,
+            (4, 18),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.5,
+            (0, 0, 0),
+            1,
+            cv2.LINE_AA,
+        )
+        gap = np.full((height + TITLE_HEIGHT, 6, 3), WHITE, np.uint8)
+        columns += [np.vstack([strip, column]), gap]
+    return np.hstack(columns[:-1])
+
+
+def _pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """White to the right and below."""
+    rows = max(0, height - image.shape[0])
+    columns = max(0, width - image.shape[1])
+    return np.pad(
+        image, ((0, rows), (0, columns), (0, 0)), constant_values=WHITE
+    )

@@ -1,0 +1,60 @@
+"""Write class, aleatoric and epistemic maps of an image or a folder.
+
+For each image: the class map (PNG with palette); both maps as float32 .npy,
+16-bit PNG and heat map; the epistemic map as percentile of the training
+pixels (0 = as ordinary as they get, 1 = beyond all of them); an overlay. And
+one manifest.json with units, scales and a row per image.
+
+Exit code 1 says that unreadable images were skipped; the manifest lists them.
+"""
+
+from mmseg_ddu.apis import cli, export
+
+
+def parse_args():
+    parser = cli.parser(
+        __doc__,
+        'python tools/export_uncertainty.py CONFIG CHECKPOINT_gda.pth photos/'
+        ' --out-dir maps/',
+    )
+    parser.add_argument('config', help='config the network was trained with')
+    parser.add_argument('checkpoint', help='*_gda.pth file')
+    parser.add_argument('images', help='image, or folder of images')
+    parser.add_argument('--out-dir', required=True, help='folder to write')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='write into a folder that is not empty',
+    )
+    parser.add_argument(
+        '--no-pictures',
+        action='store_true',
+        help='leave out heat maps and overlays',
+    )
+    parser.add_argument('--device', help='cuda if there is one, else cpu')
+    cli.add_cfg_options(parser)
+    return parser.parse_args()
+
+
+def main():
+    args = parse_args()
+    manifest = export(
+        args.config,
+        args.checkpoint,
+        args.images,
+        args.out_dir,
+        device=args.device,
+        overwrite=args.overwrite,
+        pictures=not args.no_pictures,
+        cfg_options=args.cfg_options,
+    )
+    skipped = manifest['num_skipped']
+    print(
+        f'{manifest["num_exported"]} images exported to {args.out_dir}, '
+        f'{skipped} skipped.'
+    )
+    return 1 if skipped else 0
+
+
+if __name__ == '__main__':
+    cli.run(main)
