@@ -133,7 +133,8 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
 
     Entropy runs from 0 to log C. The epistemic score runs from the lowest
     training score to as far above the training median as four times the
-    distance between that and the 99th percentile.
+    distance between that and the 99th percentile; heat maps are brightest
+    at twice that distance.
     """
     top = math.log(max(2, model.out_channels))
     scales = dict(aleatoric=Scale(0.0, top, 'nats'))
@@ -144,9 +145,9 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
     low, median, high = (
         float(torch.quantile(table, level)) for level in (0.0, 0.5, 0.99)
     )
-    high = median + 4 * max(high - median, 1e-6)
+    step = max(high - median, 1e-6)
     return dict(
-        epistemic=Scale(low, high, head.unit),
+        epistemic=Scale(low, median + 4 * step, head.unit, median + 2 * step),
         percentile=Scale(0.0, 1.0, 'share of training pixels'),
         **scales,
     )

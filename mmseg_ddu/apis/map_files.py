@@ -30,11 +30,14 @@ class Scale:
         low (float): Value of pixel 0.
         high (float): Value of pixel 65535.
         unit (str): Of the values.
+        bright (float, optional): Value of the brightest colour in heat maps,
+            where that is not ``high``.
     """
 
     low: float
     high: float
     unit: str
+    bright: float | None = None
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Values to uint16, clipped."""
@@ -96,9 +99,8 @@ class MapWriter:
             )
             if self.pictures:
                 label = f'{key} ({scale.unit})'
-                picture = heat_map(
-                    values, scale.low, scale.high, label, CMAPS[key]
-                )
+                top = scale.high if scale.bright is None else scale.bright
+                picture = heat_map(values, scale.low, top, label, CMAPS[key])
                 pictures.append((key, picture))
                 files[f'{key}_heat'] = self._save(
                     key, f'{name}_heat.png', picture

@@ -6,11 +6,6 @@ import torch
 from torch import Tensor
 
 
-def quantile_levels(num: int, device: torch.device | str = 'cpu') -> Tensor:
-    """The levels of a table of ``num`` quantiles: evenly spaced, 0 to 1."""
-    return torch.linspace(0, 1, num, device=device)
-
-
 def quantile_table(scores: Tensor, num: int = 1001) -> Tensor:
     """Quantiles of a sample at evenly spaced levels, (num,) float64.
 
@@ -19,8 +14,8 @@ def quantile_table(scores: Tensor, num: int = 1001) -> Tensor:
     if scores.numel() == 0:
         raise ValueError('Expected at least one score.')
     ordered = scores.flatten().double().sort().values
-    position = quantile_levels(num).double() * (len(ordered) - 1)
-    position = position.to(ordered.device)
+    levels = torch.linspace(0, 1, num, dtype=torch.float64)
+    position = levels.to(ordered.device) * (len(ordered) - 1)
     below = position.floor().long()
     above = position.ceil().long()
     return ordered[below].lerp(ordered[above], position - below)
@@ -44,5 +39,6 @@ def percentile(scores: Tensor, table: Tensor) -> Tensor:
     last = len(table) - 1
     right = torch.searchsorted(table, values, right=True).clamp(1, last)
     low, high = table[right - 1], table[right]
-    step = torch.where(high > low, (values - low) / (high - low), 1.0)
+    flat = (values >= low).to(values.dtype)
+    step = torch.where(high > low, (values - low) / (high - low), flat)
     return ((right - 1 + step.clamp(0, 1)) / last).to(scores.dtype)

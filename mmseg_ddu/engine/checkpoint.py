@@ -93,8 +93,6 @@ def load_weights(model: nn.Module, state_dict: dict, source: str) -> None:
     try:
         result = model.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
-        if 'gda_head' in str(error):
-            raise
         raise ValueError(f'{advice}: {error}') from error
     missing = [
         key

@@ -24,7 +24,7 @@ from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.version import __version__
 
 from .build import build_ddu, check_classes
-from .checkpoint import plain, read_checkpoint, save_checkpoint
+from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
 from .data import as_batch, fitting_dataset, fitting_loader, held_out_images
 from .fitter import DensityFitter
 
@@ -86,9 +86,12 @@ def fit_gda(
     require_writable_folder(out.parent)
 
     model_cfg = to_ddu_model(cfg.model, gda_head)
-    model = build_ddu(
-        model_cfg, content['state_dict'], str(checkpoint), device
-    )
+    weights = {
+        key: value
+        for key, value in content['state_dict'].items()
+        if not key.startswith(HEAD_PREFIX)  # of an earlier fit
+    }
+    model = build_ddu(model_cfg, weights, str(checkpoint), device)
     dataset = fitting_dataset(cfg)
     if max_images is not None:
         dataset = _SeededSubset(dataset, max_images, seed)

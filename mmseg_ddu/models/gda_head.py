@@ -214,7 +214,7 @@ class GDAHead(BaseModule):
                 if state_dict[key].shape != tensor.shape
             ]
             if wrong:
-                raise RuntimeError(
+                raise ValueError(
                     'The densities in this checkpoint were fitted for '
                     'another gda_head or another network: '
                     f'{"; ".join(wrong[:4])}. Fit them again with '

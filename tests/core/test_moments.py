@@ -1,0 +1,108 @@
+"""Streamed moments against two-pass float64."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg_ddu.core import ClassMoments
+
+
+def data(seed=0, n=400, dim=5, classes=3, offset=0.0, dtype=torch.float64):
+    rng = torch.Generator().manual_seed(seed)
+    mixing = torch.randn(dim, dim, generator=rng, dtype=torch.float64)
+    x = torch.randn(n, dim, generator=rng, dtype=torch.float64) @ mixing
+    y = torch.randint(classes, (n,), generator=rng)
+    return (x + y[:, None] + offset).to(dtype), y
+
+
+def reference(x, y, label):
+    """Two passes of numpy in float64."""
+    chosen = x[y == label].double().numpy()
+    centred = chosen - chosen.mean(0)
+    return len(chosen), chosen.mean(0), centred.T @ centred
+
+
+def assert_matches(moments, x, y, rtol=1e-10):
+    for label in range(moments.num_classes):
+        count, mean, scatter = reference(x, y, label)
+        assert moments.counts[label] == count
+        np.testing.assert_allclose(moments.means[label], mean, rtol=rtol)
+        got = moments.scatters[label]
+        expected = np.diag(scatter) if moments.diagonal else scatter
+        np.testing.assert_allclose(
+            got, expected, rtol=rtol, atol=rtol * np.abs(expected).max()
+        )
+
+
+@pytest.mark.parametrize('diagonal', [False, True])
+@pytest.mark.parametrize('chunk', [1, 7, 400])
+def test_any_chunking(chunk, diagonal):
+    x, y = data()
+    moments = ClassMoments(3, 5, diagonal)
+    for start in range(0, len(x), chunk):
+        moments.update(x[start : start + chunk], y[start : start + chunk])
+    assert_matches(moments, x, y)
+
+
+def test_any_merge_order():
+    x, y = data()
+    parts = [
+        ClassMoments(3, 5).update(a, b)
+        for a, b in zip(x.split(90), y.split(90))
+    ]
+    for order in ([0, 1, 2, 3, 4], [4, 2, 0, 3, 1]):
+        assert_matches(ClassMoments.merged([parts[i] for i in order]), x, y)
+
+
+def test_large_mean_small_spread():
+    """A one-pass sum of squares would lose every digit here."""
+    x, y = data(offset=1e8)
+    moments = ClassMoments(3, 5)
+    for a, b in zip(x.split(50), y.split(50)):
+        moments.update(a, b)
+    centred, _ = data()
+    for label in range(3):
+        _, _, scatter = reference(centred, y, label)
+        np.testing.assert_allclose(
+            moments.scatters[label], scatter, rtol=1e-5, atol=1e-3
+        )
+
+
+def test_void_absent_and_single_pixel():
+    x, _ = data(n=6)
+    labels = torch.tensor([0, 0, 255, -1, 2, 4])
+    moments = ClassMoments(4, 5).update(x, labels)
+    assert moments.counts.tolist() == [2, 0, 1, 0]
+    assert torch.equal(moments.means[2], x[4])
+    assert moments.scatters[2].abs().max() == 0
+    assert moments.means[[1, 3]].abs().max() == 0
+
+
+def test_pooled_and_total_scatter():
+    x, y = data()
+    moments = ClassMoments(3, 5).update(x, y)
+    np.testing.assert_allclose(moments.pooled_mean(), x.mean(0))
+    centred = x - x.mean(0)
+    np.testing.assert_allclose(moments.total_scatter(), centred.T @ centred)
+    diagonal = ClassMoments(3, 5, diagonal=True).update(x, y)
+    np.testing.assert_allclose(diagonal.total_scatter(), (centred**2).sum(0))
+
+
+def test_float32_input_is_summed_in_float64():
+    x, y = data(dtype=torch.float32)
+    moments = ClassMoments(3, 5).update(x, y)
+    assert_matches(moments, x, y)
+
+
+def test_bad_input():
+    moments = ClassMoments(3, 5)
+    with pytest.raises(ValueError, match=r'shape \(N, 5\)'):
+        moments.update(torch.zeros(4, 6), torch.zeros(4))
+    with pytest.raises(ValueError, match='labels of shape'):
+        moments.update(torch.zeros(4, 5), torch.zeros(3))
+    with pytest.raises(ValueError, match='NaN'):
+        moments.update(torch.full((2, 5), torch.nan), torch.zeros(2))
+    with pytest.raises(ValueError, match='No labelled feature'):
+        moments.pooled_mean()
+    with pytest.raises(ValueError, match='same classes'):
+        moments.merge(ClassMoments(3, 6))

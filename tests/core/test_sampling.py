@@ -1,0 +1,93 @@
+"""Seeded pixel choices and percentiles."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg_ddu.core import (
+    PixelReservoir,
+    percentile,
+    quantile_table,
+    random_keys,
+    sample_per_class,
+)
+
+
+def test_keys_depend_on_the_seed_alone():
+    first = random_keys((50,), 0, 7, 1)
+    assert torch.equal(first, random_keys((50,), 0, 7, 1))
+    assert not torch.equal(first, random_keys((50,), 0, 8, 1))
+    assert not torch.equal(first, random_keys((50,), 1, 7, 1))
+
+
+def test_budget_per_class():
+    labels = torch.tensor([0] * 50 + [1] * 3 + [255] * 20 + [2] * 10)
+    chosen = sample_per_class(labels, 5, random_keys(labels.shape, 0), 3)
+    assert torch.bincount(labels[chosen]).tolist() == [5, 3, 5]
+    everything = sample_per_class(labels, None, labels, 3)
+    assert len(everything) == 63
+    none = sample_per_class(torch.full((4,), 255), 5, labels[:4], 3)
+    assert len(none) == 0
+
+
+def test_every_pixel_is_equally_likely():
+    labels = torch.zeros(20, dtype=torch.int64)
+    hits = torch.zeros(20)
+    for seed in range(2000):
+        keys = random_keys(labels.shape, seed)
+        hits[sample_per_class(labels, 5, keys, 1)] += 1
+    # 500 expected each, standard deviation 19.
+    assert (hits - 500).abs().max() < 100
+
+
+def test_reservoir_does_not_depend_on_order():
+    keys = random_keys((1000,), 3)
+    values = torch.arange(1000)
+
+    def sample(chunks):
+        reservoir = PixelReservoir(64)
+        for chunk in chunks:
+            reservoir.update(keys[chunk], values[chunk])
+        return set(reservoir.sample()[0].tolist())
+
+    expected = set(keys.topk(64, largest=False).indices.tolist())
+    assert sample(values.split(1000)) == expected
+    assert sample(values.flip(0).split(37)) == expected
+    left, right = PixelReservoir(64), PixelReservoir(64)
+    left.update(keys[:300], values[:300])
+    right.update(keys[300:], values[300:])
+    left.merge(right)
+    assert set(left.sample()[0].tolist()) == expected
+    assert len(left) == 64
+
+
+def test_quantiles_are_numpys():
+    values = torch.randn(777, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_allclose(
+        quantile_table(values, 101),
+        np.quantile(values.numpy().astype(float), np.linspace(0, 1, 101)),
+    )
+
+
+def test_percentile_inverts_the_quantiles():
+    rng = torch.Generator().manual_seed(0)
+    train = torch.randn(20000, generator=rng)
+    table = quantile_table(train)
+    test = torch.randn(500, generator=rng)
+    expected = (train[None] < test[:, None]).double().mean(1)
+    np.testing.assert_allclose(percentile(test, table), expected, atol=2e-3)
+    ends = percentile(torch.tensor([-1e9, 1e9]), table)
+    assert ends.tolist() == [0, 1]
+    assert percentile(test.reshape(5, 100), table).shape == (5, 100)
+
+
+def test_percentile_of_constant_scores():
+    table = quantile_table(torch.ones(10))
+    got = percentile(torch.tensor([0.0, 2.0]), table)
+    assert got.tolist() == [0, 1]
+
+
+def test_empty_sample():
+    with pytest.raises(ValueError, match='at least one'):
+        quantile_table(torch.zeros(0))
+    assert PixelReservoir(3).sample() == ()

@@ -1,0 +1,51 @@
+"""Scores of a categorical prediction against torch.distributions."""
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+from torch.distributions import Bernoulli, Categorical
+
+from mmseg_ddu.core import (
+    energy,
+    max_logit,
+    max_probability,
+    softmax_entropy,
+)
+
+LOGITS = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
+
+
+def test_entropy_is_torch_distributions():
+    expected = Categorical(logits=LOGITS.movedim(1, -1)).entropy()
+    np.testing.assert_allclose(
+        softmax_entropy(LOGITS)[:, 0], expected, rtol=1e-5
+    )
+
+
+def test_binary_entropy():
+    expected = Bernoulli(logits=LOGITS[:, :1]).entropy()
+    np.testing.assert_allclose(
+        softmax_entropy(LOGITS[:, :1]), expected, rtol=1e-5
+    )
+
+
+def test_certain_pixels_have_zero_entropy_not_nan():
+    certain = torch.tensor([1e4, -1e4, 0.0]).reshape(1, 3, 1, 1)
+    assert softmax_entropy(certain).item() == 0
+
+
+def test_half_precision_is_scored_in_float32():
+    assert softmax_entropy(LOGITS.half()).dtype == torch.float32
+
+
+def test_max_scores():
+    probs = LOGITS.double().softmax(1).numpy()
+    np.testing.assert_allclose(
+        max_probability(LOGITS)[:, 0], 1 - probs.max(1), rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_array_equal(
+        max_logit(LOGITS)[:, 0], -LOGITS.numpy().max(1)
+    )
+    np.testing.assert_allclose(
+        energy(LOGITS)[:, 0], -logsumexp(LOGITS.numpy(), 1), rtol=1e-5
+    )
