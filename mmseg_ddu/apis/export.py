@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ UNUSUAL = 0.95
 def export(
     config: str | os.PathLike,
     checkpoint: str | os.PathLike,
-    images: str | os.PathLike,
+    images: str | os.PathLike | Sequence[str | os.PathLike],
     out_dir: str | os.PathLike,
     *,
     device: str | None = None,
@@ -51,7 +52,8 @@ def export(
     Args:
         config (str): The config the network was trained with.
         checkpoint (str): A ``*_gda.pth`` file.
-        images (str): An image, or a folder that is searched for images.
+        images (str or list): An image, a folder that is searched for
+            images, or a list of images.
         out_dir (str): Created if need be.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         overwrite (bool): Write into a folder that is not empty.
@@ -185,13 +187,18 @@ def describe(
     )
 
 
-def find_images(path: str | os.PathLike) -> dict[str, Path]:
-    """Output name to file, for one image or a folder and those below it.
+def find_images(
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+) -> dict[str, Path]:
+    """Output name to file, for one image, a folder tree, or a list.
 
     Raises:
         FileNotFoundError: If there is none.
     """
-    path = Path(path)
+    if not isinstance(images, (str, os.PathLike)):
+        files = [Path(image) for image in images]
+        return dict(_names([Path(file.name) for file in files], files))
+    path = Path(images)
     if path.is_file():
         return {path.stem: path}
     if not path.is_dir():
@@ -201,12 +208,15 @@ def find_images(path: str | os.PathLike) -> dict[str, Path]:
         raise FileNotFoundError(
             f'There is no image in {path}; looked for {", ".join(SUFFIXES)}.'
         )
-    return dict(_names(path, found))
+    relative = [file.relative_to(path) for file in found]
+    return dict(_names(relative, found))
 
 
-def _names(folder: Path, files: list[Path]) -> Iterator[tuple[str, Path]]:
+def _names(
+    relative: list[Path], files: list[Path]
+) -> Iterator[tuple[str, Path]]:
     """Names without suffix where that is unambiguous."""
-    stems = [file.relative_to(folder).with_suffix('') for file in files]
-    for file, stem in zip(files, stems):
-        twin = stems.count(stem) > 1
-        yield str(file.relative_to(folder) if twin else stem), file
+    stems = Counter(file.with_suffix('') for file in relative)
+    for name, file in zip(relative, files):
+        stem = name.with_suffix('')
+        yield str(name if stems[stem] > 1 else stem), file

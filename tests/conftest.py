@@ -1,0 +1,132 @@
+"""Fixtures: a tiny network, the drawn sample, and both mm stacks."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIGS = ROOT / 'configs'
+DEMO = 'deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
+
+
+def _stub_mmcv_ops() -> None:
+    """mmseg 1.2.2 imports mmcv.ops, which mmcv-lite cannot."""
+
+    class Missing(types.ModuleType):
+        def __getattr__(self, name):
+            if name.startswith('__'):
+                raise AttributeError(name)
+
+            def unusable(*_, **__):
+                raise RuntimeError(f'mmcv is built without ops: {name}')
+
+            return unusable
+
+    module = Missing('mmcv._ext')
+    module.__spec__ = importlib.machinery.ModuleSpec('mmcv._ext', None)
+    sys.modules['mmcv._ext'] = module
+
+
+if importlib.util.find_spec('mmcv._ext') is None:
+    _stub_mmcv_ops()
+
+import torch  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from mmengine.registry import init_default_scope  # noqa: E402
+
+from mmseg_ddu.datasets.sample import SampleRecipe, make_sample  # noqa: E402
+from mmseg_ddu.registry import MODELS  # noqa: E402
+
+SMALL = SampleRecipe(train=12, val=4, test=4, size=48)
+
+
+@pytest.fixture(autouse=True)
+def _scope_and_seed():
+    init_default_scope('mmseg')
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def sample_root(tmp_path_factory) -> Path:
+    """The sample, small."""
+    return make_sample(tmp_path_factory.mktemp('data') / 'sample', SMALL)
+
+
+@pytest.fixture
+def demo_cfg(sample_root, tmp_path, monkeypatch) -> Config:
+    """The config of the embedded sample, on the small one."""
+    monkeypatch.setenv('DDU_SAMPLE', str(sample_root))
+    cfg = Config.fromfile(CONFIGS / 'ddu' / f'ddu_{DEMO}')
+    cfg.work_dir = str(tmp_path / 'work')
+    cfg.train_dataloader.batch_size = 4
+    return shrink(cfg)
+
+
+def shrink(cfg: Config) -> Config:
+    """Four channels where the config has sixteen."""
+    cfg.model.backbone.update(base_channels=4, stem_channels=4)
+    cfg.model.decode_head.update(
+        in_channels=32, channels=12, c1_in_channels=4, c1_channels=4
+    )
+    return cfg
+
+
+@pytest.fixture
+def plain_cfg(demo_cfg) -> Config:
+    """A user's config: plain mmseg, nothing of ours."""
+    cfg = demo_cfg
+    cfg.model.type = 'EncoderDecoder'
+    cfg.model.pop('gda_head')
+    cfg.custom_hooks = []
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+    ]
+    cfg.test_dataloader.dataset.pipeline = steps
+    cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+    return cfg
+
+
+@pytest.fixture
+def checkpoint(plain_cfg, tmp_path) -> Path:
+    """Random weights of the plain model, as mmengine saves them."""
+    torch.manual_seed(1)
+    model = MODELS.build(plain_cfg.model)
+    for module in model.modules():  # so that features differ by class
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    path = tmp_path / 'weights.pth'
+    classes = list(plain_cfg.metainfo.classes)
+    meta = dict(dataset_meta=dict(classes=classes))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
+    return path
+
+
+@pytest.fixture
+def voc_animals() -> Path:
+    """The real images, where they are."""
+    choices = [
+        os.environ.get('VOC_ANIMALS', ''),
+        str(ROOT.parent / 'shared' / 'voc_animals'),
+    ]
+    for choice in filter(None, choices):
+        if (Path(choice) / 'JPEGImages').is_dir():
+            return Path(choice)
+    pytest.skip('VOC_ANIMALS does not point to the images')
+
+
+@pytest.fixture
+def voc5_weights(voc_animals) -> Path:
+    """A foreign checkpoint trained on them."""
+    path = voc_animals.parent / 'weights' / 'deeplabv3plus_mnv2_voc5.pth'
+    if not path.is_file():
+        pytest.skip(f'{path} is not there')
+    return path

@@ -1,0 +1,434 @@
+"""The segmentors: fields, geometry, modes."""
+
+import numpy as np
+import pytest
+import torch
+from mmseg.models import EncoderDecoder
+from mmseg.structures import SegDataSample
+from torch.distributions import Categorical
+
+from mmseg_ddu.core import NotFittedError, active_dropout
+from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
+from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.registry import MODELS
+
+
+def build(cfg, kind='mmseg_ddu.DDUEncoderDecoder', **options):
+    model = dict(cfg.model, type=kind, **options)
+    if 'DDU' not in kind:
+        model.pop('gda_head', None)
+    return MODELS.build(model).eval()
+
+
+def fit(model, images=3, size=48):
+    """Random densities that see real features of the network."""
+    head = model.gda_head
+    rng = torch.Generator().manual_seed(0)
+    inputs = torch.randn(images, 3, size, size, generator=rng)
+    (_, features), *_ = model.iter_features(inputs, metas(inputs))
+    vectors = [view.vectors(features[view.tap]) for view in head.views]
+    labels = torch.arange(len(vectors[0])) % model.num_classes
+    for view, vector in zip(head.views, vectors):
+        view.density.reg_covar = 1e-2
+        view.density.fit(vector, labels)
+    head.calibrate(vectors)
+    head.fitted.fill_(True)
+    return model
+
+
+def metas(inputs):
+    size = tuple(inputs.shape[2:])
+    return [
+        dict(ori_shape=size, img_shape=size, pad_shape=size)
+        for _ in range(len(inputs))
+    ]
+
+
+def samples(inputs, **changes):
+    result = []
+    for meta in metas(inputs):
+        sample = SegDataSample()
+        sample.set_metainfo({**meta, **changes})
+        result.append(sample)
+    return result
+
+
+@pytest.fixture
+def model(demo_cfg):
+    return fit(build(demo_cfg))
+
+
+@torch.no_grad()
+def test_fields_and_the_plain_prediction(model, demo_cfg):
+    plain = build(demo_cfg, 'EncoderDecoder')
+    plain.load_state_dict(model.state_dict(), strict=False)
+    inputs = torch.randn(2, 3, 40, 56)
+    expected = plain.predict(inputs, samples(inputs))
+    got = model.predict(inputs, samples(inputs))
+    for a, b in zip(expected, got):
+        torch.testing.assert_close(b.seg_logits.data, a.seg_logits.data)
+        assert torch.equal(b.pred_sem_seg.data, a.pred_sem_seg.data)
+        assert b.pred_epistemic.data.shape == (1, 40, 56)
+        entropy = Categorical(
+            logits=b.seg_logits.data.movedim(0, -1)
+        ).entropy()
+        torch.testing.assert_close(b.pred_aleatoric.data[0], entropy)
+
+
+@torch.no_grad()
+def test_epistemic_is_the_density_of_the_penultimate_feature(model):
+    """The feature is caught here by overriding cls_seg, not by a hook."""
+    inputs = torch.randn(1, 3, 48, 48)
+    caught = []
+    original = model.decode_head.cls_seg
+
+    def cls_seg(feature):
+        caught.append(feature)
+        return original(feature)
+
+    model.decode_head.cls_seg = cls_seg
+    sample = model.predict(inputs, samples(inputs))[0]
+    density = model.gda_head.views[0].density
+    z = caught[0].permute(0, 2, 3, 1).reshape(-1, caught[0].shape[1])
+    score = -density.score_samples(z).reshape(1, 1, *caught[0].shape[2:])
+    expected = torch.nn.functional.interpolate(
+        score, (48, 48), mode='bilinear', align_corners=False
+    )
+    torch.testing.assert_close(sample.pred_epistemic.data, expected[0])
+
+
+@torch.no_grad()
+def test_whole_equals_slide_on_one_window(model):
+    inputs = torch.randn(1, 3, 48, 48)
+    whole = model.predict(inputs, samples(inputs))[0]
+    model.test_cfg = model.test_cfg.copy()
+    model.test_cfg.update(mode='slide', crop_size=(48, 48), stride=(32, 32))
+    slide = model.predict(inputs, samples(inputs))[0]
+    for field in ('seg_logits', 'pred_epistemic', 'pred_aleatoric'):
+        torch.testing.assert_close(
+            getattr(slide, field).data, getattr(whole, field).data
+        )
+    assert model.out_channels == 6
+
+
+@torch.no_grad()
+def test_slide_averages_overlapping_windows(model):
+    inputs = torch.randn(1, 3, 48, 80)
+    model.test_cfg = model.test_cfg.copy()
+    model.test_cfg.update(mode='slide', crop_size=(48, 48), stride=(32, 32))
+    got = model.predict(inputs, samples(inputs))[0].pred_epistemic.data
+    model.test_cfg.update(mode='whole')
+    parts = [
+        model.predict(crop, samples(crop))[0].pred_epistemic.data
+        for crop in (inputs[..., :48], inputs[..., 32:])
+    ]
+    torch.testing.assert_close(got[..., :32], parts[0][..., :32])
+    torch.testing.assert_close(
+        got[..., 32:48], (parts[0][..., 32:] + parts[1][..., :16]) / 2
+    )
+    windows = [w for w, _ in _windows(model, inputs, mode='slide')]
+    assert windows == [(0, 48, 0, 48), (0, 48, 32, 80)]
+
+
+def _windows(model, inputs, mode):
+    model.test_cfg.update(mode=mode)
+    return model.iter_features(inputs, metas(inputs))
+
+
+@torch.no_grad()
+def test_maps_move_exactly_as_labels(model):
+    """Padding, flip and resize of a known map and known logits."""
+    classes = torch.randint(0, 6, (1, 40, 40))
+    logits = torch.nn.functional.one_hot(classes, 6).movedim(-1, 1) * 9.0
+    maps = classes[:, None].float()
+    sample = SegDataSample()
+    sample.set_metainfo(
+        dict(
+            ori_shape=(60, 90),
+            img_padding_size=[3, 7, 2, 8],
+            flip=True,
+            flip_direction='horizontal',
+        )
+    )
+    both = torch.cat([logits, maps], 1)
+    got = model.postprocess_result(both, [sample])[0]
+    plain = SegDataSample()
+    plain.set_metainfo(sample.metainfo)
+    reference = EncoderDecoder.postprocess_result(model, logits, [plain])[0]
+    assert torch.equal(got.pred_sem_seg.data, reference.pred_sem_seg.data)
+    inner = maps[..., 2:32, 3:33].flip(3)
+    expected = torch.nn.functional.interpolate(
+        inner, (60, 90), mode='bilinear', align_corners=False
+    )
+    torch.testing.assert_close(got.pred_epistemic.data, expected[0])
+
+
+@torch.no_grad()
+def test_a_batch_of_several_sizes_equals_one_by_one(model):
+    rng = torch.Generator().manual_seed(0)
+    sizes = [(40, 56), (48, 48), (40, 56)]
+    images = [
+        torch.randint(0, 255, (3, *size), generator=rng).to(torch.uint8)
+        for size in sizes
+    ]
+
+    def packed(chosen):
+        data = [samples(image[None])[0] for image in chosen]
+        return dict(inputs=list(chosen), data_samples=data)
+
+    together = model.test_step(packed(images))
+    for image, sample in zip(images, together):
+        alone = model.test_step(packed([image]))[0]
+        assert sample.pred_epistemic.data.shape[1:] == image.shape[1:]
+        torch.testing.assert_close(
+            sample.pred_epistemic.data,
+            alone.pred_epistemic.data,
+            rtol=1e-4,
+            atol=1e-3,
+        )
+
+
+def test_unfitted_refuses_to_predict_but_validates(demo_cfg):
+    model = build(demo_cfg)
+    image = torch.zeros(3, 48, 48, dtype=torch.uint8)
+    data = dict(inputs=[image], data_samples=samples(image[None]))
+    with pytest.raises(NotFittedError, match='fit_gda.py'):
+        model.test_step(data)
+    with torch.no_grad():
+        sample = model.val_step(data)[0]
+    assert 'pred_epistemic' not in sample
+    assert sample.pred_aleatoric.data.shape == (1, 48, 48)
+    assert sample.seg_logits.data.shape[0] == 6
+
+
+def test_training_is_the_plain_models(model, demo_cfg):
+    plain = build(demo_cfg, 'EncoderDecoder')
+    plain.load_state_dict(model.state_dict(), strict=False)
+    inputs = torch.randn(2, 3, 48, 48)
+    from mmengine.structures import PixelData
+
+    data = samples(inputs)
+    for sample in data:
+        label = torch.randint(0, 6, (1, 48, 48))
+        sample.gt_sem_seg = PixelData(data=label)
+    torch.testing.assert_close(
+        model.loss(inputs, data)['decode.loss_ce'],
+        plain.loss(inputs, data)['decode.loss_ce'],
+    )
+
+
+@torch.no_grad()
+def test_scores_are_float32_under_autocast(model):
+    inputs = torch.randn(1, 3, 48, 48)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        sample = model.predict(inputs, samples(inputs))[0]
+    assert sample.pred_epistemic.data.dtype == torch.float32
+    steps = sample.pred_epistemic.data.unique()
+    assert len(steps) > 100  # bfloat16 would leave a few steps
+
+
+@torch.no_grad()
+def test_binary_head(demo_cfg):
+    demo_cfg.model.decode_head.update(
+        num_classes=2,
+        out_channels=1,
+        threshold=0.3,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+    )
+    model = fit(build(demo_cfg))
+    plain = build(demo_cfg, 'EncoderDecoder')
+    plain.load_state_dict(model.state_dict(), strict=False)
+    inputs = torch.randn(1, 3, 48, 48)
+    got = model.predict(inputs, samples(inputs))[0]
+    expected = plain.predict(inputs, samples(inputs))[0]
+    torch.testing.assert_close(got.seg_logits.data, expected.seg_logits.data)
+    assert torch.equal(got.pred_sem_seg.data, expected.pred_sem_seg.data)
+    p = expected.seg_logits.data.double()
+    entropy = -(p * p.log() + (1 - p) * (1 - p).log())
+    np.testing.assert_allclose(got.pred_aleatoric.data, entropy, rtol=1e-4)
+
+
+def test_heads_without_cls_seg_are_refused(demo_cfg):
+    demo_cfg.model.decode_head = dict(
+        type='SegmenterMaskTransformerHead',
+        in_channels=32,
+        channels=12,
+        num_classes=6,
+        num_layers=1,
+        num_heads=2,
+        embed_dims=12,
+    )
+    with pytest.raises(TypeError, match='SegmenterMaskTransformerHead has no'):
+        build(demo_cfg)
+
+
+def test_unknown_tap_names_the_choices(demo_cfg):
+    demo_cfg.model.gda_head = dict(views=[dict(tap='backbone.layer9')])
+    with pytest.raises(ValueError, match='layer4'):
+        build(demo_cfg)
+
+
+@torch.no_grad()
+def test_tap_channels_are_inferred(demo_cfg):
+    demo_cfg.model.gda_head = dict(
+        views=[
+            dict(tap='penultimate'),
+            dict(tap='backbone.layer3'),
+            dict(tap='decode_head.bottleneck', transform='direction'),
+        ]
+    )
+    model = fit(build(demo_cfg))
+    assert [view.channels for view in model.gda_head.views] == [12, 16, 12]
+    inputs = torch.randn(1, 3, 48, 48)
+    sample = model.predict(inputs, samples(inputs))[0]
+    assert torch.isfinite(sample.pred_epistemic.data).all()
+
+
+def test_conversion(plain_cfg):
+    assert to_ddu_model(plain_cfg.model)['type'] == (
+        'mmseg_ddu.DDUEncoderDecoder'
+    )
+    assert plain_cfg.model.type == 'EncoderDecoder'
+    head = to_ddu_model(plain_cfg.model, dict(views='polar'))['gda_head']
+    assert head == dict(views='polar')
+    with pytest.raises(TypeError, match='no DDU form'):
+        to_ddu_model(dict(type='DepthEstimator'))
+
+
+def test_cascade(demo_cfg):
+    head = demo_cfg.model.decode_head
+    fcn = dict(
+        type='FCNHead',
+        in_channels=32,
+        in_index=3,
+        channels=8,
+        num_classes=6,
+        num_convs=1,
+        concat_input=False,
+        norm_cfg=head.norm_cfg,
+    )
+    ocr = dict(
+        type='OCRHead',
+        in_channels=32,
+        in_index=3,
+        channels=8,
+        ocr_channels=10,
+        num_classes=6,
+        norm_cfg=head.norm_cfg,
+    )
+    demo_cfg.model.update(decode_head=[fcn, ocr], num_stages=2)
+    model = fit(build(demo_cfg, 'mmseg_ddu.DDUCascadeEncoderDecoder'))
+    inputs = torch.randn(1, 3, 48, 48)
+    with torch.no_grad():
+        sample = model.predict(inputs, samples(inputs))[0]
+    assert model.gda_head.views[0].channels == 8
+    assert sample.pred_epistemic.data.shape == (1, 48, 48)
+
+
+class TestMCDropout:
+    def mc(self, cfg, **options):
+        return build(cfg, 'mmseg_ddu.MCDropoutEncoderDecoder', **options)
+
+    @torch.no_grad()
+    def test_one_pass_without_dropout_is_the_plain_model(self, demo_cfg):
+        model = self.mc(demo_cfg, num_passes=1)
+        model.decode_head.dropout.p = 0.0
+        plain = build(demo_cfg, 'EncoderDecoder')
+        plain.load_state_dict(model.state_dict())
+        inputs = torch.randn(1, 3, 40, 56)
+        got = model.predict(inputs, samples(inputs))[0]
+        expected = plain.predict(inputs, samples(inputs))[0]
+        assert torch.equal(got.pred_sem_seg.data, expected.pred_sem_seg.data)
+        logits = expected.seg_logits.data
+        torch.testing.assert_close(
+            got.seg_logits.data.softmax(0), logits.softmax(0)
+        )
+        entropy = Categorical(logits=logits.movedim(0, -1)).entropy()
+        torch.testing.assert_close(got.pred_aleatoric.data[0], entropy)
+        assert (got.pred_epistemic.data == 0).all()
+
+    @torch.no_grad()
+    def test_against_passes_by_hand(self, demo_cfg):
+        """Mean, mutual information and expected entropy in float64."""
+        model = self.mc(demo_cfg, num_passes=5)
+        inputs = torch.randn(1, 3, 48, 48)
+        torch.manual_seed(3)
+        got = model.predict(inputs, samples(inputs))[0]
+        torch.manual_seed(3)
+        with active_dropout(model):
+            probs = torch.stack(
+                [
+                    EncoderDecoder.encode_decode(model, inputs, metas(inputs))
+                    .double()
+                    .softmax(1)[0]
+                    for _ in range(5)
+                ]
+            )
+        mean = probs.mean(0)
+        predictive = -(mean * mean.log()).sum(0)
+        expected = -(probs * probs.log()).sum(1).mean(0)
+        torch.testing.assert_close(
+            got.seg_logits.data.double().exp(), mean, rtol=1e-4, atol=1e-6
+        )
+        torch.testing.assert_close(
+            got.pred_epistemic.data[0].double(),
+            predictive - expected,
+            rtol=1e-3,
+            atol=1e-5,
+        )
+        torch.testing.assert_close(
+            got.pred_aleatoric.data[0].double(), expected, rtol=1e-3, atol=1e-5
+        )
+
+    @torch.no_grad()
+    def test_only_the_classifier_is_repeated(self, demo_cfg):
+        model = self.mc(demo_cfg, num_passes=6)
+        calls = dict(backbone=0, classifier=0)
+
+        def count(name):
+            def hook(*_):
+                calls[name] += 1
+
+            return hook
+
+        # A replayed module still calls its hooks, so count a layer inside.
+        model.backbone.layer1[0].conv1.register_forward_hook(count('backbone'))
+        model.decode_head.conv_seg.register_forward_hook(count('classifier'))
+        inputs = torch.randn(1, 3, 48, 48)
+        model.predict(inputs, samples(inputs))
+        assert calls == dict(backbone=1, classifier=6)
+
+    @torch.no_grad()
+    def test_batch_norm_stays_as_it_was(self, demo_cfg):
+        model = self.mc(demo_cfg, num_passes=3)
+        before = {k: v.clone() for k, v in model.state_dict().items()}
+        inputs = torch.randn(2, 3, 48, 48)
+        model.predict(inputs, samples(inputs))
+        for key, value in model.state_dict().items():
+            assert torch.equal(value, before[key]), key
+        assert not any(m.training for m in model.modules())
+
+    @torch.no_grad()
+    def test_slide(self, demo_cfg):
+        model = self.mc(demo_cfg, num_passes=2)
+        model.test_cfg = model.test_cfg.copy()
+        model.test_cfg.update(
+            mode='slide', crop_size=(32, 32), stride=(16, 16)
+        )
+        inputs = torch.randn(1, 3, 48, 48)
+        sample = model.predict(inputs, samples(inputs))[0]
+        assert sample.pred_epistemic.data.shape == (1, 48, 48)
+        assert (sample.pred_epistemic.data >= 0).all()
+
+    def test_refuses_networks_without_dropout(self, demo_cfg):
+        demo_cfg.model.decode_head.dropout_ratio = 0
+        with pytest.raises(ValueError, match='no dropout with p > 0'):
+            self.mc(demo_cfg)
+        demo_cfg.model.decode_head.dropout_ratio = 0.1
+        with pytest.raises(ValueError, match='num_passes'):
+            self.mc(demo_cfg, num_passes=0)
+
+
+def test_registered_under_our_scope():
+    assert MODELS.get('DDUEncoderDecoder') is DDUEncoderDecoder
+    assert MODELS.get('MCDropoutEncoderDecoder') is MCDropoutEncoderDecoder
