@@ -24,9 +24,10 @@ def parse_args():
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='arguments of the density head: views=ddu-paper|direction|polar,'
-        ' normalize=True, covariance_type=full|tied|diag, rank=64, '
-        'shrinkage=0.1 or oas, reg_covar=1e-6, priors=uniform|empirical',
+        help='arguments of the density head: views='
+        'ddu-paper|direction|polar|class-polar, normalize=True, '
+        'covariance_type=full|tied|diag, rank=64, shrinkage=0.1 or oas, '
+        'reg_covar=1e-6, priors=uniform|empirical',
     )
     parser.add_argument(
         '--pixels-per-class',

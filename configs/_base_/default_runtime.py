@@ -12,6 +12,3 @@ log_processor = dict(by_epoch=False)
 log_level = 'INFO'
 load_from = None
 resume = False
-
-# Fit the densities of the last and the best checkpoint when training ends.
-custom_hooks = [dict(type='mmseg_ddu.FitGDAHook')]

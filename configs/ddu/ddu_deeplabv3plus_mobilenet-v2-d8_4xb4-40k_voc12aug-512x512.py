@@ -1,6 +1,11 @@
 _base_ = [
     '../_base_/models/deeplabv3plus_mobilenet-v2-d8.py',
     '../_base_/datasets/pascal_voc12_aug.py',
-    '../_base_/default_runtime.py',
     '../_base_/schedules/schedule_40k.py',
+    '../_base_/default_runtime.py',
 ]
+model = dict(
+    type='mmseg_ddu.DDUEncoderDecoder',
+    gda_head=dict(type='mmseg_ddu.GDAHead', views='ddu-paper'),
+)
+custom_hooks = [dict(type='mmseg_ddu.FitGDAHook')]

@@ -1,7 +1,10 @@
-_base_ = '../ddu/ddu_deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
+_base_ = [
+    '../_base_/models/deeplabv3plus_r18-d16-small.py',
+    '../_base_/datasets/sample.py',
+    '../_base_/schedules/schedule_1k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
     type='mmseg_ddu.MCDropoutEncoderDecoder',
     num_passes=10,
-    gda_head=dict(_delete_=True),
 )
-custom_hooks = []

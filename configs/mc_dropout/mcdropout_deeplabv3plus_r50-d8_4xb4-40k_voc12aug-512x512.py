@@ -1,7 +1,10 @@
-_base_ = '../ddu/ddu_deeplabv3plus_r50-d8_4xb4-40k_voc12aug-512x512.py'
+_base_ = [
+    '../_base_/models/deeplabv3plus_r50-d8.py',
+    '../_base_/datasets/pascal_voc12_aug.py',
+    '../_base_/schedules/schedule_40k.py',
+    '../_base_/default_runtime.py',
+]
 model = dict(
     type='mmseg_ddu.MCDropoutEncoderDecoder',
     num_passes=10,
-    gda_head=dict(_delete_=True),
 )
-custom_hooks = []

@@ -2,7 +2,7 @@
 
 from mmseg_ddu.engine.fit import fit_gda
 
-from .export import export
+from .exporting import export
 from .inference import init_ddu, predict
 from .runner import train
 from .testing import test

@@ -16,13 +16,13 @@ from mmseg_ddu.datasets.sample import IMAGES, make_sample
 from mmseg_ddu.engine.fit import fit_gda
 from mmseg_ddu.fileio import write_json
 
-from .export import export
+from .exporting import export
 from .inference import init_ddu, predict
 from .runner import train
 from .testing import test
 
 NAME = 'deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
-VIEWS = ('ddu-paper', 'direction', 'polar')
+VIEWS = ('ddu-paper', 'direction', 'polar', 'class-polar')
 COLUMNS = ('ood', 'amb', 'mis')
 HEADER = (
     'method',
@@ -107,7 +107,7 @@ def _rows(
     aleatoric = 'entropy' if method == 'DDU' else 'expected entropy'
     rows = []
     for score, name in (('epistemic', epistemic), ('aleatoric', aleatoric)):
-        row = dict(method=method, score=name, mIoU=metrics['mIoU'])
+        row = dict(method=method, score=name, mIoU=round(metrics['mIoU'], 2))
         for column in COLUMNS:
             key = f'uncertainty/{score}_{column}_AUROC'
             row[f'{column}_AUROC'] = metrics.get(key)

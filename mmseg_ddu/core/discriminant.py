@@ -13,6 +13,7 @@ from .errors import NotFittedError
 from .moments import ClassMoments
 
 PRIORS = ('uniform', 'empirical')
+_LOG_2_PI = math.log(2 * math.pi)
 _BLOCK_NUMBERS = 1 << 21  # floats of one intermediate while scoring: 8 MiB
 
 
@@ -219,6 +220,57 @@ class GaussianDiscriminant(nn.Module):
             NotFittedError: Before the fit.
             ValueError: On another number of features.
         """
+        self._check(features)
+        rows = max(1, _BLOCK_NUMBERS // self.num_features)
+        out = features.new_full(
+            (len(features), self.num_classes),
+            -math.inf,
+            dtype=self.means.dtype,
+        )
+        present = torch.isfinite(self.log_priors).nonzero().flatten()
+        with torch.autocast(features.device.type, enabled=False):
+            for block, part in zip(features.split(rows), out.split(rows)):
+                shared = self._prepare(block)
+                for label in present.tolist():
+                    part[:, label] = self._log_prob_class(*shared, label)
+        return out
+
+    def log_prob_of(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Log density of each vector under one class of its own, in nats.
+
+        Costs a C-th of :meth:`log_prob`. Where the class was never seen, the
+        density of all classes (:meth:`score_samples`) stands in.
+
+        Args:
+            features (Tensor): (N, D).
+            labels (Tensor): (N,) integers in ``[0, C)``.
+
+        Returns:
+            Tensor: (N,).
+
+        Raises:
+            NotFittedError: Before the fit.
+            ValueError: On another number of features.
+        """
+        self._check(features)
+        out = self.means.new_empty(len(features))
+        rows = max(1, _BLOCK_NUMBERS // self.num_features)
+        for label in labels.unique().tolist():
+            for where in (labels == label).nonzero().flatten().split(rows):
+                block = features[where]
+                if not torch.isfinite(self.log_priors[label]):
+                    out[where] = self.score_samples(block)
+                    continue
+                with torch.autocast(features.device.type, enabled=False):
+                    shared = self._prepare(block)
+                    out[where] = self._log_prob_class(*shared, label)
+        return out
+
+    def score_samples(self, features: Tensor) -> Tensor:
+        """Log density log p(z) of each vector, (N,), in nats."""
+        return torch.logsumexp(self.log_prob(features) + self.log_priors, 1)
+
+    def _check(self, features: Tensor) -> None:
         if not self.fitted:
             raise NotFittedError(
                 'This density is not fitted yet. Run the fit first '
@@ -229,58 +281,39 @@ class GaussianDiscriminant(nn.Module):
                 f'Expected features of shape (N, {self.num_features}), but '
                 f'got {tuple(features.shape)}.'
             )
-        rows = max(1, _BLOCK_NUMBERS // self.num_features)
-        with torch.autocast(features.device.type, enabled=False):
-            blocks = [
-                self._log_prob_block(block) for block in features.split(rows)
-            ]
-        return torch.cat(blocks)
 
-    def score_samples(self, features: Tensor) -> Tensor:
-        """Log density log p(z) of each vector, (N,), in nats."""
-        return torch.logsumexp(self.log_prob(features) + self.log_priors, 1)
-
-    def _log_prob_block(self, features: Tensor) -> Tensor:
-        centred = features.to(self.means.dtype) - self.offset
-        residual = None
+    def _prepare(self, features: Tensor) -> tuple[Tensor, Tensor | float]:
+        """What all classes share: the projected vectors and a constant."""
+        vectors = features.to(self.means.dtype) - self.offset
+        constant: Tensor | float = -0.5 * self.means.shape[1] * _LOG_2_PI
         if self.rank is not None:
-            everything = centred.square().sum(1)
-            centred = centred @ self.basis
-            residual = (everything - centred.square().sum(1)).clamp_min(0)
-        whitened = (
-            centred @ self.precisions_cholesky[0]
-            if self.covariance_type == 'tied'
-            else None
-        )
-        out = centred.new_full((len(centred), self.num_classes), -math.inf)
-        for label in torch.isfinite(self.log_priors).nonzero().flatten():
-            distance = self._distance(centred, whitened, int(label))
-            out[:, label] = self.log_dets[label] - 0.5 * distance
-        out -= 0.5 * self.means.shape[1] * math.log(2 * math.pi)
-        if residual is not None:
-            dropped = self.num_features - self.means.shape[1]
-            out -= (
-                0.5
-                * (
-                    residual / self.residual_variance
-                    + dropped
-                    * (math.log(2 * math.pi) + self.residual_variance.log())
-                )[:, None]
+            everything = vectors.square().sum(1)
+            vectors = vectors @ self.basis
+            residual = (everything - vectors.square().sum(1)).clamp_min(0)
+            dropped = self.num_features - self.rank
+            log_noise = dropped * (_LOG_2_PI + self.residual_variance.log())
+            constant = constant - 0.5 * (
+                residual / self.residual_variance + log_noise
             )
-        return out
+        if self.covariance_type == 'tied':
+            vectors = vectors @ self.precisions_cholesky[0]
+        return vectors, constant
 
-    def _distance(
-        self, centred: Tensor, whitened: Tensor | None, label: int
+    def _log_prob_class(
+        self, vectors: Tensor, constant: Tensor | float, label: int
     ) -> Tensor:
-        """Squared Mahalanobis distance to one class, (N,)."""
-        if whitened is not None:
+        """Log density under one class, (N,), of what _prepare gave."""
+        if self.covariance_type == 'tied':  # whitened already
             shift = self.means[label] @ self.precisions_cholesky[0]
-            return (whitened - shift).square().sum(1)
-        factor = self.precisions_cholesky[label]
-        if self.covariance_type == 'diag':
-            return ((centred - self.means[label]) * factor).square().sum(1)
-        shift = self.means[label] @ factor
-        return (centred @ factor - shift).square().sum(1)
+            distance = (vectors - shift).square().sum(1)
+        elif self.covariance_type == 'diag':
+            factor = self.precisions_cholesky[label]
+            distance = ((vectors - self.means[label]) * factor).square().sum(1)
+        else:
+            factor = self.precisions_cholesky[label]
+            shift = self.means[label] @ factor
+            distance = (vectors @ factor - shift).square().sum(1)
+        return self.log_dets[label] - 0.5 * distance + constant
 
     def _apply(
         self, fn: Callable, recurse: bool = True

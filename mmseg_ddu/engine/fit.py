@@ -113,7 +113,10 @@ def fit_gda(
         kept = {
             k: meta[k] for k in ('cfg', 'epoch', 'iter', 'seed') if k in meta
         }
-        kept['dataset_meta'] = meta.get('dataset_meta') or dataset.metainfo
+        kept['dataset_meta'] = {
+            **{k: dataset.metainfo.get(k) for k in ('classes', 'palette')},
+            **(meta.get('dataset_meta') or {}),
+        }
         kept['gda'] = dict(
             report,
             head=model_cfg.get('gda_head') or {},

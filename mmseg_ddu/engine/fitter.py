@@ -16,6 +16,7 @@ from mmseg_ddu.core.sampling import (
     sample_per_class,
 )
 from mmseg_ddu.models.gda_head import GDAHead
+from mmseg_ddu.models.views import flat_classes
 
 
 class DensityFitter:
@@ -80,7 +81,8 @@ class DensityFitter:
         """Add one image, or one window of it.
 
         Args:
-            features (dict[str, Tensor]): Tap name to (1, D, h, w), one grid.
+            features (dict[str, Tensor]): Tap name to (1, D, h, w), one grid;
+                with the predicted classes if the head needs them.
             labels (Tensor): (H, W) of the same field of view, any size.
             index (int): Number of the image in its data set.
             window (int): Number of the window.
@@ -106,7 +108,10 @@ class DensityFitter:
             where = known.nonzero().flatten()
             where = where[keys[where].sort().indices][: self.reservoir.size]
             taken = where.to(vectors[0].device)
-            self.reservoir.update(keys[where], *(v[taken] for v in vectors))
+            kept = [vector[taken] for vector in vectors]
+            if self.head.needs_classes:
+                kept.append(flat_classes(features)[taken])
+            self.reservoir.update(keys[where], *kept)
 
         chosen = sample_per_class(
             labels,
@@ -175,7 +180,7 @@ class DensityFitter:
         ]
         honest = bool(self.held_out) and bool(self.moments[0].counts.any())
         views = self._fit(self.moments if honest else everything)
-        calibration = self.head.calibrate(self._calibration_vectors())
+        calibration = self._calibrate()
         if honest:
             views = self._fit(everything)
         self.head.fitted.fill_(True)
@@ -200,14 +205,16 @@ class DensityFitter:
             for view, part in zip(self.head.views, moments)
         ]
 
-    def _calibration_vectors(self) -> list[Tensor]:
+    def _calibrate(self) -> dict:
         sample = self.reservoir.sample()
         if not sample:
             raise ValueError(
                 'The held-out images have no labelled pixel to calibrate '
                 'with; use another seed or calibration_fraction=0.'
             )
-        return list(sample)
+        views = len(self.head.views)
+        predicted = sample[views] if self.head.needs_classes else None
+        return self.head.calibrate(sample[:views], predicted)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
-from .views import PENULTIMATE
+from .views import PENULTIMATE, PREDICTED
 
 
 class DDUMixin(UncertaintyMapsMixin):
@@ -67,12 +67,16 @@ class DDUMixin(UncertaintyMapsMixin):
                 places[name] = (head.conv_seg, 'input')
             else:
                 places[name] = (tapped_module(self, name), 'output')
+        if self.gda_head.needs_classes:
+            places[PREDICTED] = (head.conv_seg, 'output')
         return FeatureTap(places)
 
     def features(self, tap: FeatureTap) -> dict[str, Tensor]:
-        """The tapped features, on one grid."""
+        """The tapped features, on one grid, with the predicted classes."""
         try:
             features = {name: tap[name] for name in self.gda_head.taps}
+            if self.gda_head.needs_classes:
+                features[PREDICTED] = self._classes(tap[PREDICTED])
         except KeyError as error:
             head = type(last_decode_head(self)).__name__
             raise TypeError(
@@ -82,6 +86,13 @@ class DDUMixin(UncertaintyMapsMixin):
                 'another tap.'
             ) from error
         return self.gda_head.align(features)
+
+    def _classes(self, logits: Tensor) -> Tensor:
+        """Predicted classes, (B, C, h, w) -> (B, 1, h, w)."""
+        if logits.shape[1] > 1:
+            return logits.argmax(1, keepdim=True)
+        threshold = last_decode_head(self).threshold
+        return (logits.sigmoid() > threshold).long()
 
     def predict(self, inputs: Tensor, data_samples=None):
         if self.num_maps:

@@ -13,7 +13,7 @@ from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.core.quantiles import percentile, quantile_table
 from mmseg_ddu.registry import MODELS
 
-from .views import PENULTIMATE, View, resolve_views
+from .views import PENULTIMATE, PREDICTED, View, resolve_views
 
 NUM_QUANTILES = 1001
 
@@ -30,8 +30,9 @@ class GDAHead(BaseModule):
     Args:
         num_classes (int): C of the decode head. The segmentor fills it in.
         views (str or list[dict]): A preset (``ddu-paper``, ``direction``,
-            ``polar``) or view configs, each with ``tap``, ``transform``,
-            ``channels`` and any argument of the density below.
+            ``polar``, ``class-polar``) or view configs, each with ``tap``,
+            ``transform``, ``standardize``, ``channels`` and any argument of
+            the density below.
         covariance_type (str): ``full``, ``tied`` or ``diag``.
         rank (int, optional): Dimensions of the principal subspace.
         shrinkage (float or str): In [0, 1], or ``'oas'``.
@@ -100,9 +101,15 @@ class GDAHead(BaseModule):
         return list(dict.fromkeys(view.tap for view in self.views))
 
     @property
+    def needs_classes(self) -> bool:
+        """Whether a view wants to know the predicted classes."""
+        return any(view.standardize for view in self.views)
+
+    @property
     def unit(self) -> str:
         """Unit of the epistemic score."""
-        return 'nats' if len(self.views) == 1 else 'standard deviations'
+        in_nats = len(self.views) == 1 and not self.needs_classes
+        return 'nats' if in_nats else 'standard deviations'
 
     def reset(self) -> None:
         """Forget the fit: the features are about to change."""
@@ -121,8 +128,9 @@ class GDAHead(BaseModule):
         """Epistemic score per pixel.
 
         Args:
-            features (dict[str, Tensor]): Tap name to (B, D, h, w). All are
-                resampled to the grid of the first.
+            features (dict[str, Tensor]): Tap name to (B, D, h, w), all
+                resampled to the grid of the first; and, if
+                ``needs_classes``, ``predicted`` to (B, 1, h, w).
 
         Returns:
             Tensor: (B, 1, h, w), higher is more uncertain.
@@ -132,19 +140,21 @@ class GDAHead(BaseModule):
         """
         self.require_fitted()
         features = self.align(features)
-        return self.combine([view(features[view.tap]) for view in self.views])
+        return self.combine([view(features) for view in self.views])
 
     def align(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Resample all taps, bilinearly, to the grid of the first."""
+        """Resample all taps to the grid of the first.
+
+        Bilinear for features, nearest for the predicted classes.
+        """
         grid = features[self.taps[0]].shape[2:]
-        return {
-            name: value
-            if value.shape[2:] == grid
-            else F.interpolate(
-                value.float(), grid, mode='bilinear', align_corners=False
-            )
-            for name, value in features.items()
-        }
+        aligned = dict(features)
+        for name, value in features.items():
+            if value.shape[2:] == grid:
+                continue
+            mode = 'nearest-exact' if name == PREDICTED else 'bilinear'
+            aligned[name] = F.interpolate(value.float(), grid, mode=mode)
+        return aligned
 
     def combine(self, scores: Sequence[Tensor]) -> Tensor:
         """One score from the ``-log p`` of each view, all of one shape."""
@@ -164,21 +174,26 @@ class GDAHead(BaseModule):
         return percentile(scores, self.score_quantiles)
 
     @torch.no_grad()
-    def calibrate(self, vectors: Sequence[Tensor]) -> dict:
+    def calibrate(
+        self, vectors: Sequence[Tensor], predicted: Tensor | None = None
+    ) -> dict:
         """Store the spread of each view and the quantiles of the score.
 
         Args:
             vectors (Sequence[Tensor]): For each view, the transformed
                 features (N, D') of the same N training pixels.
+            predicted (Tensor, optional): (N,) their predicted classes.
 
         Returns:
             dict: Mean and spread per view, and some quantiles.
         """
         device = self.score_quantiles.device
-        scores = [
-            view.score(vector.to(device))
-            for view, vector in zip(self.views, vectors)
-        ]
+        predicted = predicted if predicted is None else predicted.to(device)
+        scores = []
+        for view, vector in zip(self.views, vectors):
+            vector = vector.to(device)
+            view.calibrate(vector, predicted)
+            scores.append(view.score(vector, predicted))
         for index, score in enumerate(scores):
             self.view_mean[index] = score.mean()
             spread = score.std(unbiased=False)

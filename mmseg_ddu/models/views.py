@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
@@ -16,6 +17,9 @@ from mmseg_ddu.core.transforms import (
 )
 
 PENULTIMATE = 'penultimate'
+# Beside the taps: the class that the classifier predicts, on their grid.
+PREDICTED = 'predicted'
+MIN_PIXELS = 20
 
 PRESETS: dict[str, list[dict]] = {
     # The paper: one full-covariance Gaussian per class on the penultimate
@@ -27,6 +31,11 @@ PRESETS: dict[str, list[dict]] = {
     'polar': [
         dict(tap=PENULTIMATE, transform='direction'),
         dict(tap=PENULTIMATE, transform='log_norm'),
+    ],
+    # Both, each relative to what is usual for the predicted class.
+    'class-polar': [
+        dict(tap=PENULTIMATE, transform='direction', standardize=True),
+        dict(tap=PENULTIMATE, transform='log_norm', standardize=True),
     ],
 }
 
@@ -60,8 +69,17 @@ class View(nn.Module):
         transform (str): ``raw``, ``direction`` (L2-normalised) or
             ``log_norm``.
         channels (int): D of the tap.
+        standardize (bool): Score with the Gaussian of the predicted class
+            alone, standardised by the mean and spread of that score on
+            training pixels of the same prediction. Class densities have
+            different heights (their log-determinants), so ``-log p`` ranks
+            classes before it ranks pixels; this takes the heights out (as
+            Standardized Max Logits do for logits, Jung et al., ICCV 2021).
         density: Further arguments of :class:`GaussianDiscriminant`.
     """
+
+    class_mean: Tensor
+    class_std: Tensor
 
     def __init__(
         self,
@@ -69,6 +87,7 @@ class View(nn.Module):
         tap: str = PENULTIMATE,
         transform: str = 'raw',
         channels: int | None = None,
+        standardize: bool = False,
         **density,
     ) -> None:
         super().__init__()
@@ -85,6 +104,10 @@ class View(nn.Module):
         self.tap = tap
         self.transform = transform
         self.channels = channels
+        self.standardize = standardize
+        if standardize:
+            self.register_buffer('class_mean', torch.zeros(num_classes))
+            self.register_buffer('class_std', torch.ones(num_classes))
         dim = transformed_features(transform, channels)
         if dim == 1:
             density['rank'] = None
@@ -105,10 +128,59 @@ class View(nn.Module):
             )
         return TRANSFORMS[self.transform](flatten_pixels(features))
 
-    def score(self, vectors: Tensor) -> Tensor:
-        """``-log p`` of transformed vectors, (N, D') -> (N,), in nats."""
-        return -self.density.score_samples(vectors)
+    def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
+        """Store mean and spread of the score for each predicted class.
 
-    def forward(self, features: Tensor) -> Tensor:
-        """``-log p`` per pixel, (B, D, h, w) -> (B, 1, h, w), in nats."""
-        return unflatten_pixels(self.score(self.vectors(features)), features)
+        A class with fewer than 20 pixels takes those of all pixels.
+
+        Args:
+            vectors (Tensor): (N, D') transformed features of training
+                pixels.
+            predicted (Tensor, optional): (N,) their predicted classes.
+        """
+        if not self.standardize:
+            return
+        scores = -self.density.log_prob_of(vectors, predicted)
+        self.class_mean.fill_(scores.mean())
+        self.class_std.fill_(_spread(scores))
+        for label in predicted.unique().tolist():
+            chosen = scores[predicted == label]
+            if len(chosen) >= MIN_PIXELS:
+                self.class_mean[label] = chosen.mean()
+                self.class_std[label] = _spread(chosen)
+
+    def score(
+        self, vectors: Tensor, predicted: Tensor | None = None
+    ) -> Tensor:
+        """Score of transformed vectors, (N, D') -> (N,).
+
+        ``-log p`` in nats, or in standard deviations if ``standardize``.
+
+        Args:
+            vectors (Tensor): (N, D').
+            predicted (Tensor, optional): (N,) predicted classes, needed if
+                ``standardize``.
+        """
+        if not self.standardize:
+            return -self.density.score_samples(vectors)
+        scores = -self.density.log_prob_of(vectors, predicted)
+        return (scores - self.class_mean[predicted]) / self.class_std[
+            predicted
+        ]
+
+    def forward(self, features: dict[str, Tensor]) -> Tensor:
+        """Score per pixel, taps (B, D, h, w) -> (B, 1, h, w)."""
+        feature = features[self.tap]
+        predicted = flat_classes(features) if self.standardize else None
+        scores = self.score(self.vectors(feature), predicted)
+        return unflatten_pixels(scores, feature)
+
+
+def flat_classes(features: dict[str, Tensor]) -> Tensor:
+    """Predicted class of each pixel, (B h w,) integers."""
+    return features[PREDICTED].long().flatten()
+
+
+def _spread(scores: Tensor) -> Tensor:
+    spread = scores.std(unbiased=False)
+    return torch.where(spread > 0, spread, torch.ones_like(spread))

@@ -106,6 +106,27 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     np.testing.assert_allclose(model.log_prob(x), whole, rtol=1e-12)
 
 
+@pytest.mark.parametrize('options', [{}, dict(rank=2)])
+@pytest.mark.parametrize('kind', ['full', 'tied', 'diag'])
+def test_log_prob_of_one_class_each(kind, options, monkeypatch):
+    x, y = data()
+    model, _ = fitted(x, y, covariance_type=kind, **options)
+    chosen = (y + 1) % 3
+    expected = model.log_prob(x).gather(1, chosen[:, None])[:, 0]
+    monkeypatch.setattr('mmseg_ddu.core.discriminant._BLOCK_NUMBERS', 35)
+    np.testing.assert_allclose(
+        model.log_prob_of(x, chosen), expected, rtol=1e-9
+    )
+
+
+def test_log_prob_of_an_absent_class_is_that_of_all():
+    x, y = data()
+    model, _ = fitted(x, y, classes=5)
+    np.testing.assert_allclose(
+        model.log_prob_of(x, torch.full_like(y, 4)), model.score_samples(x)
+    )
+
+
 def test_absent_class_has_no_weight():
     x, y = data()
     model, _ = fitted(x, y, classes=5)

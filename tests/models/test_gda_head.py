@@ -64,11 +64,39 @@ def test_polar_is_the_standardised_sum_and_sees_length_both_ways():
     head = GDAHead(3, views='polar', channels=6)
     fit(head, dict(penultimate=z))
     scores = head(dict(penultimate=z))
-    parts = [view(z) for view in head.views]
+    parts = [view(dict(penultimate=z)) for view in head.views]
     expected = sum((p - p.mean()) / p.std(unbiased=False) for p in parts)
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
     for scale in (0.05, 20):
         assert (head(dict(penultimate=scale * z)) > scores).all()
+    assert head.unit == 'standard deviations'
+
+
+def test_standardised_by_predicted_class_takes_the_heights_out():
+    """Against a loop over classes; a tight class is no longer favoured."""
+    z = features(size=30)
+    predicted = (torch.arange(1800) % 3).reshape(2, 1, 30, 30)
+    spread = torch.tensor([1.0, 5.0, 0.2])[predicted]
+    z = (z - 3) * spread + 3
+    view = dict(tap='penultimate', standardize=True)
+    head = GDAHead(3, views=[view], channels=6)
+    flat = z.permute(0, 2, 3, 1).reshape(-1, 6)
+    labels = predicted.flatten()
+    density = head.views[0].density
+    density.fit(flat, labels)
+    head.calibrate([flat], labels)
+    head.fitted.fill_(True)
+    got = head(dict(penultimate=z, predicted=predicted)).flatten()
+    for label in range(3):
+        chosen = flat[labels == label]
+        score = -torch.distributions.MultivariateNormal(
+            density.means[label].double() + density.offset,
+            chosen.double().T.cov() + 1e-6 * torch.eye(6),
+        ).log_prob(chosen.double())
+        expected = (score - score.mean()) / score.std(unbiased=False)
+        np.testing.assert_allclose(got[labels == label], expected, atol=2e-3)
+    paper = -density.score_samples(flat)
+    assert paper[labels == 2].median() < paper[labels == 1].min()
     assert head.unit == 'standard deviations'
 
 

@@ -10,6 +10,7 @@ from torch.distributions import Categorical
 from mmseg_ddu.core import NotFittedError, active_dropout
 from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.views import flat_classes
 from mmseg_ddu.registry import MODELS
 
 
@@ -31,7 +32,8 @@ def fit(model, images=3, size=48):
     for view, vector in zip(head.views, vectors):
         view.density.reg_covar = 1e-2
         view.density.fit(vector, labels)
-    head.calibrate(vectors)
+    predicted = flat_classes(features) if head.needs_classes else None
+    head.calibrate(vectors, predicted)
     head.fitted.fill_(True)
     return model
 
@@ -95,6 +97,30 @@ def test_epistemic_is_the_density_of_the_penultimate_feature(model):
         score, (48, 48), mode='bilinear', align_corners=False
     )
     torch.testing.assert_close(sample.pred_epistemic.data, expected[0])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('binary', [False, True])
+def test_standardised_views_follow_the_classifier(demo_cfg, binary):
+    """The class comes from the network's own logits on the grid."""
+    demo_cfg.model.gda_head = dict(views='class-polar')
+    if binary:
+        demo_cfg.model.decode_head.update(
+            num_classes=2,
+            out_channels=1,
+            threshold=0.3,
+            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+        )
+    model = fit(build(demo_cfg))
+    inputs = torch.randn(1, 3, 48, 48)
+    (_, features), *_ = model.iter_features(inputs, metas(inputs))
+    logits = model._forward(inputs)
+    classes = (
+        logits.sigmoid() > 0.3 if binary else logits.argmax(1, keepdim=True)
+    )
+    assert torch.equal(features['predicted'], classes.long())
+    sample = model.predict(inputs, samples(inputs))[0]
+    assert torch.isfinite(sample.pred_epistemic.data).all()
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 # A quarter of the width of ResNet-18, from scratch: minutes on a CPU.
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    type='mmseg_ddu.DDUEncoderDecoder',
+    type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],
@@ -41,7 +41,6 @@ model = dict(
             type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0
         ),
     ),
-    gda_head=dict(type='mmseg_ddu.GDAHead', views='ddu-paper'),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )

@@ -1,6 +1,6 @@
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    type='mmseg_ddu.DDUEncoderDecoder',
+    type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
         mean=[123.675, 116.28, 103.53],
@@ -56,10 +56,6 @@ model = dict(
             type='CrossEntropyLoss', use_sigmoid=False, loss_weight=0.4
         ),
     ),
-    # One full-covariance Gaussian per class on the penultimate feature, the
-    # method of the paper. Others: views='direction' (L2-normalised), 'polar';
-    # covariance_type='tied' or 'diag'; rank=64; shrinkage='oas'.
-    gda_head=dict(type='mmseg_ddu.GDAHead', views='ddu-paper'),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )

@@ -1,0 +1,11 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus_mobilenet-v2-d16.py',
+    '../_base_/datasets/voc_animals5.py',
+    '../_base_/schedules/schedule_3k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    type='mmseg_ddu.DDUEncoderDecoder',
+    gda_head=dict(type='mmseg_ddu.GDAHead', views='ddu-paper'),
+)
+custom_hooks = [dict(type='mmseg_ddu.FitGDAHook')]

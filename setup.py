@@ -1,0 +1,88 @@
+"""Packaging. torch and mm* are not pinned: see the README for the stacks."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+MIM_FOLDERS = ('configs', 'tools')
+
+
+class BuildWithMim(build_py):
+    """Put configs and tools where OpenMIM looks: ``mmseg_ddu/.mim``.
+
+    A wheel gets copies; an editable install gets links, so that edits show.
+    """
+
+    def run(self):
+        super().run()
+        editable = getattr(self, 'editable_mode', False)
+        base = ROOT if editable else Path(self.build_lib)
+        target = base / 'mmseg_ddu' / '.mim'
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in MIM_FOLDERS:
+            if editable:
+                try:
+                    os.symlink(
+                        os.path.relpath(ROOT / name, target), target / name
+                    )
+                    continue
+                except OSError:  # Windows without the right to link
+                    pass
+            shutil.copytree(
+                ROOT / name,
+                target / name,
+                ignore=shutil.ignore_patterns('__pycache__'),
+            )
+
+
+version = re.search(
+    r"__version__ = '(.+)'", (ROOT / 'mmseg_ddu' / 'version.py').read_text()
+).group(1)
+setup(
+    name='mmseg_ddu',
+    version=version,
+    description='Deep Deterministic Uncertainty for mmsegmentation',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['mmseg_ddu', 'mmseg_ddu.*']),
+    cmdclass=dict(build_py=BuildWithMim),
+    install_requires=[
+        'numpy',
+        'opencv-python',
+        'matplotlib',
+        'Pillow',
+        'prettytable',
+        'rich',
+    ],
+    # Both stacks have the same import names, and pip cannot say "A or B".
+    extras_require={
+        'onedl': [
+            'onedl-mmengine>=0.10.12,<0.11',
+            'onedl-mmcv>=2.3.6,<3',
+            'onedl-mmsegmentation>=1.4.2,<2',
+        ],
+        'openmmlab': [
+            'mmengine>=0.10.4,<1.0',
+            'mmcv>=2.0.0rc4,<2.2.0',
+            'mmsegmentation>=1.2.2,<2',
+            'ftfy',
+            'regex',
+        ],
+        'tests': [
+            'pytest',
+            'scikit-learn>=1.3',
+            'scipy',
+            'ruff==0.17.6',
+            'mypy==2.4.1',
+            'build',
+        ],
+    },
+)

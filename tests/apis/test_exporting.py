@@ -1,0 +1,272 @@
+"""Exported files, and everything that can be wrong with images."""
+
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
+from mmseg_ddu.apis.exporting import find_images
+from mmseg_ddu.apis.map_files import Scale
+from mmseg_ddu.core import NotFittedError
+
+
+@pytest.fixture
+def fitted(plain_cfg, checkpoint, tmp_path):
+    """A user's config file and a fitted checkpoint."""
+    config = tmp_path / 'config.py'
+    plain_cfg.dump(config)
+    return config, fit_gda(plain_cfg, checkpoint)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A grey, an RGBA, a tiny, a long and an ordinary image."""
+    folder = tmp_path / 'photos'
+    (folder / 'below').mkdir(parents=True)
+    rng = np.random.default_rng(0)
+
+    def picture(height, width, channels=3):
+        shape = (height, width, channels)[: 2 + (channels > 1)]
+        return Image.fromarray(rng.integers(0, 255, shape, np.uint8))
+
+    picture(40, 56).save(folder / 'rgb.jpg')
+    picture(40, 56, 1).save(folder / 'grey.png')
+    picture(40, 56, 4).save(folder / 'rgba.png')
+    picture(1, 1).save(folder / 'tiny.png')
+    picture(6, 900).save(folder / 'long.png')
+    picture(40, 56).save(folder / 'below' / 'rgb.bmp')
+    return folder
+
+
+def test_all_kinds_of_images(fitted, photos, tmp_path):
+    out = tmp_path / 'maps'
+    manifest = export(*fitted, photos, out)
+    assert manifest['complete'] and manifest['num_exported'] == 6
+    assert json.loads((out / 'manifest.json').read_text()) == manifest
+    for row in manifest['images']:
+        size = Image.open(row['image']).size[::-1]
+        assert (row['height'], row['width']) == size
+        for path in row['files'].values():
+            assert (out / path).is_file()
+        for name in ('epistemic', 'aleatoric', 'percentile'):
+            values = np.load(out / row['files'][name])
+            assert values.dtype == np.float32 and values.shape == size
+            assert np.isfinite(values).all()
+            assert row[f'{name}_mean'] == pytest.approx(
+                values.mean(), rel=1e-4
+            )
+        classes = Image.open(out / row['files']['class'])
+        assert classes.mode == 'P' and classes.size[::-1] == size
+        assert Image.open(out / row['files']['overlay']).width > size[1]
+    assert (out / 'overlay' / 'below' / 'rgb.png').is_file()
+    assert not list(out.rglob('.tmp-*'))
+
+
+def test_maps_are_those_of_the_model(fitted, photos, tmp_path):
+    manifest = export(*fitted, photos / 'rgb.jpg', tmp_path / 'maps')
+    (row,) = manifest['images']
+    model = init_ddu(*fitted)
+    sample = predict(model, photos / 'rgb.jpg')
+    out = tmp_path / 'maps'
+    epistemic = np.load(out / row['files']['epistemic'])
+    np.testing.assert_allclose(
+        epistemic, sample.pred_epistemic.data[0], rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        np.load(out / row['files']['aleatoric']),
+        sample.pred_aleatoric.data[0],
+        rtol=1e-5,
+    )
+    percentile = np.load(out / row['files']['percentile'])
+    order = np.argsort(epistemic, None)
+    assert (np.diff(percentile.ravel()[order]) >= 0).all()
+    palette = Image.open(out / row['files']['class']).getpalette()[:6]
+    assert palette == [40, 40, 40, 214, 69, 65]
+
+
+def test_png_inverts_by_the_stated_scale(fitted, photos, tmp_path):
+    manifest = export(*fitted, photos / 'rgb.jpg', tmp_path / 'maps')
+    (row,) = manifest['images']
+    for name, scale in manifest['maps'].items():
+        picture = Image.open(tmp_path / 'maps' / row['files'][f'{name}_png'])
+        pixels = np.asarray(picture).astype(float)
+        assert pixels.max() > 255  # 16 bit
+        low, high = scale['png_low'], scale['png_high']
+        values = np.load(tmp_path / 'maps' / row['files'][name])
+        decoded = low + pixels / 65535 * (high - low)
+        np.testing.assert_allclose(
+            decoded, np.clip(values, low, high), atol=(high - low) / 65535
+        )
+    assert manifest['maps']['aleatoric']['png_high'] == pytest.approx(
+        math.log(6)
+    )
+
+
+def test_scale_counts_what_it_clips():
+    scale = Scale(0.0, 2.0, 'nats')
+    values = np.array([-1.0, 0.0, 1.0, 2.0, 3.0])
+    assert scale.encode(values).tolist() == [0, 0, 32768, 65535, 65535]
+    assert scale.clipped_share(values) == pytest.approx(0.4)
+
+
+def test_array_equals_file(fitted, photos):
+    import mmcv
+
+    model = init_ddu(*fitted)
+    path = photos / 'grey.png'
+    from_file = predict(model, path)
+    from_array = predict(model, mmcv.imread(str(path)))
+    torch.testing.assert_close(
+        from_file.pred_epistemic.data, from_array.pred_epistemic.data
+    )
+
+
+def test_damaged_images_are_listed_and_skipped(fitted, photos, tmp_path):
+    whole = (photos / 'rgb.jpg').read_bytes()
+    (photos / 'cut.jpg').write_bytes(whole[: len(whole) // 2])
+    (photos / 'empty.png').write_bytes(b'')
+    (photos / 'text.jpg').write_text('no image')
+    manifest = export(*fitted, photos, tmp_path / 'maps')
+    bad = {
+        Path(row['image']).name: row['error']
+        for row in manifest['images']
+        if 'error' in row
+    }
+    assert set(bad) == {'cut.jpg', 'empty.png', 'text.jpg'}
+    assert 'truncated' in bad['cut.jpg']
+    assert manifest['num_exported'] == 6 and manifest['num_skipped'] == 3
+
+
+def test_empty_and_missing_folder(fitted, tmp_path):
+    (tmp_path / 'nothing').mkdir()
+    with pytest.raises(FileNotFoundError, match='no image in'):
+        export(*fitted, tmp_path / 'nothing', tmp_path / 'maps')
+    with pytest.raises(FileNotFoundError, match='no image or folder'):
+        export(*fitted, tmp_path / 'absent', tmp_path / 'maps')
+    assert not (tmp_path / 'maps').exists()
+
+
+def test_existing_output_needs_the_flag(fitted, photos, tmp_path):
+    out = tmp_path / 'maps'
+    export(*fitted, photos / 'rgb.jpg', out, pictures=False)
+    assert not (out / 'overlay').exists()
+    before = (out / 'manifest.json').read_bytes()
+    with pytest.raises(FileExistsError, match='not empty'):
+        export(*fitted, photos / 'grey.png', out)
+    assert (out / 'manifest.json').read_bytes() == before
+    export(*fitted, photos / 'grey.png', out, overwrite=True)
+    assert (out / 'manifest.json').read_bytes() != before
+
+
+def test_output_that_cannot_be_written(fitted, photos, tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(OSError, match='Choose another folder'):
+        export(*fitted, photos, tmp_path / 'file' / 'maps')
+
+
+@pytest.mark.skipif(
+    os.name != 'posix' or os.geteuid() == 0,
+    reason='root may write into read-only folders',
+)
+def test_read_only_output(fitted, photos, tmp_path):
+    out = tmp_path / 'maps'
+    out.mkdir(mode=0o555)
+    with pytest.raises(OSError, match='change its permissions'):
+        export(*fitted, photos, out)
+
+
+def test_read_only_file_system(fitted, photos, tmp_path, monkeypatch):
+    """As root too: what the system says is passed on."""
+    import errno
+    import tempfile
+
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, 'Read-only file system')
+
+    monkeypatch.setattr(tempfile, 'TemporaryFile', refuse)
+    with pytest.raises(OSError, match='Read-only file system. Choose'):
+        export(*fitted, photos, tmp_path / 'maps')
+
+
+def test_interrupt_keeps_a_manifest(fitted, photos, tmp_path, monkeypatch):
+    calls = []
+
+    def interrupted(model, image):
+        calls.append(image)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return predict(model, image)
+
+    monkeypatch.setattr('mmseg_ddu.apis.exporting.predict', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(*fitted, photos, tmp_path / 'maps')
+    manifest = json.loads((tmp_path / 'maps/manifest.json').read_text())
+    assert manifest['complete'] is False
+    assert manifest['num_exported'] == 2
+
+
+def test_unfitted_checkpoint(plain_cfg, checkpoint, photos, tmp_path):
+    config = tmp_path / 'config.py'
+    plain_cfg.dump(config)
+    with pytest.raises(NotFittedError, match='fit_gda.py'):
+        init_ddu(config, checkpoint)
+    with pytest.raises(NotFittedError):
+        export(config, checkpoint, photos, tmp_path / 'maps')
+
+
+def test_densities_of_another_network(fitted, plain_cfg, tmp_path):
+    content = torch.load(fitted[1], weights_only=True)
+    content['meta']['gda']['head']['rank'] = 5
+    torch.save(content, tmp_path / 'wrong.pth')
+    with pytest.raises(ValueError, match='fitted for another'):
+        init_ddu(fitted[0], tmp_path / 'wrong.pth')
+
+
+def test_mc_dropout_exports_the_same_maps(
+    plain_cfg, checkpoint, photos, tmp_path
+):
+    plain_cfg.model.type = 'mmseg_ddu.MCDropoutEncoderDecoder'
+    plain_cfg.dump(tmp_path / 'mc.py')
+    manifest = export(
+        tmp_path / 'mc.py', checkpoint, photos / 'rgb.jpg', tmp_path / 'maps'
+    )
+    assert set(manifest['maps']) == {'epistemic', 'aleatoric'}
+    assert manifest['images'][0]['epistemic_max'] > 0
+
+
+def test_names(tmp_path):
+    for name in ('a.jpg', 'a.png', 'b.jpg'):
+        (tmp_path / name).write_bytes(b'')
+    assert sorted(find_images(tmp_path)) == ['a.jpg', 'a.png', 'b']
+    listed = find_images([tmp_path / 'b.jpg', tmp_path / 'a.png'])
+    assert sorted(listed) == ['a', 'b']
+
+
+def test_real_photographs(voc_animals, voc5_weights, tmp_path, monkeypatch):
+    """A foreign checkpoint, fitted and exported on real images."""
+    monkeypatch.setenv('VOC_ANIMALS', str(voc_animals))
+    configs = Path(__file__).resolve().parents[2] / 'configs' / 'ddu'
+    (path,) = configs.glob('*voc-animals5*')
+    cfg = Config.fromfile(path)
+    cfg.train_dataloader.dataset.dataset.indices = 60
+    out = fit_gda(cfg, voc5_weights, tmp_path / 'gda.pth', num_workers=0)
+    names = (
+        (voc_animals / 'ImageSets/Segmentation/val.txt').read_text().split()
+    )
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    for name in names[:3]:
+        shutil.copy(voc_animals / 'JPEGImages' / f'{name}.jpg', folder)
+    manifest = export(path, out, folder, tmp_path / 'maps')
+    assert manifest['num_exported'] == 3
+    for row in manifest['images']:
+        assert 0 < row['percentile_mean'] < 1
+        assert row['aleatoric_max'] > 0.3

@@ -1,0 +1,171 @@
+"""The command lines, as a person calls them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = sorted((ROOT / 'tools').glob('*.py'))
+
+
+def call(tool, *args, **env):
+    return subprocess.run(
+        [sys.executable, str(ROOT / 'tools' / tool), *map(str, args)],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            'PYTHONPATH': str(ROOT),
+            'OMP_NUM_THREADS': '1',
+            **env,
+        },
+    )
+
+
+def test_every_tool_teaches_and_is_short():
+    assert len(TOOLS) >= 6
+    for tool in TOOLS:
+        done = call(tool.name, '--help')
+        assert done.returncode == 0, done.stderr
+        assert 'example:' in done.stdout, tool
+        assert len(tool.read_text().splitlines()) <= 80, tool
+
+
+def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
+    """fit, test, export with a plain config and plain weights."""
+    config = tmp_path / 'config.py'
+    plain_cfg.dump(config)
+    done = call(
+        'fit_gda.py',
+        config,
+        checkpoint,
+        '--gda-options',
+        'views=direction',
+        'shrinkage=oas',
+    )
+    assert done.returncode == 0, done.stderr
+    fitted = tmp_path / 'weights_gda.pth'
+    assert fitted.is_file()
+
+    done = call('test.py', config, fitted, '--work-dir', tmp_path / 'work')
+    assert done.returncode == 0, done.stderr
+    assert 'mIoU' in done.stdout and 'epistemic' in done.stdout
+    (results,) = (tmp_path / 'work').rglob('results.json')
+    metrics = json.loads(results.read_text())['metrics']
+    assert {'mIoU', 'uncertainty/epistemic_mis_AUROC'} <= set(metrics)
+
+    folder = tmp_path / 'photos'
+    folder.mkdir()
+    Image.new('RGB', (30, 20)).save(folder / 'a.png')
+    done = call(
+        'export_uncertainty.py',
+        config,
+        fitted,
+        folder,
+        '--out-dir',
+        tmp_path / 'maps',
+    )
+    assert done.returncode == 0, done.stderr
+    (folder / 'b.jpg').write_bytes(b'damaged')
+    done = call(
+        'export_uncertainty.py',
+        config,
+        fitted,
+        folder,
+        '--out-dir',
+        tmp_path / 'more',
+    )
+    assert done.returncode == 1
+    assert '1 skipped' in done.stdout
+
+
+def test_errors_are_one_line_with_exit_code_2(plain_cfg, checkpoint, tmp_path):
+    config = tmp_path / 'config.py'
+    plain_cfg.dump(config)
+    cases = [
+        ('test.py', config, checkpoint, '--work-dir', tmp_path / 'work'),
+        ('fit_gda.py', config, tmp_path / 'absent.pth'),
+        ('train.py', tmp_path / 'absent.py'),
+        (
+            'export_uncertainty.py',
+            config,
+            checkpoint,
+            tmp_path / 'none',
+            '--out-dir',
+            tmp_path / 'maps',
+        ),
+    ]
+    for tool, *args in cases:
+        done = call(tool, *args)
+        assert done.returncode == 2, (tool, done.stdout, done.stderr)
+        last = done.stderr.strip().splitlines()[-1]
+        assert last.startswith('error: '), done.stderr
+        assert 'Traceback' not in done.stderr
+
+
+def test_train_flags(demo_cfg, tmp_path):
+    config = tmp_path / 'config.py'
+    demo_cfg.dump(config)
+    work = tmp_path / 'work'
+    options = [
+        'train_cfg.max_iters=2',
+        'train_cfg.val_interval=2',
+        'default_hooks.checkpoint.interval=2',
+    ]
+    done = call(
+        'train.py',
+        config,
+        '--work-dir',
+        work,
+        '--launcher',
+        'none',
+        '--cfg-options',
+        *options,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (work / 'iter_2_gda.pth').is_file()
+    options[0] = 'train_cfg.max_iters=3'
+    done = call(
+        'train.py',
+        config,
+        '--work-dir',
+        work,
+        '--resume',
+        '--cfg-options',
+        *options,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert 'resumed epoch: 0, iter: 2' in done.stdout
+    done = call(
+        'train.py',
+        config,
+        '--work-dir',
+        work,
+        '--amp',
+        '--cfg-options',
+        'optim_wrapper.type=Apex',
+    )
+    assert done.returncode == 2 and 'OptimWrapper' in done.stderr
+
+
+@pytest.mark.slow
+def test_demo(tmp_path):
+    """From nothing to the table, with little training."""
+    done = call(
+        'demo.py',
+        '--work-dir',
+        tmp_path / 'demo',
+        '--max-iters',
+        4,
+        DDU_SAMPLE=str(tmp_path / 'sample'),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = json.loads((tmp_path / 'demo' / 'demo.json').read_text())
+    assert {row['method'] for row in rows} == {'DDU', 'MC dropout x10'}
+    assert all(0 <= row['ood_AUROC'] <= 100 for row in rows)
+    assert len(list((tmp_path / 'demo/maps/overlay').glob('*.png'))) == 8

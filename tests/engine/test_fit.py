@@ -1,0 +1,485 @@
+"""Fitting against a float64 loop over the whole data set."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.engine.build import build_ddu
+from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.engine.data import (
+    fitting_dataset,
+    fitting_pipeline,
+    held_out_images,
+)
+from mmseg_ddu.engine.fit import labels_on_input
+from mmseg_ddu.engine.fitter import DensityFitter, labels_on_grid
+from mmseg_ddu.models import GDAHead
+from mmseg_ddu.models.convert import to_ddu_model
+
+
+def density(path: Path) -> dict:
+    state = read_checkpoint(path)['state_dict']
+    prefix = 'gda_head.views.0.density.'
+    return {
+        k.removeprefix(prefix): v
+        for k, v in state.items()
+        if k.startswith(prefix)
+    }
+
+
+def all_features(cfg, checkpoint):
+    """Every feature and label of the training images, kept in memory."""
+    model = build_ddu(
+        to_ddu_model(cfg.model),
+        read_checkpoint(checkpoint)['state_dict'],
+        str(checkpoint),
+    )
+    root = Path(cfg.data_root)
+    names = (root / 'ImageSets/Segmentation/train.txt').read_text().split()
+    features, labels = [], []
+    for name in names:
+        image = np.asarray(Image.open(root / f'JPEGImages/{name}.jpg'))
+        mask = np.asarray(Image.open(root / f'SegmentationClass/{name}.png'))
+        x = torch.tensor(image).permute(2, 0, 1).float()
+        mean = model.data_preprocessor.mean.cpu()
+        x = (x - mean) / model.data_preprocessor.std.cpu()
+        grabbed = []
+        handle = model.decode_head.conv_seg.register_forward_pre_hook(
+            lambda _, args, grabbed=grabbed: grabbed.append(args[0])
+        )
+        with torch.no_grad():
+            model._forward(x[None])
+        handle.remove()
+        z = grabbed[0][0]
+        step = mask.shape[0] // z.shape[1]
+        # The centre of an even cell lies between pixels; mmseg's rounding
+        # takes the one below and to the right.
+        grid = mask[step // 2 :: step, step // 2 :: step]
+        features.append(z.flatten(1).T.double())
+        labels.append(torch.tensor(grid.copy()).flatten().long())
+    return torch.cat(features), torch.cat(labels)
+
+
+def test_fit_equals_a_float64_loop(plain_cfg, checkpoint, tmp_path):
+    z, labels = all_features(plain_cfg, checkpoint)
+    out = fit_gda(plain_cfg, checkpoint, pixels_per_class=None)
+    assert out == tmp_path / 'weights_gda.pth'
+    got = density(out)
+    for label in range(6):
+        chosen = z[labels == label]
+        assert got['class_count'][label] == len(chosen)
+        mean = got['means'][label].double() + got['offset'].double()
+        np.testing.assert_allclose(mean, chosen.mean(0), rtol=1e-4, atol=1e-5)
+    report = json.loads(out.with_suffix('.json').read_text())
+    added = report['views'][0]['added']
+    # The precision of a well-filled class is the inverse covariance.
+    factor = got['precisions_cholesky'][0].double()
+    covariance = torch.linalg.inv(factor @ factor.T)
+    np.testing.assert_allclose(
+        covariance,
+        np.cov(z[labels == 0].T) + added * np.eye(12),
+        rtol=1e-3,
+        atol=1e-3 * added,
+    )
+
+
+def test_report_and_meta(plain_cfg, checkpoint):
+    out = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='polar'))
+    report = json.loads(out.with_suffix('.json').read_text())
+    assert report['images'] == 12 and report['held_out_images'] == 1
+    assert report['calibration']['held_out'] is True
+    assert len(report['vectors_per_class']) == 6
+    assert report['head']['views'] == 'polar'
+    assert len(report['checkpoint_sha256']) == 64
+    assert report['versions']['torch'] == torch.__version__
+    assert read_checkpoint(out)['meta']['gda'] == report
+    # A file that torch itself calls safe, without our allow-list.
+    script = f'import torch; torch.load({str(out)!r}, weights_only=True)'
+    subprocess.run([sys.executable, '-c', script], check=True)
+
+
+def test_seeded_and_independent_of_workers(plain_cfg, checkpoint, tmp_path):
+    first = density(fit_gda(plain_cfg, checkpoint, pixels_per_class=9))
+    second = density(
+        fit_gda(
+            plain_cfg,
+            checkpoint,
+            tmp_path / 'b.pth',
+            pixels_per_class=9,
+            num_workers=2,
+        )
+    )
+    other = density(
+        fit_gda(
+            plain_cfg,
+            checkpoint,
+            tmp_path / 'c.pth',
+            pixels_per_class=9,
+            seed=1,
+        )
+    )
+    for key in first:
+        assert torch.equal(first[key], second[key]), key
+    assert not torch.equal(first['means'], other['means'])
+
+
+def test_refit_of_a_fitted_checkpoint(plain_cfg, checkpoint, tmp_path):
+    first = fit_gda(plain_cfg, checkpoint)
+    again = fit_gda(
+        plain_cfg, first, tmp_path / 'x.pth', gda_head=dict(rank=4)
+    )
+    assert density(again)['basis'].shape == (12, 4)
+
+
+def test_slide_mode_fits_on_windows(plain_cfg, checkpoint, tmp_path):
+    whole = density(fit_gda(plain_cfg, checkpoint))
+    plain_cfg.model.test_cfg = dict(
+        mode='slide', crop_size=(48, 48), stride=(24, 24)
+    )
+    one = density(fit_gda(plain_cfg, checkpoint, tmp_path / 'one.pth'))
+    torch.testing.assert_close(one['means'], whole['means'])
+    plain_cfg.model.test_cfg.update(crop_size=(32, 32), stride=(16, 16))
+    many = density(fit_gda(plain_cfg, checkpoint, tmp_path / 'many.pth'))
+    # 48 pixels make two windows of 32 each way, of 8 x 8 features.
+    assert many['class_count'].sum() == 12 * 4 * 64
+    assert whole['class_count'].sum() == 12 * 144
+
+
+def test_reduce_zero_label_and_void(plain_cfg, checkpoint, tmp_path):
+    """Label 0 becomes void and all others move down."""
+    dataset = plain_cfg.train_dataloader.dataset
+    full = density(fit_gda(plain_cfg, checkpoint))['class_count']
+    dataset.reduce_zero_label = True
+    reduced = fit_gda(plain_cfg, checkpoint, tmp_path / 'r.pth')
+    assert density(reduced)['class_count'].tolist() == [*full[1:], 0]
+
+
+def test_padding_is_void():
+    labels = torch.arange(12).reshape(3, 4)
+    meta = dict(padding_size=[0, 2, 0, 1])
+    padded = labels_on_input(labels, meta, (4, 6))
+    assert torch.equal(padded[:3, :4], labels)
+    assert (padded[3] == 255).all() and (padded[:, 4:] == 255).all()
+
+
+def test_labels_go_to_the_grid_by_nearest_neighbour():
+    labels = torch.zeros(8, 8)
+    labels[:4, 4:] = 255
+    labels[4:, :4] = 3
+    assert labels_on_grid(labels, (2, 2)).tolist() == [[0, 255], [3, 0]]
+
+
+def test_absent_class_is_reported(plain_cfg, checkpoint, sample_root, caplog):
+    """Only images without discs."""
+    from mmengine.dataset import BaseDataset  # noqa: F401
+
+    names = []
+    lists = sample_root / 'ImageSets' / 'Segmentation'
+    for name in (lists / 'train.txt').read_text().split():
+        mask = Image.open(sample_root / 'SegmentationClass' / f'{name}.png')
+        if 1 not in np.asarray(mask):
+            names.append(name)
+    assert names
+    (lists / 'no_discs.txt').write_text('\n'.join(names) + '\n')
+    plain_cfg.train_dataloader.dataset.ann_file = (
+        'ImageSets/Segmentation/no_discs.txt'
+    )
+    out = fit_gda(plain_cfg, checkpoint)
+    report = json.loads(out.with_suffix('.json').read_text())
+    assert report['pixels_per_class'][1] == 0
+    assert 1 in report['views'][0]['absent_classes']
+    assert torch.isneginf(density(out)['log_priors'][1])
+
+
+class TestBadInput:
+    def test_classes_of_another_data_set(self, plain_cfg, checkpoint):
+        plain_cfg.train_dataloader.dataset.metainfo.classes = ('a', 'b')
+        plain_cfg.train_dataloader.dataset.metainfo.palette = [[0] * 3] * 2
+        with pytest.raises(ValueError, match='has 2 classes.*model has 6'):
+            fit_gda(plain_cfg, checkpoint)
+        assert not checkpoint.with_name('weights_gda.pth').exists()
+
+    def test_names_of_another_data_set(self, plain_cfg, checkpoint):
+        names = ('ground', 'disc', 'square', 'triangle', 'left', 'right')
+        plain_cfg.train_dataloader.dataset.metainfo.classes = names
+        with pytest.raises(ValueError, match='twin_b.*but the data set has'):
+            fit_gda(plain_cfg, checkpoint)
+
+    def test_label_that_is_no_class(
+        self, plain_cfg, checkpoint, sample_root, tmp_path
+    ):
+        import shutil
+
+        root = tmp_path / 'copy'
+        shutil.copytree(sample_root, root)
+        mask = root / 'SegmentationClass' / 'train_0003.png'
+        Image.fromarray(np.full((48, 48), 17, np.uint8)).save(mask)
+        plain_cfg.train_dataloader.dataset.data_root = str(root)
+        with pytest.raises(ValueError, match='Found label 17'):
+            fit_gda(plain_cfg, checkpoint)
+
+    def test_weights_of_another_network(self, plain_cfg, checkpoint):
+        plain_cfg.model.decode_head.channels = 16
+        with pytest.raises(ValueError, match='do not belong to this config'):
+            fit_gda(plain_cfg, checkpoint)
+        plain_cfg.model.backbone.depth = 34
+        plain_cfg.model.decode_head.channels = 12
+        with pytest.raises(ValueError, match='keys are missing'):
+            fit_gda(plain_cfg, checkpoint)
+
+    def test_head_without_cls_seg(self, plain_cfg, checkpoint):
+        plain_cfg.model.decode_head = dict(
+            type='SegmenterMaskTransformerHead',
+            in_channels=32,
+            channels=12,
+            num_classes=6,
+            num_layers=1,
+            num_heads=2,
+            embed_dims=12,
+        )
+        with pytest.raises(TypeError, match='cls_seg'):
+            fit_gda(plain_cfg, checkpoint)
+
+    def test_no_such_file_and_no_checkpoint(self, plain_cfg, tmp_path):
+        with pytest.raises(FileNotFoundError, match='no checkpoint'):
+            fit_gda(plain_cfg, tmp_path / 'absent.pth')
+        (tmp_path / 'text.pth').write_text('not a checkpoint')
+        with pytest.raises(ValueError, match='cannot be read'):
+            fit_gda(plain_cfg, tmp_path / 'text.pth')
+        torch.save(dict(a=1), tmp_path / 'empty.pth')
+        with pytest.raises(ValueError, match='no state_dict'):
+            fit_gda(plain_cfg, tmp_path / 'empty.pth')
+
+    def test_code_in_a_checkpoint_is_not_run(self, plain_cfg, tmp_path):
+        path = tmp_path / 'evil.pth'
+        torch.save(dict(state_dict={}, meta=os.system), path)
+        with pytest.raises(ValueError, match='cannot be read'):
+            fit_gda(plain_cfg, path)
+
+    def test_unreadable_training_image_is_left_out(
+        self, plain_cfg, checkpoint, sample_root, tmp_path
+    ):
+        import shutil
+
+        root = tmp_path / 'copy'
+        shutil.copytree(sample_root, root)
+        (root / 'JPEGImages' / 'train_0003.jpg').write_bytes(b'no image')
+        plain_cfg.train_dataloader.dataset.data_root = str(root)
+        out = fit_gda(plain_cfg, checkpoint)
+        report = json.loads(out.with_suffix('.json').read_text())
+        assert [row['image'] for row in report['unreadable']] == [3]
+        assert report['images'] == 11
+
+    def test_interrupt_keeps_the_old_file(
+        self, plain_cfg, checkpoint, monkeypatch
+    ):
+        out = fit_gda(plain_cfg, checkpoint)
+        before = out.read_bytes()
+        seen = []
+
+        def interrupted(self, *args, **kwargs):
+            seen.append(args)
+            if len(seen) > 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(DensityFitter, 'update', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit_gda(plain_cfg, checkpoint)
+        assert out.read_bytes() == before
+        assert not list(out.parent.glob('.tmp-*'))
+
+    def test_interrupt_while_writing_keeps_the_old_file(
+        self, plain_cfg, checkpoint, monkeypatch
+    ):
+        out = fit_gda(plain_cfg, checkpoint)
+        before = out.read_bytes()
+
+        def interrupted(value, path):
+            Path(path).write_bytes(b'half')
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(torch, 'save', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fit_gda(plain_cfg, checkpoint, seed=5)
+        assert out.read_bytes() == before
+        assert not list(out.parent.glob('.tmp-*'))
+
+    def test_output_folder_that_is_a_file(
+        self, plain_cfg, checkpoint, tmp_path
+    ):
+        (tmp_path / 'file').write_text('')
+        with pytest.raises(OSError, match='Cannot write into'):
+            fit_gda(plain_cfg, checkpoint, tmp_path / 'file' / 'x.pth')
+
+
+class TestFitter:
+    def features(self, index, size=6):
+        rng = torch.Generator().manual_seed(index)
+        z = torch.randn(1, 4, size, size, generator=rng) + 2
+        labels = torch.randint(0, 3, (size, size), generator=rng)
+        labels[0, 0] = 255
+        return dict(penultimate=z), labels
+
+    def fit(self, order, held_out=(), **options):
+        head = GDAHead(3, channels=4)
+        fitter = DensityFitter(head, held_out=held_out, **options)
+        for index in order:
+            features, labels = self.features(index)
+            fitter.update(features, labels, index)
+        return head, fitter.finalize()
+
+    def test_order_of_images_does_not_matter(self):
+        options = dict(pixels_per_class=4, calibration_pixels=64)
+        first, _ = self.fit(range(8), held_out=(2, 5), **options)
+        second, _ = self.fit(reversed(range(8)), held_out=(2, 5), **options)
+        for name, value in first.state_dict().items():
+            torch.testing.assert_close(value, second.state_dict()[name])
+
+    def test_held_out_images_calibrate_and_then_join(self):
+        """Quantiles of densities that never saw the images; then all."""
+        head, report = self.fit(range(8), held_out=(2, 5))
+        others, _ = self.fit([0, 1, 3, 4, 6, 7])
+        everything, _ = self.fit(range(8))
+        name = 'views.0.density.means'
+        torch.testing.assert_close(
+            head.state_dict()[name], everything.state_dict()[name]
+        )
+        scores = []
+        for index in (2, 5):
+            features, labels = self.features(index)
+            scores.append(others(features)[0, 0][labels != 255])
+        expected = np.quantile(torch.cat(scores), np.linspace(0, 1, 1001))
+        np.testing.assert_allclose(
+            head.score_quantiles, expected, rtol=1e-3, atol=1e-4
+        )
+        assert (
+            report['calibration'] | dict(pixels=70, held_out=True)
+            == (report['calibration'])
+        )
+
+    def test_only_void_is_an_error(self):
+        head = GDAHead(3, channels=4)
+        fitter = DensityFitter(head)
+        features, labels = self.features(0)
+        fitter.update(features, torch.full_like(labels, 255), 0)
+        with pytest.raises(ValueError, match='No labelled feature'):
+            fitter.finalize()
+        assert not head.fitted
+
+
+def test_held_out_images():
+    assert held_out_images(1, 0.1, 0) == []
+    assert held_out_images(100, 0, 0) == []
+    chosen = held_out_images(100, 0.1, 0)
+    assert len(set(chosen)) == 10
+    assert chosen == held_out_images(100, 0.1, 0)
+    assert chosen != held_out_images(100, 0.1, 1)
+    assert len(held_out_images(3, 0.1, 0)) == 1
+    with pytest.raises(ValueError, match='calibration_fraction'):
+        held_out_images(3, 1.5, 0)
+
+
+def test_pipelines_and_wrappers(plain_cfg):
+    train = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', imdecode_backend='cv2'),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackSegInputs'),
+    ]
+    test = [
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale=(64, 64)),
+        dict(type='PackSegInputs'),
+    ]
+    got = [step['type'] for step in fitting_pipeline(test, train)]
+    assert got == [
+        'LoadImageFromFile',
+        'Resize',
+        'LoadAnnotations',
+        'PackSegInputs',
+    ]
+    with pytest.raises(ValueError, match='loads annotations'):
+        fitting_pipeline(test, test)
+    inner = plain_cfg.train_dataloader.dataset
+    twice = dict(type='ConcatDataset', datasets=[inner, inner])
+    plain_cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=5, dataset=twice
+    )
+    assert len(fitting_dataset(plain_cfg)) == 24
+
+
+DISTRIBUTED = """
+import sys
+import torch
+from tests.conftest import Config
+from mmseg_ddu.engine import fit_gda
+torch.distributed.init_process_group('gloo')
+cfg = Config.fromfile(sys.argv[1])
+fit_gda(cfg, sys.argv[2], sys.argv[3], gda_head=dict(views='polar'))
+"""
+
+
+def test_two_processes_equal_one(plain_cfg, checkpoint, tmp_path):
+    plain_cfg.dump(tmp_path / 'cfg.py')
+    one = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='polar'))
+    script = tmp_path / 'run.py'
+    script.write_text(DISTRIBUTED)
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'torch.distributed.run',
+            '--nproc-per-node=2',
+            '--master-port=29517',
+            str(script),
+            str(tmp_path / 'cfg.py'),
+            str(checkpoint),
+            str(tmp_path / 'two.pth'),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=root,
+        env={**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first = read_checkpoint(one)['state_dict']
+    second = read_checkpoint(tmp_path / 'two.pth')['state_dict']
+    for key, value in first.items():
+        torch.testing.assert_close(
+            second[key], value, rtol=1e-4, atol=1e-4, msg=key
+        )
+
+
+def test_real_foreign_checkpoint(
+    voc_animals, voc5_weights, tmp_path, monkeypatch
+):
+    """Plain mmseg config, bare state dict, real images."""
+    monkeypatch.setenv('VOC_ANIMALS', str(voc_animals))
+    configs = Path(__file__).resolve().parents[2] / 'configs' / 'ddu'
+    (path,) = configs.glob('*voc-animals5*')
+    cfg = Config.fromfile(path)
+    cfg.model.type = 'EncoderDecoder'
+    cfg.model.pop('gda_head')
+    cfg.train_dataloader.dataset.dataset.indices = 60
+    out = fit_gda(cfg, voc5_weights, tmp_path / 'gda.pth', num_workers=0)
+    got = density(out)
+    assert got['fitted'] and (got['class_count'] > 0).sum() >= 4
+    assert all(
+        torch.isfinite(got[name]).all()
+        for name in ('means', 'precisions_cholesky', 'log_dets')
+    )
+
+
+def test_not_fitted_error_is_importable_from_core():
+    assert issubclass(NotFittedError, ValueError)

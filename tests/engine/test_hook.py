@@ -1,0 +1,74 @@
+"""Training through the Runner with the hook."""
+
+import json
+
+import pytest
+import torch
+
+from mmseg_ddu.apis import test as run_test
+from mmseg_ddu.apis import train
+from mmseg_ddu.engine.checkpoint import read_checkpoint
+
+SHORT = {
+    'train_cfg.max_iters': 4,
+    'train_cfg.val_interval': 2,
+    'default_hooks.checkpoint.interval': 2,
+    'default_hooks.logger.interval': 1,
+}
+
+
+def fitted(path):
+    return bool(read_checkpoint(path)['state_dict']['gda_head.fitted'])
+
+
+@pytest.mark.parametrize('kind', ['ddu', 'plain'])
+def test_hook_fits_last_and_best(kind, demo_cfg, request, tmp_path):
+    """A config with a density head, and a plain one with the hook alone."""
+    cfg = demo_cfg
+    if kind == 'plain':
+        cfg = request.getfixturevalue('plain_cfg')
+        cfg.custom_hooks = [dict(type='mmseg_ddu.FitGDAHook')]
+    work = tmp_path / 'work'
+    train(cfg, work_dir=work, cfg_options=SHORT)
+    assert fitted(work / 'iter_4_gda.pth')
+    best = list(work.glob('best_mIoU_iter_?_gda.pth'))
+    assert len(best) == 1
+    plain = read_checkpoint(work / 'iter_4.pth')['state_dict']
+    with_density = read_checkpoint(work / 'iter_4_gda.pth')['state_dict']
+    for key, value in plain.items():
+        if not key.startswith('gda_head'):
+            assert torch.equal(with_density[key], value)
+    metrics = run_test(cfg, work / 'iter_4_gda.pth', work_dir=work)
+    assert 'uncertainty/epistemic_mis_AUROC' in metrics
+
+
+def test_resume_and_fit_options(demo_cfg, tmp_path):
+    work = tmp_path / 'work'
+    demo_cfg.custom_hooks = [
+        dict(
+            type='mmseg_ddu.FitGDAHook',
+            gda_head=dict(views='direction'),
+            fit_best=False,
+            pixels_per_class=7,
+        )
+    ]
+    train(demo_cfg.copy(), work_dir=work, cfg_options=SHORT)
+    runner = train(
+        demo_cfg,
+        work_dir=work,
+        resume=True,
+        cfg_options={**SHORT, 'train_cfg.max_iters': 6},
+    )
+    assert runner.iter == 6
+    assert not list(work.glob('best*_gda.pth'))
+    report = json.loads((work / 'iter_6_gda.json').read_text())
+    assert report['views'][0]['transform'] == 'direction'
+    assert max(report['vectors_per_class']) <= 7 * 12
+
+
+def test_no_checkpoint_is_a_warning(demo_cfg, tmp_path, caplog):
+    options = {**SHORT, 'default_hooks.checkpoint.interval': 100}
+    options['default_hooks.checkpoint.save_last'] = False
+    options['default_hooks.checkpoint.save_best'] = None
+    train(demo_cfg, work_dir=tmp_path / 'work', cfg_options=options)
+    assert not list((tmp_path / 'work').glob('*_gda.pth'))

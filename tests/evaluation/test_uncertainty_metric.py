@@ -1,0 +1,86 @@
+"""The metric class against scikit-learn over pooled pixels."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from mmseg_ddu.evaluation import UncertaintyMetric
+
+
+def image(seed, ood=True):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, (12, 15))
+    label[0] = 255
+    mask = np.where(label == 255, 255, 0)
+    mask[1:3, :5] = 1
+    label = np.where(mask == 1, 255, label)
+    predicted = np.where(rng.random(label.shape) < 0.8, label % 3, 1)
+    wrong = predicted != label
+    score = rng.normal(size=label.shape) + wrong + 2 * (mask == 1) - 900
+    entropy = rng.random(label.shape) + 0.5 * (label == 2)
+    arrays = dict(
+        gt_sem_seg=label,
+        pred_sem_seg=predicted,
+        pred_epistemic=score.astype(np.float32),
+        pred_aleatoric=entropy.astype(np.float32),
+    )
+    if ood:
+        arrays['gt_ood_map'] = mask
+    return {k: dict(data=torch.from_numpy(v)[None]) for k, v in arrays.items()}
+
+
+def pooled(samples, key):
+    return np.concatenate([s[key]['data'].numpy().ravel() for s in samples])
+
+
+def evaluate(samples, **options):
+    metric = UncertaintyMetric(**options)
+    metric.dataset_meta = dict(classes=('a', 'b', 'c'))
+    metric.process({}, samples[:2])
+    metric.process({}, samples[2:])
+    return metric.evaluate(len(samples))
+
+
+def test_against_scikit_learn():
+    samples = [image(seed) for seed in range(4)]
+    got = evaluate(samples, ambiguous_classes=('c',))
+    label, mask = pooled(samples, 'gt_sem_seg'), pooled(samples, 'gt_ood_map')
+    known = (label != 255) & (mask == 0)
+    wrong = pooled(samples, 'pred_sem_seg') != label
+    for name in ('epistemic', 'aleatoric'):
+        score = pooled(samples, f'pred_{name}')
+        tasks = dict(
+            mis=(known, wrong),
+            ood=(known | (mask == 1), mask == 1),
+            amb=(known, label == 2),
+        )
+        for task, (chosen, positive) in tasks.items():
+            truth, values = positive[chosen], score[chosen]
+            key = f'uncertainty/{name}_{task}'
+            assert got[f'{key}_AUROC'] == pytest.approx(
+                100 * roc_auc_score(truth, values), abs=1.5
+            )
+            assert got[f'{key}_AUPR'] == pytest.approx(
+                100 * average_precision_score(truth, values), abs=3
+            )
+
+
+def test_what_is_not_there_is_left_out():
+    samples = [image(seed, ood=False) for seed in range(2)]
+    for sample in samples:
+        del sample['pred_epistemic']
+    got = evaluate(samples)
+    assert set(got) == {
+        f'uncertainty/aleatoric_mis_{m}' for m in ('AUROC', 'AUPR', 'FPR95')
+    }
+
+
+def test_evaluating_twice_does_not_add_up():
+    metric = UncertaintyMetric()
+    metric.dataset_meta = dict(classes=('a', 'b', 'c'))
+    results = []
+    for _ in range(2):
+        metric.process({}, [image(0)])
+        results.append(metric.evaluate(1))
+    assert results[0] == results[1]

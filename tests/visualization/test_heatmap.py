@@ -1,0 +1,51 @@
+"""Heat maps: scale, colours, sizes."""
+
+import matplotlib
+import numpy as np
+import pytest
+
+from mmseg_ddu.visualization import (
+    blend,
+    class_colors,
+    color_bar,
+    colorize,
+    heat_map,
+    side_by_side,
+)
+
+
+def test_colours_are_matplotlibs_and_clipped():
+    values = np.array([[-5.0, 0.0, 5.0, 10.0, 99.0]])
+    got = colorize(values, 0, 10, 'magma')
+    expected = matplotlib.colormaps['magma'](
+        np.clip(values / 10, 0, 1), bytes=True
+    )[..., :3]
+    assert np.abs(got.astype(int) - expected).max() <= 3
+
+
+def test_constant_scale_does_not_divide_by_zero():
+    assert colorize(np.ones((2, 2)), 1, 1).shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize('shape', [(1, 1), (300, 40), (4, 3000), (375, 500)])
+def test_any_size(shape):
+    picture = heat_map(np.random.rand(*shape), 0, 1, 'share')
+    assert picture.dtype == np.uint8
+    assert picture.shape[0] >= 160
+    assert picture.shape[1] < 5000
+    row = side_by_side([picture, picture[:7]], ['one', 'two'])
+    assert row.shape[0] == picture.shape[0] + 26
+
+
+def test_color_bar_runs_from_dark_to_bright():
+    bar = color_bar(300, 0.0, 2.0, 'nats', 'magma').astype(int)
+    assert bar.shape[0] == 300
+    column = bar[:, 10].sum(1)
+    assert column[30] > column[150] > column[270]
+
+
+def test_class_colors_and_blend():
+    colors = class_colors(np.array([[0, 1]]), [[1, 2, 3], [9, 8, 7]])
+    assert colors.tolist() == [[[1, 2, 3], [9, 8, 7]]]
+    half = blend(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 200), 0.5)
+    assert half.tolist() == [[[100, 100, 100]]]
