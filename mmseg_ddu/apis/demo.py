@@ -82,7 +82,8 @@ def demo(
         work_dir,
         images,
     )
-    fitted = checkpoint.with_name(f'{checkpoint.stem}_gda.pth')
+    # The views that behave on this network; see the table.
+    fitted = checkpoint.with_name(f'{checkpoint.stem}_{VIEWS[-1]}.pth')
     export(
         config, fitted, images[:EXPORTED], work_dir / 'maps', overwrite=True
     )

@@ -39,6 +39,10 @@ class Scale:
     unit: str
     bright: float | None = None
 
+    def label(self, name: str) -> str:
+        """What a colour bar says."""
+        return name if name == 'percentile' else f'{name} ({self.unit})'
+
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Values to uint16, clipped."""
         share = (values.astype(np.float64) - self.low) / (self.high - self.low)
@@ -98,7 +102,7 @@ class MapWriter:
                 key, f'{name}.png', scale.encode(values)
             )
             if self.pictures:
-                label = f'{key} ({scale.unit})'
+                label = scale.label(key)
                 top = scale.high if scale.bright is None else scale.bright
                 picture = heat_map(values, scale.low, top, label, CMAPS[key])
                 pictures.append((key, picture))

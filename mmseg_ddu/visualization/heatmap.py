@@ -44,7 +44,7 @@ def color_bar(
     scale = matplotlib.colors.Normalize(vmin, vmax)
     bar = figure.colorbar(matplotlib.cm.ScalarMappable(scale, cmap), cax=axes)
     bar.ax.tick_params(labelsize=7)
-    bar.set_label(label, fontsize=8)
+    bar.set_label(label, fontsize=8 if len(label) < 24 else 6)
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     return _pad_to(image, height, image.shape[1])[:height]
