@@ -197,3 +197,35 @@ def estimate_covariances(
         covariances.diagonal(dim1=-2, dim2=-1).add_(added)
     dead = tied_variance <= torch.finfo(torch.float64).eps * scale
     return CovarianceEstimate(covariances, weights, added, dead)
+
+
+def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
+    """Factors P with ``P P^T = Σ^-1``, and their log-determinants.
+
+    Args:
+        covariances (Tensor): (C, D, D), or (C, D) for diagonal ones.
+
+    Returns:
+        tuple[Tensor, Tensor]: Upper triangular (C, D, D), or (C, D); and
+        (C,) ``log |P|``, half the log-determinant of the precision.
+
+    Raises:
+        torch.linalg.LinAlgError: If a covariance is not positive definite.
+    """
+    if covariances.ndim == 2:
+        factors = covariances.rsqrt()
+        return factors, factors.log().sum(-1)
+    lower, info = torch.linalg.cholesky_ex(covariances)
+    if info.any():
+        bad = info.nonzero().flatten().tolist()
+        raise torch.linalg.LinAlgError(
+            f'The covariances number {bad} are not positive definite. Raise '
+            "reg_covar (1e-4, say), set shrinkage='oas', or use "
+            "covariance_type='tied'."
+        )
+    eye = torch.eye(covariances.shape[-1]).to(covariances)
+    factors = torch.linalg.solve_triangular(
+        lower, eye.expand_as(lower), upper=False
+    ).mT
+    log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return factors, log_dets

@@ -8,7 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .covariance import COVARIANCE_TYPES, check_shrinkage, estimate_covariances
+from .covariance import (
+    COVARIANCE_TYPES,
+    check_shrinkage,
+    estimate_covariances,
+    precision_factors,
+)
 from .errors import NotFittedError
 from .moments import ClassMoments
 
@@ -170,7 +175,7 @@ class GaussianDiscriminant(nn.Module):
             residual = dropped.mean() / (moments.counts.sum() - 1).clamp_min(1)
             dim = self.rank
             self.basis.copy_(basis)
-        projected = _project_moments(moments, offset, basis)
+        projected = moments.projected(offset, basis)
         estimate = estimate_covariances(
             projected,
             self.covariance_type,
@@ -181,7 +186,7 @@ class GaussianDiscriminant(nn.Module):
         if self.rank is not None:
             self.residual_variance.copy_(residual + estimate.added)
 
-        factors, log_dets = _precision_factors(estimate.covariances)
+        factors, log_dets = precision_factors(estimate.covariances)
         count = (
             moments.counts
             if class_count is None
@@ -327,47 +332,3 @@ class GaussianDiscriminant(nn.Module):
             return moved
 
         return super()._apply(at_least_float32, recurse)
-
-
-def _project_moments(
-    moments: ClassMoments, offset: Tensor, basis: Tensor | None
-) -> ClassMoments:
-    """Moments of ``(z - offset) @ basis``."""
-    if basis is None:
-        projected = ClassMoments(
-            moments.num_classes,
-            moments.num_features,
-            moments.diagonal,
-            offset.device,
-        )
-        projected.means = moments.means - offset
-        projected.scatters = moments.scatters
-    else:
-        projected = ClassMoments(
-            moments.num_classes, basis.shape[1], device=offset.device
-        )
-        projected.means = (moments.means - offset) @ basis
-        projected.scatters = basis.T @ moments.scatters @ basis
-    projected.counts = moments.counts
-    return projected
-
-
-def _precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """Factors P with ``P P^T = Σ^-1`` and ``log |P|``."""
-    if covariances.ndim == 2:
-        factors = covariances.rsqrt()
-        return factors, factors.log().sum(-1)
-    lower, info = torch.linalg.cholesky_ex(covariances)
-    if info.any():
-        bad = info.nonzero().flatten().tolist()
-        raise torch.linalg.LinAlgError(
-            f'The covariances number {bad} are not positive definite. Raise '
-            "reg_covar (1e-4, say), set shrinkage='oas', or use "
-            "covariance_type='tied'."
-        )
-    eye = torch.eye(covariances.shape[-1]).to(covariances)
-    factors = torch.linalg.solve_triangular(
-        lower, eye.expand_as(lower), upper=False
-    ).mT
-    log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return factors, log_dets

@@ -169,6 +169,26 @@ class ClassMoments:
             between = deviations.T @ (self.counts[:, None] * deviations)
         return self.within_scatter() + between
 
+    def projected(self, offset: Tensor, basis: Tensor | None) -> ClassMoments:
+        """Moments of ``(z - offset) @ basis``, without another pass.
+
+        Args:
+            offset (Tensor): (D,).
+            basis (Tensor, optional): (D, K) orthonormal columns; None for
+                the identity.
+        """
+        dim = self.num_features if basis is None else basis.shape[1]
+        result = ClassMoments(
+            self.num_classes, dim, self.diagonal, offset.device
+        )
+        result.counts = self.counts
+        result.means = self.means - offset
+        result.scatters = self.scatters
+        if basis is not None:
+            result.means = result.means @ basis
+            result.scatters = basis.T @ self.scatters @ basis
+        return result
+
     def _require_data(self) -> None:
         if self.counts.sum() == 0:
             raise ValueError(
