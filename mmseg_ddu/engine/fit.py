@@ -8,6 +8,7 @@ from pathlib import Path
 import mmengine
 import mmseg
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
@@ -21,12 +22,15 @@ from mmseg_ddu.fileio import (
     write_json,
 )
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.ddu_segmentor import last_decode_head
 from mmseg_ddu.version import __version__
 
 from .build import build_ddu, check_classes
 from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
 from .data import as_batch, fitting_dataset, fitting_loader, held_out_images
 from .fitter import DensityFitter
+
+CHANCE = 50.0
 
 
 def fit_gda(
@@ -174,7 +178,7 @@ def fit_densities(
     loader, total = fitting_loader(dataset, num_workers)
     fitter = DensityFitter(
         model.gda_head,
-        ignore_index=getattr(dataset, 'ignore_index', 255),
+        ignore_index=last_decode_head(model).ignore_index,
         held_out=held_out_images(total, calibration_fraction, seed),
         seed=seed,
         **options,
@@ -212,7 +216,10 @@ def _update(
             'the fit would not match. Remove the flip.'
         )
     labels = labels_on_input(
-        sample.gt_sem_seg.data.squeeze(0), meta, data['inputs'].shape[2:]
+        sample.gt_sem_seg.data.squeeze(0),
+        meta,
+        data['inputs'].shape[2:],
+        fitter.ignore_index,
     )
     windows = model.iter_features(data['inputs'], [meta])
     for number, ((y1, y2, x1, x2), features) in enumerate(windows):
@@ -220,23 +227,26 @@ def _update(
 
 
 def labels_on_input(
-    labels: Tensor, meta: dict, size: tuple[int, int]
+    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
 ) -> Tensor:
-    """Labels as the network sees the image: resized, then padded with 255.
+    """Labels as the network sees the image: resized, then padded with void.
 
     Args:
         labels (Tensor): (H, W) at the original size.
         meta (dict): With ``padding_size`` (left, right, top, bottom), if
             the preprocessor padded the image.
         size (tuple[int, int]): Height and width of the padded input.
+        void (int): Label of the padding.
     """
     padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
     left, right, top, bottom = padding
     inner = (size[0] - top - bottom, size[1] - left - right)
-    resized = torch.nn.functional.interpolate(
+    resized = F.interpolate(
         labels[None, None].float(), inner, mode='nearest-exact'
     )
-    padded = torch.nn.functional.pad(resized, tuple(padding), value=255.0)
+    padded = torch.nn.functional.pad(
+        resized, tuple(padding), value=float(void)
+    )
     return padded[0, 0].long()
 
 
@@ -265,6 +275,19 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
                 f'{view["dead_features"]} of {view["num_features"]} '
                 f'features of {view["tap"]} never vary.'
             )
+    calibration = report['calibration']
+    auroc = calibration['mis_AUROC']
+    if auroc is not None:
+        logger.info(
+            'On calibration pixels the epistemic score ranks misclassified '
+            f'above correct ones with an AUROC of {auroc:.1f}%.'
+        )
+    if auroc is not None and auroc < CHANCE:
+        logger.warning(
+            'That is worse than chance: unsure pixels look familiar to these '
+            'densities, so do not read the epistemic map as it is. Try '
+            '--gda-options views=class-polar, or longer training.'
+        )
     logger.info(f'Wrote {out}')
 
 
@@ -277,4 +300,3 @@ class _SeededSubset(torch.utils.data.Subset):
         order = torch.randperm(len(dataset), generator=generator)
         super().__init__(dataset, sorted(order[:size].tolist()))
         self.metainfo = dataset.metainfo
-        self.ignore_index = getattr(dataset, 'ignore_index', 255)

@@ -10,6 +10,7 @@ from mmengine.dist import all_gather_object
 from torch import Tensor
 
 from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.ranking import RankingCounts
 from mmseg_ddu.core.sampling import (
     PixelReservoir,
     random_keys,
@@ -81,8 +82,8 @@ class DensityFitter:
         """Add one image, or one window of it.
 
         Args:
-            features (dict[str, Tensor]): Tap name to (1, D, h, w), one grid;
-                with the predicted classes if the head needs them.
+            features (dict[str, Tensor]): Tap name to (1, D, h, w), one grid,
+                and ``predicted`` to (1, 1, h, w) classes.
             labels (Tensor): (H, W) of the same field of view, any size.
             index (int): Number of the image in its data set.
             window (int): Number of the window.
@@ -109,9 +110,8 @@ class DensityFitter:
             where = where[keys[where].sort().indices][: self.reservoir.size]
             taken = where.to(vectors[0].device)
             kept = [vector[taken] for vector in vectors]
-            if self.head.needs_classes:
-                kept.append(flat_classes(features)[taken])
-            self.reservoir.update(keys[where], *kept)
+            kept.append(flat_classes(features)[taken])
+            self.reservoir.update(keys[where], *kept, labels[where])
 
         chosen = sample_per_class(
             labels,
@@ -168,7 +168,8 @@ class DensityFitter:
 
         Returns:
             dict: Plain numbers: images, pixels and vectors per class, one
-            entry per view, and the calibration.
+            entry per view, and the calibration with ``mis_AUROC``, how well
+            the score ranks misclassified above correct pixels, in percent.
 
         Raises:
             ValueError: If no labelled pixel was seen.
@@ -212,9 +213,13 @@ class DensityFitter:
                 'The held-out images have no labelled pixel to calibrate '
                 'with; use another seed or calibration_fraction=0.'
             )
-        views = len(self.head.views)
-        predicted = sample[views] if self.head.needs_classes else None
-        return self.head.calibrate(sample[:views], predicted)
+        *vectors, predicted, labels = sample
+        report, scores = self.head.calibrate(vectors, predicted)
+        counts = RankingCounts()
+        counts.update(scores.cpu(), predicted != labels)
+        both = counts.num_positives and counts.num_negatives
+        auroc = round(100 * counts.auroc(), 2) if both else None
+        return dict(report, mis_AUROC=auroc)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:

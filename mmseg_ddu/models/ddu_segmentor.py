@@ -58,8 +58,13 @@ class DDUMixin(UncertaintyMapsMixin):
     def num_maps(self) -> int:
         return int(not self._tolerate_unfitted or bool(self.gda_head.fitted))
 
-    def tap(self) -> FeatureTap:
-        """A tap on every feature that the density head needs."""
+    def tap(self, classes: bool = False) -> FeatureTap:
+        """A tap on every feature that the density head needs.
+
+        Args:
+            classes (bool): Tap the predicted classes even if the head can do
+                without.
+        """
         head = last_decode_head(self)
         places = {}
         for name in self.gda_head.taps:
@@ -67,7 +72,7 @@ class DDUMixin(UncertaintyMapsMixin):
                 places[name] = (head.conv_seg, 'input')
             else:
                 places[name] = (tapped_module(self, name), 'output')
-        if self.gda_head.needs_classes:
+        if classes or self.gda_head.needs_classes:
             places[PREDICTED] = (head.conv_seg, 'output')
         return FeatureTap(places)
 
@@ -75,7 +80,7 @@ class DDUMixin(UncertaintyMapsMixin):
         """The tapped features, on one grid, with the predicted classes."""
         try:
             features = {name: tap[name] for name in self.gda_head.taps}
-            if self.gda_head.needs_classes:
+            if PREDICTED in tap:
                 features[PREDICTED] = self._classes(tap[PREDICTED])
         except KeyError as error:
             head = type(last_decode_head(self)).__name__
@@ -138,13 +143,14 @@ class DDUMixin(UncertaintyMapsMixin):
 
         Yields:
             tuple: ``(y1, y2, x1, x2)``, the window of the image (all of it
-            in whole mode), and tap name to (B, D, h, w).
+            in whole mode), and tap name to (B, D, h, w), with the predicted
+            classes.
         """
         metas = [dict(meta) for meta in batch_img_metas]
         for y1, y2, x1, x2 in self._windows(*inputs.shape[2:]):
             crop = inputs[:, :, y1:y2, x1:x2]
             metas[0]['img_shape'] = crop.shape[2:]
-            with self.tap() as tap:
+            with self.tap(classes=True) as tap:
                 super().encode_decode(crop, metas)
             yield (y1, y2, x1, x2), self.features(tap)
 

@@ -176,7 +176,7 @@ class GDAHead(BaseModule):
     @torch.no_grad()
     def calibrate(
         self, vectors: Sequence[Tensor], predicted: Tensor | None = None
-    ) -> dict:
+    ) -> tuple[dict, Tensor]:
         """Store the spread of each view and the quantiles of the score.
 
         Args:
@@ -185,7 +185,8 @@ class GDAHead(BaseModule):
             predicted (Tensor, optional): (N,) their predicted classes.
 
         Returns:
-            dict: Mean and spread per view, and some quantiles.
+            tuple[dict, Tensor]: Mean and spread per view and some quantiles;
+            and the scores, (N,).
         """
         device = self.score_quantiles.device
         predicted = predicted if predicted is None else predicted.to(device)
@@ -198,18 +199,20 @@ class GDAHead(BaseModule):
             self.view_mean[index] = score.mean()
             spread = score.std(unbiased=False)
             self.view_std[index] = spread if spread > 0 else 1.0
-        table = quantile_table(self.combine(scores), NUM_QUANTILES)
+        combined = self.combine(scores)
+        table = quantile_table(combined, NUM_QUANTILES)
         self.score_quantiles.copy_(table)
         shown = {
             f'q{round(100 * level)}': float(table[int(level * 1000)])
             for level in (0.0, 0.05, 0.5, 0.95, 1.0)
         }
-        return dict(
-            pixels=len(scores[0]),
+        report = dict(
+            pixels=len(combined),
             view_mean=self.view_mean.tolist(),
             view_std=self.view_std.tolist(),
             quantiles=shown,
         )
+        return report, combined
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing, *rest

@@ -153,6 +153,17 @@ def test_train_flags(demo_cfg, tmp_path):
     assert done.returncode == 2 and 'OptimWrapper' in done.stderr
 
 
+def test_classes_of_the_test_data_must_match(plain_cfg, checkpoint, tmp_path):
+    from mmseg_ddu.apis import fit_gda
+    from mmseg_ddu.apis import test as run_test
+
+    fitted = fit_gda(plain_cfg.copy(), checkpoint)
+    names = ('ground', 'disc', 'square', 'triangle', 'left', 'right')
+    plain_cfg.test_dataloader.dataset.metainfo.classes = names
+    with pytest.raises(ValueError, match='trained on the classes'):
+        run_test(plain_cfg, fitted, work_dir=tmp_path / 'work')
+
+
 @pytest.mark.slow
 def test_demo(tmp_path):
     """From nothing to the table, with little training."""

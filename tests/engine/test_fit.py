@@ -328,7 +328,8 @@ class TestFitter:
         z = torch.randn(1, 4, size, size, generator=rng) + 2
         labels = torch.randint(0, 3, (size, size), generator=rng)
         labels[0, 0] = 255
-        return dict(penultimate=z), labels
+        predicted = torch.where(z[:, :1] > 2, 0, 1)
+        return dict(penultimate=z, predicted=predicted), labels
 
     def fit(self, order, held_out=(), **options):
         head = GDAHead(3, channels=4)
@@ -366,6 +367,22 @@ class TestFitter:
             report['calibration'] | dict(pixels=70, held_out=True)
             == (report['calibration'])
         )
+
+    def test_report_says_if_the_density_is_inverted(self):
+        """Against scikit-learn, on the pixels that calibrate."""
+        from sklearn.metrics import roc_auc_score
+
+        others, _ = self.fit([0, 1, 3, 4, 6, 7])
+        _, report = self.fit(range(8), held_out=(2, 5))
+        scores, wrong = [], []
+        for index in (2, 5):
+            features, labels = self.features(index)
+            known = labels != 255
+            scores.append(others(features)[0, 0][known])
+            wrong.append((features['predicted'][0, 0] != labels)[known])
+        expected = roc_auc_score(torch.cat(wrong), torch.cat(scores))
+        got = report['calibration']['mis_AUROC']
+        assert got == pytest.approx(100 * expected, abs=0.5)
 
     def test_only_void_is_an_error(self):
         head = GDAHead(3, channels=4)
