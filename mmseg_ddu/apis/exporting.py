@@ -15,7 +15,7 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.engine.checkpoint import plain
-from mmseg_ddu.engine.fit import versions
+from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import require_writable_folder, sha256, write_json
 
 from .inference import check_image, init_ddu, predict

@@ -11,7 +11,7 @@ from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
-from mmseg_ddu.engine.fit import versions
+from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import sha256, write_json
 
 from .runner import build_runner, load_config

@@ -164,3 +164,14 @@ def held_out_images(total: int, fraction: float, seed: int) -> list[int]:
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(total, generator=generator)
     return order[: max(1, round(fraction * total))].tolist()
+
+
+class SeededSubset(Subset):
+    """A seeded choice of images that still looks like a data set."""
+
+    def __init__(self, dataset, size: int, seed: int) -> None:
+        dataset.full_init()
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(dataset), generator=generator)
+        super().__init__(dataset, sorted(order[:size].tolist()))
+        self.metainfo = dataset.metainfo

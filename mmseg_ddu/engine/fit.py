@@ -5,16 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import mmengine
-import mmseg
-import torch
-import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 
 from mmseg_ddu.fileio import (
     require_writable_folder,
@@ -23,14 +19,18 @@ from mmseg_ddu.fileio import (
 )
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.ddu_segmentor import last_decode_head
-from mmseg_ddu.version import __version__
 
 from .build import build_ddu, check_classes
 from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
-from .data import as_batch, fitting_dataset, fitting_loader, held_out_images
-from .fitter import DensityFitter
-
-CHANCE = 50.0
+from .data import (
+    SeededSubset,
+    as_batch,
+    fitting_dataset,
+    fitting_loader,
+    held_out_images,
+)
+from .fitter import DensityFitter, labels_on_input
+from .report import log_report, versions
 
 
 def fit_gda(
@@ -98,7 +98,7 @@ def fit_gda(
     model = build_ddu(model_cfg, weights, str(checkpoint), device)
     dataset = fitting_dataset(cfg)
     if max_images is not None:
-        dataset = _SeededSubset(dataset, max_images, seed)
+        dataset = SeededSubset(dataset, max_images, seed)
     meta = content['meta']
     check_classes(model, dataset.metainfo, meta.get('dataset_meta'))
     if num_workers is None:
@@ -114,39 +114,35 @@ def fit_gda(
         seed=seed,
     )
     if is_main_process():
-        kept = {
-            k: meta[k] for k in ('cfg', 'epoch', 'iter', 'seed') if k in meta
-        }
-        kept['dataset_meta'] = {
-            **{k: dataset.metainfo.get(k) for k in ('classes', 'palette')},
-            **(meta.get('dataset_meta') or {}),
-        }
-        kept['gda'] = dict(
-            report,
+        report.update(
             head=model_cfg.get('gda_head') or {},
             config=str(cfg.filename),
             checkpoint=str(checkpoint),
             checkpoint_sha256=sha256(checkpoint),
             versions=versions(),
         )
-        save_checkpoint(out, model.state_dict(), kept)
-        write_json(out.with_suffix('.json'), plain(kept['gda']))
-        log_report(kept['gda'], kept['dataset_meta'], out)
+        _write(out, model, meta, dataset.metainfo, plain(report))
     return out
+
+
+def _write(
+    out: Path, model: nn.Module, meta: dict, dataset_meta: dict, report: dict
+) -> None:
+    """The new checkpoint, the report beside it, and a summary."""
+    kept = {k: meta[k] for k in ('cfg', 'epoch', 'iter', 'seed') if k in meta}
+    kept['dataset_meta'] = {
+        **{key: dataset_meta.get(key) for key in ('classes', 'palette')},
+        **(meta.get('dataset_meta') or {}),
+    }
+    kept['gda'] = report
+    save_checkpoint(out, model.state_dict(), kept)
+    write_json(out.with_suffix('.json'), report)
+    log_report(report, kept['dataset_meta'], out)
 
 
 def default_output(checkpoint: Path) -> Path:
     """``dir/name.pth`` -> ``dir/name_gda.pth``."""
     return checkpoint.with_name(f'{checkpoint.stem}_gda.pth')
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    import mmcv
-
-    packages = dict(torch=torch, mmengine=mmengine, mmcv=mmcv, mmseg=mmseg)
-    found = {name: p.__version__ for name, p in packages.items()}
-    return dict(mmseg_ddu=__version__, **found)
 
 
 def fit_densities(
@@ -196,7 +192,8 @@ def fit_densities(
                     f'Training image {index} cannot be read and is left '
                     f'out: {error}'
                 )
-    if unreadable and fitter.images == 0 and get_world_size() == 1:
+    unreadable = sum(all_gather_object(unreadable), [])
+    if unreadable and len(unreadable) == total:
         raise ValueError(
             f'None of the {total} training images can be read; the first '
             f'error was: {unreadable[0]["error"]}'
@@ -224,79 +221,3 @@ def _update(
     windows = model.iter_features(data['inputs'], [meta])
     for number, ((y1, y2, x1, x2), features) in enumerate(windows):
         fitter.update(features, labels[y1:y2, x1:x2], index, number)
-
-
-def labels_on_input(
-    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
-) -> Tensor:
-    """Labels as the network sees the image: resized, then padded with void.
-
-    Args:
-        labels (Tensor): (H, W) at the original size.
-        meta (dict): With ``padding_size`` (left, right, top, bottom), if
-            the preprocessor padded the image.
-        size (tuple[int, int]): Height and width of the padded input.
-        void (int): Label of the padding.
-    """
-    padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
-    left, right, top, bottom = padding
-    inner = (size[0] - top - bottom, size[1] - left - right)
-    resized = F.interpolate(
-        labels[None, None].float(), inner, mode='nearest-exact'
-    )
-    padded = torch.nn.functional.pad(
-        resized, tuple(padding), value=float(void)
-    )
-    return padded[0, 0].long()
-
-
-def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
-    """Say what was fitted, and what is missing."""
-    logger = MMLogger.get_current_instance()
-    names = list(
-        dataset_meta.get('classes') or range(len(report['pixels_per_class']))
-    )
-    logger.info(
-        f'Fitted on {report["images"]} images; vectors per class: '
-        + ', '.join(
-            f'{name} {count}'
-            for name, count in zip(names, report['vectors_per_class'])
-        )
-    )
-    for view in report['views']:
-        absent = [names[label] for label in view['absent_classes']]
-        if absent:
-            logger.warning(
-                f'No pixel of {absent} was seen; these classes have weight '
-                'zero, and their pixels will look unfamiliar.'
-            )
-        if view['dead_features']:
-            logger.info(
-                f'{view["dead_features"]} of {view["num_features"]} '
-                f'features of {view["tap"]} never vary.'
-            )
-    calibration = report['calibration']
-    auroc = calibration['mis_AUROC']
-    if auroc is not None:
-        logger.info(
-            'On calibration pixels the epistemic score ranks misclassified '
-            f'above correct ones with an AUROC of {auroc:.1f}%.'
-        )
-    if auroc is not None and auroc < CHANCE:
-        logger.warning(
-            'That is worse than chance: unsure pixels look familiar to these '
-            'densities, so do not read the epistemic map as it is. Try '
-            '--gda-options views=class-polar, or longer training.'
-        )
-    logger.info(f'Wrote {out}')
-
-
-class _SeededSubset(torch.utils.data.Subset):
-    """A seeded choice of images that still looks like a data set."""
-
-    def __init__(self, dataset, size: int, seed: int) -> None:
-        dataset.full_init()
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(dataset), generator=generator)
-        super().__init__(dataset, sorted(order[:size].tolist()))
-        self.metainfo = dataset.metainfo

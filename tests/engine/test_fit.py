@@ -21,8 +21,11 @@ from mmseg_ddu.engine.data import (
     fitting_pipeline,
     held_out_images,
 )
-from mmseg_ddu.engine.fit import labels_on_input
-from mmseg_ddu.engine.fitter import DensityFitter, labels_on_grid
+from mmseg_ddu.engine.fitter import (
+    DensityFitter,
+    labels_on_grid,
+    labels_on_input,
+)
 from mmseg_ddu.models import GDAHead
 from mmseg_ddu.models.convert import to_ddu_model
 
