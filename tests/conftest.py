@@ -116,19 +116,15 @@ def checkpoint(plain_cfg, tmp_path) -> Path:
 @pytest.fixture
 def voc_animals() -> Path:
     """The real images, where they are."""
-    choices = [
-        os.environ.get('VOC_ANIMALS', ''),
-        str(ROOT.parent / 'shared' / 'voc_animals'),
-    ]
-    for choice in filter(None, choices):
-        if (Path(choice) / 'JPEGImages').is_dir():
-            return Path(choice)
+    root = Path(os.environ.get('VOC_ANIMALS') or 'absent')
+    if (root / 'JPEGImages').is_dir():
+        return root
     pytest.skip('VOC_ANIMALS does not point to the images')
 
 
 @pytest.fixture
 def voc5_weights(voc_animals) -> Path:
-    """A foreign checkpoint trained on them."""
+    """A foreign checkpoint trained on them, in a folder beside."""
     path = voc_animals.parent / 'weights' / 'deeplabv3plus_mnv2_voc5.pth'
     if not path.is_file():
         pytest.skip(f'{path} is not there')
