@@ -6,6 +6,7 @@ Any EncoderDecoder whose decode head ends in cls_seg will do.
 """
 
 from mmengine.config import Config, DictAction
+from mmengine.dist import is_main_process
 
 from mmseg_ddu.apis import cli, fit_gda
 
@@ -69,7 +70,8 @@ def main():
         device=args.device,
         max_images=args.max_images,
     )
-    print(f'next: python tools/test.py {args.config} {out}')
+    if is_main_process():
+        print(f'next: python tools/test.py {args.config} {out}')
 
 
 if __name__ == '__main__':

@@ -18,7 +18,7 @@ from mmseg_ddu.engine.checkpoint import plain
 from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import require_writable_folder, sha256, write_json
 
-from .inference import check_image, init_ddu, predict
+from .inference import check_image, init_ddu, prepare
 from .map_files import MapWriter, Scale
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
@@ -99,14 +99,15 @@ def export_one(
     """Predict and write one image; its row in the manifest."""
     try:
         check_image(path)
-        sample = predict(model, path)
-    except (OSError, ValueError, SyntaxError, AttributeError) as error:
-        # What Pillow, OpenCV and mmcv raise for damaged files.
+        data = prepare(model, path)
+    except Exception as error:  # whatever a decoder makes of a damaged file
         reason = f'{type(error).__name__}: {error}'
         MMLogger.get_current_instance().warning(
             f'{path} cannot be read and is skipped: {reason}'
         )
         return dict(image=str(path), error=reason)
+    with torch.no_grad():
+        sample = model.test_step(data)[0]
     maps = dict(
         epistemic=sample.pred_epistemic.data[0],
         aleatoric=sample.pred_aleatoric.data[0],

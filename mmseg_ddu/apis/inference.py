@@ -96,13 +96,21 @@ def predict(
         SegDataSample: With ``pred_sem_seg``, ``seg_logits``,
         ``pred_epistemic`` and ``pred_aleatoric`` at the size of the image.
     """
+    return model.test_step(prepare(model, image))[0]
+
+
+def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
+    """Read and transform one image into a batch of one, without predicting.
+
+    Args:
+        model (nn.Module): From :func:`init_ddu`.
+        image (str or np.ndarray): A path, or (H, W, 3) uint8 BGR.
+    """
     from_array = isinstance(image, np.ndarray)
     pipeline = inference_pipeline(model.cfg, from_array)
     if from_array:
-        data = dict(img=image, img_path=None)
-    else:
-        data = dict(img_path=str(image), img_id=0)
-    return model.test_step(as_batch(pipeline(data)))[0]
+        return as_batch(pipeline(dict(img=image, img_path=None)))
+    return as_batch(pipeline(dict(img_path=str(image), img_id=0)))
 
 
 def check_image(path: Path) -> None:

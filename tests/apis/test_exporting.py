@@ -14,6 +14,7 @@ from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
 from mmseg_ddu.apis.exporting import find_images
+from mmseg_ddu.apis.inference import prepare
 from mmseg_ddu.apis.map_files import Scale
 from mmseg_ddu.core import NotFittedError
 
@@ -145,6 +146,17 @@ def test_damaged_images_are_listed_and_skipped(fitted, photos, tmp_path):
     assert manifest['num_exported'] == 6 and manifest['num_skipped'] == 3
 
 
+def test_an_error_of_the_model_is_not_blamed_on_the_image(
+    fitted, photos, tmp_path, monkeypatch
+):
+    def broken(self, data):
+        raise ValueError('out of order')
+
+    monkeypatch.setattr('mmseg_ddu.models.DDUEncoderDecoder.test_step', broken)
+    with pytest.raises(ValueError, match='out of order'):
+        export(*fitted, photos, tmp_path / 'maps')
+
+
 def test_empty_and_missing_folder(fitted, tmp_path):
     (tmp_path / 'nothing').mkdir()
     with pytest.raises(FileNotFoundError, match='no image in'):
@@ -203,9 +215,9 @@ def test_interrupt_keeps_a_manifest(fitted, photos, tmp_path, monkeypatch):
         calls.append(image)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return predict(model, image)
+        return prepare(model, image)
 
-    monkeypatch.setattr('mmseg_ddu.apis.exporting.predict', interrupted)
+    monkeypatch.setattr('mmseg_ddu.apis.exporting.prepare', interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(*fitted, photos, tmp_path / 'maps')
     manifest = json.loads((tmp_path / 'maps/manifest.json').read_text())
