@@ -43,6 +43,13 @@ class LoadOoDAnnotations(LoadAnnotations):
         self.ood_dir = ood_dir
         self.void = void
 
+    def transform(self, results: dict) -> dict:
+        """Load both masks; a bare image, as mmseg's inference API gives it,
+        passes unchanged."""
+        if 'seg_map_path' not in results:
+            return results
+        return super().transform(results)
+
     def _load_seg_map(self, results: dict) -> None:
         super()._load_seg_map(results)
         path = results['seg_map_path']

@@ -130,6 +130,29 @@ def test_array_equals_file(fitted, photos):
     )
 
 
+def test_mmsegs_own_inference_reads_the_fitted_file(
+    plain_cfg, checkpoint, photos
+):
+    """With a config of ours, whose test pipeline loads OoD masks."""
+    from mmseg.apis import inference_model, init_model
+
+    cfg = plain_cfg
+    fitted = fit_gda(cfg, checkpoint)
+    cfg.model.type = 'mmseg_ddu.DDUEncoderDecoder'
+    cfg.test_pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='mmseg_ddu.LoadOoDAnnotations', ood_dir='OoDMask'),
+        dict(type='mmseg_ddu.PackDDUInputs'),
+    ]
+    cfg.test_dataloader.dataset.pipeline = cfg.test_pipeline
+    model = init_model(cfg, str(fitted), 'cpu')
+    theirs = inference_model(model, str(photos / 'rgb.jpg'))
+    ours = predict(init_ddu(cfg, fitted), photos / 'rgb.jpg')
+    torch.testing.assert_close(
+        theirs.pred_epistemic.data, ours.pred_epistemic.data
+    )
+
+
 def test_damaged_images_are_listed_and_skipped(fitted, photos, tmp_path):
     whole = (photos / 'rgb.jpg').read_bytes()
     (photos / 'cut.jpg').write_bytes(whole[: len(whole) // 2])
