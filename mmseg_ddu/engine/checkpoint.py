@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,16 @@ def save_checkpoint(
     state = {key: value.cpu() for key, value in state_dict.items()}
     with atomic_write(path) as temporary:
         torch.save(dict(meta=plain(meta), state_dict=state), temporary)
+
+
+def weights_digest(path: str | os.PathLike) -> str:
+    """Hex digest of the weights alone, whatever else the file holds."""
+    digest = hashlib.sha256()
+    for key, value in sorted(read_checkpoint(path)['state_dict'].items()):
+        digest.update(f'{key} {tuple(value.shape)} {value.dtype}'.encode())
+        flat = value.detach().contiguous().flatten()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
+from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.registry import HOOKS
 
-from .fit import fit_gda
+from .checkpoint import weights_digest
+from .fit import default_output, fit_gda
 
 
 @HOOKS.register_module()
@@ -49,16 +53,25 @@ class FitGDAHook(Hook):
             model.gda_head.reset()
 
     def after_train(self, runner) -> None:
-        """Fit each checkpoint once."""
+        """Fit each checkpoint; one fit where weights are the same."""
         found = self.checkpoints(runner)
         if not found:
             runner.logger.warning(
                 'FitGDAHook found no checkpoint to fit the densities on; was '
                 'CheckpointHook switched off?'
             )
+        fitted: dict[str, Path] = {}
         for checkpoint in found:
+            digest = weights_digest(checkpoint)
+            if digest in fitted:  # the last checkpoint is often the best
+                runner.logger.info(
+                    f'{checkpoint} holds the weights of {fitted[digest]}'
+                )
+                if is_main_process():
+                    _copy_fit(fitted[digest], default_output(checkpoint))
+                continue
             runner.logger.info(f'Fitting the densities of {checkpoint}')
-            fit_gda(
+            fitted[digest] = fit_gda(
                 runner.cfg,
                 checkpoint,
                 gda_head=self.gda_head,
@@ -73,3 +86,10 @@ class FitGDAHook(Hook):
             names += sorted(n for n in info if n.startswith('best_ckpt'))
         paths = [Path(str(info[name])) for name in names if info.get(name)]
         return [path for path in dict.fromkeys(paths) if path.is_file()]
+
+
+def _copy_fit(source: Path, target: Path) -> None:
+    """The checkpoint and its report under another name."""
+    for suffix in ('.pth', '.json'):
+        with atomic_write(target.with_suffix(suffix)) as temporary:
+            shutil.copyfile(source.with_suffix(suffix), temporary)

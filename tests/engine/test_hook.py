@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
+from mmseg_ddu.apis import fit_gda, train
 from mmseg_ddu.apis import test as run_test
-from mmseg_ddu.apis import train
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 
 SHORT = {
@@ -72,3 +72,24 @@ def test_no_checkpoint_is_a_warning(demo_cfg, tmp_path, caplog):
     options['default_hooks.checkpoint.save_best'] = None
     train(demo_cfg, work_dir=tmp_path / 'work', cfg_options=options)
     assert not list((tmp_path / 'work').glob('*_gda.pth'))
+
+
+def test_same_weights_are_fitted_once(demo_cfg, tmp_path, monkeypatch):
+    """One iteration: the last checkpoint is the best."""
+    import mmseg_ddu.engine.hook as hook
+
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        return fit_gda(*args, **kwargs)
+
+    monkeypatch.setattr(hook, 'fit_gda', counted)
+    options = {**SHORT, 'train_cfg.max_iters': 2}
+    work = tmp_path / 'work'
+    train(demo_cfg, work_dir=work, cfg_options=options)
+    assert len(calls) == 1
+    last = work / 'iter_2_gda.pth'
+    best = work / 'best_mIoU_iter_2_gda.pth'
+    assert last.read_bytes() == best.read_bytes()
+    assert best.with_suffix('.json').is_file()
