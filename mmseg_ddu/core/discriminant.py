@@ -165,7 +165,10 @@ class GaussianDiscriminant(nn.Module):
             ValueError: If no labelled feature was seen.
             torch.linalg.LinAlgError: If a covariance has no Cholesky factor.
         """
-        offset = moments.pooled_mean()
+        # Rounded to the buffer's precision first, so that the means are
+        # relative to exactly what will be subtracted from the features.
+        self.offset.copy_(moments.pooled_mean())
+        offset = self.offset.to(moments.means)
         basis = None
         dim = self.num_features
         if self.rank is not None:
@@ -201,7 +204,6 @@ class GaussianDiscriminant(nn.Module):
         self.log_dets.copy_(log_dets.expand(self.num_classes))
         self.log_priors.copy_((prior / prior.sum()).log())
         self.class_count.copy_(count)
-        self.offset.copy_(offset)
         self.fitted.fill_(True)
         return dict(
             num_features=dim,
