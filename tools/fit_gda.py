@@ -5,7 +5,7 @@ writes <checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON.
 Any EncoderDecoder whose decode head ends in cls_seg will do.
 """
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from mmseg_ddu.apis import cli, fit_gda
@@ -56,11 +56,8 @@ def main():
     args = parse_args()
     cli.set_local_rank(args)
     cli.init_distributed(args.launcher)
-    config = Config.fromfile(args.config)
-    if args.cfg_options:
-        config.merge_from_dict(args.cfg_options)
     out = fit_gda(
-        config,
+        args.config,
         args.checkpoint,
         args.out,
         gda_head=args.gda_options,
@@ -69,6 +66,7 @@ def main():
         seed=args.seed,
         device=args.device,
         max_images=args.max_images,
+        cfg_options=args.cfg_options,
     )
     if is_main_process():
         print(f'next: python tools/test.py {args.config} {out}')

@@ -14,7 +14,11 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 from torch import nn
 
-from mmseg_ddu.engine.build import build_ddu, model_of_checkpoint
+from mmseg_ddu.engine.build import (
+    build_ddu,
+    model_of_checkpoint,
+    read_config,
+)
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.data import (
     as_batch,
@@ -40,8 +44,8 @@ def init_ddu(
         cfg_options (dict, optional): Overrides settings of the config.
 
     Returns:
-        nn.Module: In eval mode, with ``cfg``, ``dataset_meta`` and
-        ``checkpoint_meta``.
+        nn.Module: In eval mode, with ``cfg``, ``pipelines``,
+        ``dataset_meta`` and ``checkpoint_meta``.
 
     Raises:
         NotFittedError: If the checkpoint holds no fitted densities.
@@ -53,9 +57,7 @@ def init_ddu(
         >>> sample.pred_epistemic.data.shape  # doctest: +SKIP
         torch.Size([1, 375, 500])
     """
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
-    if cfg_options:
-        cfg.merge_from_dict(cfg_options)
+    cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     content = read_checkpoint(checkpoint)
     model_cfg = model_of_checkpoint(cfg.model, content['meta'])
@@ -65,6 +67,10 @@ def init_ddu(
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
     model.cfg = cfg
+    # Built once, not once an image: from a file, and from an array.
+    model.pipelines = [
+        inference_pipeline(cfg, from_array) for from_array in (False, True)
+    ]
     model.checkpoint_meta = content['meta']
     model.dataset_meta = content['meta'].get('dataset_meta') or {}
     return model
@@ -107,7 +113,7 @@ def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
         image (str or np.ndarray): A path, or (H, W, 3) uint8 BGR.
     """
     from_array = isinstance(image, np.ndarray)
-    pipeline = inference_pipeline(model.cfg, from_array)
+    pipeline = model.pipelines[from_array]
     if from_array:
         return as_batch(pipeline(dict(img=image, img_path=None)))
     return as_batch(pipeline(dict(img_path=str(image), img_id=0)))

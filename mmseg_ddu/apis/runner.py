@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
+from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import allow_mmengine_types
 
 
@@ -26,12 +27,7 @@ def load_config(
     Raises:
         FileNotFoundError: If there is no such config.
     """
-    if not isinstance(config, Config):
-        if not Path(config).is_file():
-            raise FileNotFoundError(f'There is no config {config}.')
-        config = Config.fromfile(config)
-    if cfg_options:
-        config.merge_from_dict(cfg_options)
+    config = read_config(config, cfg_options)
     config.launcher = launcher
     if work_dir is not None:
         config.work_dir = str(work_dir)

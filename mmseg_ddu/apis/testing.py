@@ -52,7 +52,7 @@ def test(
     load_weights(model, content['state_dict'], str(checkpoint))
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
-    dataset = runner.build_dataloader(cfg.test_dataloader).dataset
+    dataset = runner.test_loop.dataloader.dataset
     check_classes(model, dataset.metainfo, content['meta'].get('dataset_meta'))
     metrics = plain(runner.test())
     if is_main_process():

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import torch
+from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
@@ -10,6 +14,23 @@ from mmseg_ddu.models.convert import OWN_SCOPE, is_ddu, to_ddu_model
 from mmseg_ddu.registry import MODELS
 
 from .checkpoint import load_weights
+
+
+def read_config(
+    config: str | os.PathLike | Config, cfg_options: dict | None = None
+) -> Config:
+    """A config from a file, or the one given, with settings overridden.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+    """
+    if not isinstance(config, Config):
+        if not Path(config).is_file():
+            raise FileNotFoundError(f'There is no config {config}.')
+        config = Config.fromfile(config)
+    if cfg_options:
+        config.merge_from_dict(cfg_options)
+    return config
 
 
 def model_of_checkpoint(model: dict, meta: dict) -> dict:

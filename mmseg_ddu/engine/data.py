@@ -161,9 +161,13 @@ def held_out_images(total: int, fraction: float, seed: int) -> list[int]:
         )
     if total < 2 or fraction == 0:
         return []
+    return seeded_order(total, seed)[: max(1, round(fraction * total))]
+
+
+def seeded_order(total: int, seed: int) -> list[int]:
+    """A permutation of the images."""
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(total, generator=generator)
-    return order[: max(1, round(fraction * total))].tolist()
+    return torch.randperm(total, generator=generator).tolist()
 
 
 class SeededSubset(Subset):
@@ -171,7 +175,6 @@ class SeededSubset(Subset):
 
     def __init__(self, dataset, size: int, seed: int) -> None:
         dataset.full_init()
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(dataset), generator=generator)
-        super().__init__(dataset, sorted(order[:size].tolist()))
+        order = seeded_order(len(dataset), seed)
+        super().__init__(dataset, sorted(order[:size]))
         self.metainfo = dataset.metainfo

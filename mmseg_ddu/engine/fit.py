@@ -20,7 +20,7 @@ from mmseg_ddu.fileio import (
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.ddu_segmentor import last_decode_head
 
-from .build import build_ddu, check_classes
+from .build import build_ddu, check_classes, read_config
 from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
 from .data import (
     SeededSubset,
@@ -46,6 +46,7 @@ def fit_gda(
     device: str | None = None,
     num_workers: int | None = None,
     max_images: int | None = None,
+    cfg_options: dict | None = None,
 ) -> Path:
     """Fit the densities of a trained model and write a new checkpoint.
 
@@ -74,6 +75,7 @@ def fit_gda(
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         num_workers (int, optional): Of the loader; the config's by default.
         max_images (int, optional): Use a seeded choice of this many images.
+        cfg_options (dict, optional): Overrides settings of the config.
 
     Returns:
         Path: The file written.
@@ -82,7 +84,7 @@ def fit_gda(
         ValueError: If the data and the model do not belong together.
         TypeError: If the model has no DDU form.
     """
-    cfg = config if isinstance(config, Config) else Config.fromfile(config)
+    cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     checkpoint = Path(checkpoint)
     out = Path(out) if out else default_output(checkpoint)

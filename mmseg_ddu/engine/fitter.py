@@ -237,11 +237,8 @@ def labels_on_input(
     padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
     left, right, top, bottom = padding
     inner = (size[0] - top - bottom, size[1] - left - right)
-    resized = F.interpolate(
-        labels[None, None].float(), inner, mode='nearest-exact'
-    )
-    padded = F.pad(resized, tuple(padding), value=float(void))
-    return padded[0, 0].long()
+    resized = labels_on_grid(labels, inner)
+    return F.pad(resized, tuple(padding), value=void)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:

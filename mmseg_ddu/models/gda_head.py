@@ -13,7 +13,7 @@ from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.core.quantiles import percentile, quantile_table
 from mmseg_ddu.registry import MODELS
 
-from .views import PENULTIMATE, PREDICTED, View, resolve_views
+from .views import PENULTIMATE, PREDICTED, View, resolve_views, spread
 
 NUM_QUANTILES = 1001
 
@@ -197,8 +197,7 @@ class GDAHead(BaseModule):
             scores.append(view.score(vector, predicted))
         for index, score in enumerate(scores):
             self.view_mean[index] = score.mean()
-            spread = score.std(unbiased=False)
-            self.view_std[index] = spread if spread > 0 else 1.0
+            self.view_std[index] = spread(score)
         combined = self.combine(scores)
         table = quantile_table(combined, NUM_QUANTILES)
         self.score_quantiles.copy_(table)

@@ -142,12 +142,12 @@ class View(nn.Module):
             return
         scores = -self.density.log_prob_of(vectors, predicted)
         self.class_mean.fill_(scores.mean())
-        self.class_std.fill_(_spread(scores))
+        self.class_std.fill_(spread(scores))
         for label in predicted.unique().tolist():
             chosen = scores[predicted == label]
             if len(chosen) >= MIN_PIXELS:
                 self.class_mean[label] = chosen.mean()
-                self.class_std[label] = _spread(chosen)
+                self.class_std[label] = spread(chosen)
 
     def score(
         self, vectors: Tensor, predicted: Tensor | None = None
@@ -181,6 +181,7 @@ def flat_classes(features: dict[str, Tensor]) -> Tensor:
     return features[PREDICTED].long().flatten()
 
 
-def _spread(scores: Tensor) -> Tensor:
-    spread = scores.std(unbiased=False)
-    return torch.where(spread > 0, spread, torch.ones_like(spread))
+def spread(scores: Tensor) -> Tensor:
+    """Standard deviation to divide by: 1 where all scores are equal."""
+    deviation = scores.std(unbiased=False)
+    return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
