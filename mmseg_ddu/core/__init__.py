@@ -17,6 +17,7 @@ from .scores import (
     max_probability,
     softmax_entropy,
 )
+from .selective import aurc, e_aurc, oracle_aurc, risk_coverage
 from .taps import FeatureTap
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     'RankingCounts',
     'active_dropout',
     'dropout_modules',
+    'aurc',
+    'e_aurc',
     'energy',
     'entropy',
     'estimate_covariances',
@@ -37,9 +40,11 @@ __all__ = [
     'max_logit',
     'max_probability',
     'oas_shrinkage',
+    'oracle_aurc',
     'percentile',
     'quantile_table',
     'random_keys',
+    'risk_coverage',
     'sample_per_class',
     'softmax_entropy',
 ]

@@ -18,7 +18,7 @@ class RankingCounts:
     negatives are counted per rounded value. Rounding keeps the order;
     values that fall together count as ties. With ``bits=22`` (sign, 8 bits
     of exponent, 13 of mantissa) the grid has a relative spacing of 1/8192
-    and the counts never exceed about 80 MiB. With ``bits=32`` the metrics
+    and at most 8 million codes of 16 bytes. With ``bits=32`` the metrics
     are exact in float32.
 
     A positive is what should have the higher score: a wrong pixel, a pixel
@@ -36,8 +36,10 @@ class RankingCounts:
         if not 10 <= bits <= 32:
             raise ValueError(f'Expected bits in [10, 32], but got {bits}.')
         self.bits = bits
-        self.keys = torch.zeros(0, dtype=torch.int64)
-        self.counts = torch.zeros(0, 2, dtype=torch.int64)
+        # Sorted codes, 2 * key + positive, and how often each was seen.
+        self._codes = torch.zeros(0, dtype=torch.int64)
+        self._numbers = torch.zeros(0, dtype=torch.int64)
+        self._pending: list[tuple[Tensor, Tensor]] = []
 
     def update(self, scores: Tensor, positives: Tensor) -> None:
         """Add pixels.
@@ -54,22 +56,28 @@ class RankingCounts:
                 f'Expected scores and positives of one shape, but got '
                 f'{tuple(scores.shape)} and {tuple(positives.shape)}.'
             )
-        scores = scores.flatten().float() + 0.0  # -0.0 becomes 0.0
+        codes = self.key(scores).flatten()
+        if self.bits == 32:  # 33 bits with the one below
+            codes = codes.long()
+        codes = 2 * codes + positives.flatten().to(codes.dtype)
+        codes, numbers = torch.unique_consecutive(
+            codes.sort().values, return_counts=True
+        )
+        self._add(codes.cpu().long(), numbers.cpu())
+
+    def key(self, scores: Tensor) -> Tensor:
+        """Position of each score on the grid, int32, in the same order.
+
+        Raises:
+            ValueError: If a score is NaN.
+        """
+        scores = scores.float() + 0.0  # -0.0 becomes 0.0
         if torch.isnan(scores).any():
             raise ValueError('Expected scores without NaN.')
-        code = scores.contiguous().view(torch.int32).to(torch.int64)
+        code = scores.contiguous().view(torch.int32)
         # Negative floats are ordered backwards as integers: flip them.
         code = torch.where(code < 0, -(code & 0x7FFFFFFF) - 1, code)
-        keys, where = torch.unique(
-            code >> (32 - self.bits), return_inverse=True
-        )
-        positives = positives.flatten().to(torch.int64)
-        counts = torch.zeros(
-            len(keys), 2, dtype=torch.int64, device=keys.device
-        )
-        counts[:, 1].index_add_(0, where, positives)
-        counts[:, 0].index_add_(0, where, 1 - positives)
-        self._add(keys.cpu(), counts.cpu())
+        return code >> (32 - self.bits)
 
     def merge(self, other: RankingCounts) -> None:
         """Add all that another object has counted."""
@@ -77,15 +85,45 @@ class RankingCounts:
             raise ValueError(
                 f'Expected counts with {self.bits} bits, but got {other.bits}.'
             )
-        self._add(other.keys, other.counts)
+        other._compact()
+        self._add(other._codes, other._numbers)
 
-    def _add(self, keys: Tensor, counts: Tensor) -> None:
-        self.keys, where = torch.unique(
-            torch.cat([self.keys, keys]), return_inverse=True
+    def _add(self, codes: Tensor, numbers: Tensor) -> None:
+        self._pending.append((codes, numbers))
+        waiting = sum(len(part) for part, _ in self._pending)
+        if waiting > max(len(self._codes), 1 << 18):
+            self._compact()
+
+    def _compact(self) -> None:
+        """Sum up what waits; done seldom, because sorting takes time."""
+        if not self._pending:
+            return
+        parts = [(self._codes, self._numbers), *self._pending]
+        codes, numbers = (torch.cat(column) for column in zip(*parts))
+        codes, order = codes.sort()
+        self._codes, where = torch.unique_consecutive(
+            codes, return_inverse=True
         )
-        total = torch.zeros(len(self.keys), 2, dtype=torch.int64)
-        total.index_add_(0, where, torch.cat([self.counts, counts]))
-        self.counts = total
+        self._numbers = torch.zeros(len(self._codes), dtype=torch.int64)
+        self._numbers.index_add_(0, where, numbers[order])
+        self._pending = []
+
+    @property
+    def keys(self) -> Tensor:
+        """(K,) grid positions seen, ascending."""
+        self._compact()
+        return torch.unique_consecutive(self._codes >> 1)
+
+    @property
+    def counts(self) -> Tensor:
+        """(K, 2) negatives and positives at each of ``keys``."""
+        self._compact()
+        keys, where = torch.unique_consecutive(
+            self._codes >> 1, return_inverse=True
+        )
+        counts = torch.zeros(len(keys), 2, dtype=torch.int64)
+        counts[where, self._codes & 1] = self._numbers
+        return counts
 
     @property
     def num_negatives(self) -> int:

@@ -1,0 +1,105 @@
+"""Selective prediction: the risk left when uncertain pixels are left out.
+
+Everything follows from counts (``RankingCounts``) in which the positives are
+the wrong pixels, so it merges over images and ranks in constant memory, and
+is exact with ``RankingCounts(bits=32)``.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import torch
+from torch import Tensor
+
+from .ranking import RankingCounts
+
+
+def risk_coverage(
+    counts: RankingCounts, points: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """Risk-coverage curve: pixels are accepted from the most certain on.
+
+    Args:
+        counts (RankingCounts): Positives are wrong pixels.
+        points (int, optional): Thin the curve to about as many points, at
+            even coverage; None for one per value of the score.
+
+    Returns:
+        tuple[Tensor, Tensor]: Coverage in (0, 1], ascending, and the share
+        of wrong pixels among those accepted; float64, empty without pixels.
+
+    Example:
+        >>> counts = RankingCounts()
+        >>> counts.update(torch.tensor([0.1, 0.2, 0.3, 0.4]),
+        ...               torch.tensor([False, False, True, True]))
+        >>> risk_coverage(counts)[1]
+        tensor([0.0000, 0.0000, 0.3333, 0.5000], dtype=torch.float64)
+    """
+    accepted = counts.counts.cumsum(0).double()
+    number = accepted.sum(1)
+    if len(number) == 0:
+        return number, number
+    coverage, risk = number / number[-1], accepted[:, 1] / number
+    if points is not None:
+        levels = torch.linspace(0, 1, points + 1).double()[1:]
+        chosen = torch.searchsorted(coverage, levels).clamp_(
+            max=len(coverage) - 1
+        )
+        chosen = chosen.unique()
+        coverage, risk = coverage[chosen], risk[chosen]
+    return coverage, risk
+
+
+def aurc(counts: RankingCounts) -> float:
+    """Area under the risk-coverage curve (Geifman and El-Yaniv, 2017).
+
+    The mean over i = 1…N of the risk among the i most certain pixels. Where
+    scores are tied it is the expectation under a random order in the tie,
+    in closed form: with C pixels and E errors before, n and e in the tie and
+    r = e/n, the sum over j = 1…n of (E + jr)/(C + j) is
+    nr + (E - rC)(H(C+n) - H(C)), H being harmonic numbers.
+
+    Args:
+        counts (RankingCounts): Positives are wrong pixels.
+
+    Returns:
+        float: In [0, 1], lower is better; NaN without pixels.
+    """
+    table = counts.counts.double()
+    if len(table) == 0:
+        warnings.warn('AURC is NaN: there is no pixel.', stacklevel=2)
+        return math.nan
+    size, errors = table.sum(1), table[:, 1]
+    size_before = size.cumsum(0) - size
+    errors_before = errors.cumsum(0) - errors
+    rate = errors / size
+    harmonic = _harmonic(size_before + size) - _harmonic(size_before)
+    area = errors + (errors_before - rate * size_before) * harmonic
+    return float(area.sum() / size.sum())
+
+
+def oracle_aurc(counts: RankingCounts) -> float:
+    """AURC of the best ordering: every wrong pixel after every right one."""
+    table = counts.counts.double()
+    if len(table) == 0:
+        warnings.warn('AURC is NaN: there is no pixel.', stacklevel=2)
+        return math.nan
+    right, wrong = table.sum(0)
+    harmonic = _harmonic(right + wrong) - _harmonic(right)
+    return float((wrong - right * harmonic) / (right + wrong))
+
+
+def e_aurc(counts: RankingCounts) -> float:
+    """Excess AURC: AURC minus that of the best ordering.
+
+    Takes the error rate of the network out (Geifman et al., 2019, arXiv
+    1805.08206). 0 is perfect; NaN without pixels.
+    """
+    return aurc(counts) - oracle_aurc(counts)
+
+
+def _harmonic(n: Tensor) -> Tensor:
+    """Harmonic numbers, up to a constant."""
+    return torch.digamma(n + 1)
