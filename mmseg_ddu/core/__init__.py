@@ -1,5 +1,10 @@
 """The mathematics, in plain torch; imports nothing of mm*."""
 
+from .calibration import (
+    CalibrationCounts,
+    Reliability,
+    adaptive_ece,
+)
 from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_modules
@@ -19,8 +24,10 @@ from .scores import (
 )
 from .selective import aurc, e_aurc, oracle_aurc, risk_coverage
 from .taps import FeatureTap
+from .temperature import fit_temperature
 
 __all__ = [
+    'CalibrationCounts',
     'ClassMoments',
     'CovarianceEstimate',
     'FeatureTap',
@@ -29,14 +36,17 @@ __all__ = [
     'PixelReservoir',
     'PrefixReplay',
     'RankingCounts',
+    'Reliability',
     'active_dropout',
     'dropout_modules',
+    'adaptive_ece',
     'aurc',
     'e_aurc',
     'energy',
     'entropy',
     'estimate_covariances',
     'log_probabilities',
+    'fit_temperature',
     'max_logit',
     'max_probability',
     'oas_shrinkage',

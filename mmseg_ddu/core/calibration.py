@@ -1,0 +1,241 @@
+"""Are the probabilities right? Calibration over a whole data set."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .scores import log_probabilities
+
+# The fine histogram of 1 - confidence: float32 with 9 bits of mantissa.
+_SHIFT = 14
+_FINE = (0x3F800000 >> _SHIFT) + 1
+
+
+class Reliability(NamedTuple):
+    """What a reliability diagram shows, per bin of confidence.
+
+    Attributes:
+        number (Tensor): (n_bins,) pixels, float64; a pixel at a border of
+            equal-mass bins may be split.
+        confidence (Tensor): (n_bins,) mean confidence, NaN in empty bins.
+        accuracy (Tensor): (n_bins,) share of right pixels.
+    """
+
+    number: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+
+    def error(self) -> float:
+        """Mean |accuracy - confidence| over all pixels; NaN without any."""
+        if not self.number.any():
+            return math.nan
+        gap = (self.accuracy - self.confidence).abs().nan_to_num(0.0)
+        return float((self.number * gap).sum() / self.number.sum())
+
+
+class CalibrationCounts:
+    """ECE, adaptive ECE, NLL and Brier score, mergeable, constant memory.
+
+    The confidence is the largest probability of a pixel. Everything is exact
+    but the bins of equal mass: their borders fall on a grid on which
+    1 - confidence has a relative spacing of 1/512 (see ``adaptive_ece`` for
+    the exact function). Sums are in float64.
+
+    Args:
+        n_bins (int): Bins of the reliability diagram.
+        ignore_index (int): Void label.
+
+    Example:
+        >>> counts = CalibrationCounts()
+        >>> counts.update(torch.zeros(2, 4), torch.tensor([0, 1]), dim=-1)
+        >>> round(counts.nll(), 4), counts.ece(), counts.brier()
+        (1.3863, 0.25, 0.75)
+    """
+
+    def __init__(self, n_bins: int = 15, ignore_index: int = 255) -> None:
+        if n_bins < 1:
+            raise ValueError(f'Expected n_bins >= 1, but got {n_bins}.')
+        self.n_bins = n_bins
+        self.ignore_index = ignore_index
+        # Columns: number, sum of confidences, number right.
+        self.bins = torch.zeros(n_bins, 3, dtype=torch.float64)
+        self.fine = torch.zeros(_FINE, 3, dtype=torch.float64)
+        self.sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier
+
+    def update(
+        self,
+        values: Tensor,
+        labels: Tensor,
+        *,
+        dim: int = 0,
+        probabilities: bool = False,
+    ) -> None:
+        """Add pixels.
+
+        Args:
+            values (Tensor): Logits or probabilities with the classes on
+                ``dim``: (C, H, W) or, with ``dim=-1``, (..., C). A single
+                logit (C = 1) is a binary classifier behind a sigmoid.
+            labels (Tensor): The shape of ``values`` without ``dim``.
+            dim (int): Where the classes are.
+            probabilities (bool): ``values`` are probabilities. Zeros count
+                as the smallest normal number, so that the NLL is finite.
+
+        Raises:
+            ValueError: If the shapes do not fit, a label is neither a class
+                nor void, or probabilities do not sum to one.
+        """
+        values = values.movedim(dim, 0)
+        if values.shape[1:] != labels.shape:
+            raise ValueError(
+                f'Expected labels of shape {tuple(values.shape[1:])}, but '
+                f'got {tuple(labels.shape)}; say with dim where the classes '
+                'are.'
+            )
+        values = values.flatten(1)
+        labels = labels.to(values.device).flatten().long()
+        if probabilities:
+            log_probs = _logarithm(values)
+        else:
+            log_probs = log_probabilities(values[None])[0]
+        known = labels != self.ignore_index
+        check_labels(labels[known], len(log_probs))
+        target = labels.where(known, 0)
+        own = log_probs.gather(0, target[None])[0]
+        top, predicted = log_probs.max(0)
+        # As a product: torch sums slowly over the first dimension.
+        square = log_probs.new_ones(len(log_probs)) @ (2 * log_probs).exp_()
+        brier = square - 2 * own.exp() + 1
+        self.sums[0] -= float(own[known].sum(dtype=torch.float64))
+        self.sums[1] += float(brier[known].sum(dtype=torch.float64))
+        right = predicted == target
+        self._count(top[known].exp().cpu(), right[known].cpu())
+
+    def _count(self, confidence: Tensor, right: Tensor) -> None:
+        # Bins are open on the left, as Guo et al. have them.
+        where = (confidence * self.n_bins).ceil().long() - 1
+        where.clamp_(0, self.n_bins - 1)
+        doubt = (1 - confidence).float().clamp_(0, 1)
+        fine = (doubt.view(torch.int32) >> _SHIFT).long()
+        ones = torch.ones_like(confidence)
+        for column, weight in enumerate((ones, confidence, right)):
+            weight = weight.double()
+            self.bins[:, column] += torch.bincount(where, weight, self.n_bins)
+            self.fine[:, column] += torch.bincount(fine, weight, _FINE)
+
+    def merge(self, other: CalibrationCounts) -> None:
+        """Add all that another object has counted."""
+        if other.n_bins != self.n_bins:
+            raise ValueError(
+                f'Expected {self.n_bins} bins, but got {other.n_bins}.'
+            )
+        self.bins += other.bins
+        self.fine += other.fine
+        self.sums += other.sums
+
+    @property
+    def num_pixels(self) -> int:
+        return int(self.bins[:, 0].sum())
+
+    def nll(self) -> float:
+        """Mean negative log likelihood in nats; NaN without pixels."""
+        return self._mean(float(self.sums[0]))
+
+    def brier(self) -> float:
+        """Mean of Σ_c (p_c - [c = label])² (Brier, 1950), in [0, 2]."""
+        return self._mean(float(self.sums[1]))
+
+    def accuracy(self) -> float:
+        """Share of right pixels; NaN without pixels."""
+        return self._mean(float(self.bins[:, 2].sum()))
+
+    def _mean(self, total: float) -> float:
+        number = self.num_pixels
+        return total / number if number else math.nan
+
+    def ece(self) -> float:
+        """Expected calibration error (Guo et al., 2017, arXiv 1706.04599).
+
+        Bins of equal width; in [0, 1], NaN without pixels.
+        """
+        return self.reliability().error()
+
+    def adaptive_ece(self) -> float:
+        """The same with bins of equal mass (Nguyen and O'Connor, 2015)."""
+        return self.reliability(adaptive=True).error()
+
+    def reliability(self, adaptive: bool = False) -> Reliability:
+        """Data of the reliability diagram, in ascending confidence."""
+        if not adaptive:
+            return _means(self.bins)
+        return _means(_equal_mass(self.fine.flip(0), self.n_bins))
+
+
+def adaptive_ece(confidence: Tensor, right: Tensor, n_bins: int = 15) -> float:
+    """Exact calibration error over bins of equal mass.
+
+    Equal confidences that fall on a border are split in proportion, so the
+    result does not depend on the order of the pixels.
+
+    Args:
+        confidence (Tensor): Any shape, in [0, 1].
+        right (Tensor): Bool, the same shape.
+        n_bins (int): Bins.
+    """
+    values, where = torch.unique(
+        confidence.flatten().double(), return_inverse=True
+    )
+    table = values.new_zeros(len(values), 3)
+    table[:, 0] = torch.bincount(where, minlength=len(values))
+    table[:, 1] = table[:, 0] * values
+    table[:, 2].index_add_(0, where, right.flatten().double())
+    return _means(_equal_mass(table, n_bins)).error()
+
+
+def _logarithm(probabilities: Tensor) -> Tensor:
+    total = probabilities.sum(0)
+    if ((total - 1).abs() > 1e-3).any():
+        raise ValueError(
+            'Expected probabilities that sum to one over the classes, but '
+            f'some sum to {float(total.min()):.4g} or '
+            f'{float(total.max()):.4g}; for logits leave probabilities=False.'
+        )
+    if probabilities.dtype in (torch.float16, torch.bfloat16):
+        probabilities = probabilities.float()
+    tiny = torch.finfo(probabilities.dtype).tiny
+    return probabilities.clamp(min=tiny).log()
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Raise ValueError unless every label is in [0, num_classes)."""
+    if len(labels) and (labels.min() < 0 or labels.max() >= num_classes):
+        raise ValueError(
+            f'Expected labels in [0, {num_classes}) or ignore_index, but got '
+            f'{int(labels.min())} to {int(labels.max())}.'
+        )
+
+
+def _means(bins: Tensor) -> Reliability:
+    number, confidence, right = bins.unbind(1)
+    return Reliability(number, confidence / number, right / number)
+
+
+def _equal_mass(fine: Tensor, n_bins: int) -> Tensor:
+    """Merge fine bins to ``n_bins`` of equal number, (n_bins, 3).
+
+    Args:
+        fine (Tensor): (G, 3) number, sum of confidences, number right, in
+            the order of confidence. A fine bin on a border is split.
+    """
+    fine = fine[fine[:, 0] > 0]
+    if len(fine) == 0:
+        return fine.new_zeros(n_bins, 3)
+    sums = np.concatenate([np.zeros((1, 3)), fine.cumsum(0).numpy()])
+    levels = np.linspace(0, sums[-1, 0], n_bins + 1)
+    merged = [np.interp(levels, sums[:, 0], sums[:, i]) for i in range(3)]
+    return torch.from_numpy(np.diff(np.stack(merged, 1), axis=0))
