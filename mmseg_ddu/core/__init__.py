@@ -10,6 +10,12 @@ from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_modules
 from .errors import NotFittedError
 from .moments import ClassMoments
+from .patches import (
+    PatchCounts,
+    PatchCurves,
+    trio_at_keys,
+    trio_at_percentiles,
+)
 from .quantiles import percentile, quantile_table
 from .ranking import RankingCounts
 from .replay import PrefixReplay
@@ -33,6 +39,8 @@ __all__ = [
     'FeatureTap',
     'GaussianDiscriminant',
     'NotFittedError',
+    'PatchCounts',
+    'PatchCurves',
     'PixelReservoir',
     'PrefixReplay',
     'RankingCounts',
@@ -57,4 +65,6 @@ __all__ = [
     'risk_coverage',
     'sample_per_class',
     'softmax_entropy',
+    'trio_at_keys',
+    'trio_at_percentiles',
 ]
