@@ -5,6 +5,7 @@ from .calibration import (
     Reliability,
     adaptive_ece,
 )
+from .components import ComponentCounts, component_overlaps
 from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_modules
@@ -35,6 +36,7 @@ from .temperature import fit_temperature
 __all__ = [
     'CalibrationCounts',
     'ClassMoments',
+    'ComponentCounts',
     'CovarianceEstimate',
     'FeatureTap',
     'GaussianDiscriminant',
@@ -49,6 +51,7 @@ __all__ = [
     'dropout_modules',
     'adaptive_ece',
     'aurc',
+    'component_overlaps',
     'e_aurc',
     'energy',
     'entropy',

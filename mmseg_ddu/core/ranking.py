@@ -79,6 +79,12 @@ class RankingCounts:
         code = torch.where(code < 0, -(code & 0x7FFFFFFF) - 1, code)
         return code >> (32 - self.bits)
 
+    def score(self, keys: Tensor) -> Tensor:
+        """Smallest score at each position of the grid, float32."""
+        code = keys.to(torch.int32) << (32 - self.bits)
+        code = torch.where(code < 0, (-(code + 1)) | (-1 << 31), code)
+        return code.view(torch.float32)
+
     def merge(self, other: RankingCounts) -> None:
         """Add all that another object has counted."""
         if other.bits != self.bits:
@@ -170,3 +176,17 @@ class RankingCounts:
         rates = curve / curve[-1]
         first = int((rates[:, 1] >= tpr).nonzero()[0])
         return float(rates[first, 0])
+
+    def best_f1(self) -> tuple[float, float]:
+        """The best F1 = 2TP / (2TP + FN + FP) and its threshold.
+
+        What has a key of ``key(threshold)`` or more is called positive. Of
+        several thresholds the highest; (NaN, NaN) if one side is missing.
+        """
+        curve = self._descending('F1')
+        if curve is None:
+            return math.nan, math.nan
+        f1 = 2 * curve[:, 1] / (curve.sum(1) + curve[-1, 1])
+        best = int(f1.argmax())
+        limit = self.score(self.keys.flip(0)[best : best + 1])
+        return float(f1[best]), float(limit)

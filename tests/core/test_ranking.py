@@ -7,6 +7,8 @@ import pytest
 import torch
 from sklearn.metrics import (
     average_precision_score,
+    f1_score,
+    precision_recall_curve,
     roc_auc_score,
     roc_curve,
 )
@@ -108,3 +110,28 @@ def test_bad_input():
         counts.update(torch.rand(3), torch.zeros(2).bool())
     with pytest.raises(ValueError, match='bits'):
         counts.merge(RankingCounts(bits=12))
+
+
+def test_best_f1_is_scikit_learns():
+    values, positives = scores(center=-900, spread=40)
+    counts = RankingCounts(bits=32)
+    counts.update(values, positives)
+    precision, recall, limits = precision_recall_curve(positives, values)
+    f1 = 2 * precision * recall / (precision + recall)
+    got, limit = counts.best_f1()
+    assert got == pytest.approx(f1.max())
+    assert limit == pytest.approx(limits[f1.argmax()])
+    assert got == pytest.approx(f1_score(positives, values >= limit))
+
+
+@pytest.mark.parametrize('bits', [12, 22, 32])
+def test_keys_and_scores(bits):
+    """A score lies in the cell that its key names, and keys keep order."""
+    counts = RankingCounts(bits)
+    values = torch.cat([scores(spread=s)[0] for s in (1e-9, 1, 1e9)])
+    values = torch.cat([values, torch.tensor([0.0, -0.0])])
+    keys = counts.key(values)
+    low, high = counts.score(keys), counts.score(keys + 1)
+    assert ((low <= values) & (values < high)).all()
+    if bits == 32:
+        assert torch.equal(low, values)
