@@ -16,7 +16,12 @@ from mmseg_ddu.fileio import sha256, write_json
 
 from .runner import build_runner, load_config
 
-METRIC = 'mmseg_ddu.UncertaintyMetric'
+# Those that cost little; the others join in the config.
+METRICS = (
+    'mmseg_ddu.UncertaintyMetric',
+    'mmseg_ddu.CalibrationMetric',
+    'mmseg_ddu.PAvPUMetric',
+)
 
 
 def test(
@@ -30,8 +35,8 @@ def test(
     """Test a fitted checkpoint; see ``tools/test.py --help``.
 
     The config needs no change: the density head comes from the checkpoint,
-    and the uncertainty metric joins the config's own. The results are also
-    written as ``results.json`` beside the log.
+    and ``METRICS`` join the config's own. The results are also written as
+    ``results.json`` beside the log.
 
     Returns:
         dict: Metric name to value.
@@ -43,7 +48,7 @@ def test(
     cfg = load_config(config, cfg_options, work_dir, launcher)
     content = read_checkpoint(checkpoint)
     cfg.model = model_of_checkpoint(cfg.model, content['meta'])
-    cfg.test_evaluator = with_uncertainty_metric(cfg.test_evaluator)
+    cfg.test_evaluator = with_uncertainty_metrics(cfg.test_evaluator)
     # The weights are loaded below, where what does not fit is an error.
     cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg)
@@ -72,9 +77,8 @@ def test(
     return metrics
 
 
-def with_uncertainty_metric(evaluator: dict | list) -> list:
-    """The config's metrics, and ours unless it is among them."""
+def with_uncertainty_metrics(evaluator: dict | list) -> list:
+    """The config's metrics, and of ours those that are not among them."""
     metrics = list(evaluator) if isinstance(evaluator, list) else [evaluator]
-    if all(metric.get('type') != METRIC for metric in metrics):
-        metrics.append(dict(type=METRIC))
-    return metrics
+    there = {metric.get('type') for metric in metrics}
+    return metrics + [dict(type=name) for name in METRICS if name not in there]

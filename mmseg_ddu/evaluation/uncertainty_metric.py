@@ -6,20 +6,24 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-from mmengine.dist import all_gather_object
-from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
 
 from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.selective import aurc, e_aurc
 from mmseg_ddu.registry import METRICS
 
-SCORES = ('epistemic', 'aleatoric')
+from .counting import (
+    CountingMetric,
+    class_ids,
+    label_masks,
+    percent,
+    print_table,
+)
 
 
 @METRICS.register_module()
-class UncertaintyMetric(BaseMetric):
-    """Ranking quality of ``pred_epistemic`` and ``pred_aleatoric``.
+class UncertaintyMetric(CountingMetric):
+    """Ranking quality of uncertainty maps.
 
     Over all pixels of the data set together, in constant memory:
 
@@ -29,98 +33,75 @@ class UncertaintyMetric(BaseMetric):
     - ``amb``: pixels of ``ambiguous_classes`` against the other
       in-distribution pixels, where given.
 
-    For each: AUROC, AUPR and FPR95, in percent. A metric without pixels on
-    one side is left out.
+    For each: AUROC, AUPR and FPR95, and for ``mis`` the area under the
+    risk-coverage curve (AURC) and its excess over the best ordering
+    (E-AURC), all in percent. A metric without pixels on one side is left
+    out.
 
     Args:
-        ignore_index (int): Void label.
         ambiguous_classes (Sequence[str]): Classes that cannot be told
             apart, so that a good aleatoric score is high there.
+        **kwargs: ``scores``, ``ignore_index``, …: see ``CountingMetric``.
     """
 
     default_prefix = 'uncertainty'
 
     def __init__(
-        self,
-        ignore_index: int = 255,
-        ambiguous_classes: Sequence[str] = (),
-        collect_device: str = 'cpu',
-        prefix: str | None = None,
-        **kwargs,
+        self, ambiguous_classes: Sequence[str] = (), **kwargs
     ) -> None:
-        super().__init__(
-            collect_device=collect_device, prefix=prefix, **kwargs
-        )
-        self.ignore_index = ignore_index
+        super().__init__(**kwargs)
         self.ambiguous_classes = tuple(ambiguous_classes)
-        self.counts: dict[tuple[str, str], RankingCounts] = {}
 
-    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count the pixels of a batch of predictions with their labels."""
-        for sample in data_samples:
-            self._process_one(sample)
-
-    def _process_one(self, sample: dict) -> None:
-        label = sample['gt_sem_seg']['data'].squeeze(0)
-        wrong = sample['pred_sem_seg']['data'].squeeze(0) != label.to(
-            sample['pred_sem_seg']['data'].device
-        )
-        known = (label != self.ignore_index).to(wrong.device)
+    def count(self, sample: dict) -> None:
+        """Add one image, for every score and task."""
+        masks = label_masks(sample, self.ignore_index)
+        known, wrong = masks['known'], masks['wrong']
         # Task to (pixels that take part, those that should score high).
         tasks = {'mis': (known, wrong)}
-        if 'gt_ood_map' in sample:
-            ood = sample['gt_ood_map']['data'].squeeze(0).to(wrong.device)
-            known = known & (ood == 0)
-            tasks['mis'] = (known, wrong)
-            tasks['ood'] = (known | (ood == 1), ood == 1)
+        if 'ood' in masks:
+            tasks['ood'] = (known | masks['ood'], masks['ood'])
         if self.ambiguous_classes:
-            ids = [
-                self.dataset_meta['classes'].index(name)
-                for name in self.ambiguous_classes
-            ]
-            ambiguous = torch.isin(label, torch.tensor(ids).to(label))
-            tasks['amb'] = (known, ambiguous.to(wrong.device))
-        for score in SCORES:
-            if f'pred_{score}' not in sample:
-                continue
-            values = sample[f'pred_{score}']['data'].squeeze(0)
+            ids = class_ids(
+                self.ambiguous_classes, self.dataset_meta['classes']
+            )
+            label = masks['label']
+            tasks['amb'] = (known, torch.isin(label, ids.to(label)))
+        for score, values in self.score_maps(sample):
             for task, (mask, positive) in tasks.items():
-                counts = self.counts.setdefault((score, task), RankingCounts())
+                counts = self.counter((score, task), RankingCounts)
                 counts.update(values[mask], positive[mask])
-
-    def evaluate(self, size: int) -> dict:
-        """Merge the counts of all ranks and compute the metrics."""
-        merged: dict[tuple[str, str], RankingCounts] = {}
-        for part in all_gather_object(self.counts):
-            for key, counts in part.items():
-                merged.setdefault(key, RankingCounts()).merge(counts)
-        self.counts = {}
-        metrics = self.compute_metrics(merged)
-        return {f'{self.prefix}/{key}': v for key, v in metrics.items()}
 
     def compute_metrics(self, results: dict) -> dict:
         """Metrics from merged counts; also printed as a table."""
         metrics: OrderedDict[str, float] = OrderedDict()
-        table = PrettyTable(
-            ['score', 'positives', 'share', 'AUROC', 'AUPR', 'FPR95']
-        )
+        columns = ['AUROC', 'AUPR', 'FPR95', 'AURC', 'E-AURC']
+        table = PrettyTable(['score', 'positives', 'share', *columns])
         for (score, task), counts in sorted(results.items()):
             positives, negatives = counts.num_positives, counts.num_negatives
             if not positives or not negatives:
                 continue
-            values = dict(
-                AUROC=counts.auroc(),
-                AUPR=counts.aupr(),
-                FPR95=counts.fpr_at_tpr(0.95),
-            )
-            values = {k: round(100 * v, 2) for k, v in values.items()}
+            values = ranking_metrics(counts, selective=task == 'mis')
             for name, value in values.items():
                 metrics[f'{score}_{task}_{name}'] = value
             share = 100 * positives / (positives + negatives)
-            table.add_row([score, task, f'{share:.2f}%', *values.values()])
-        print_log(
+            row = [values.get(name, '') for name in columns]
+            table.add_row([score, task, f'{share:.2f}%', *row])
+        print_table(
             'uncertainty (positives: mis = misclassified, ood = out of '
-            'distribution, amb = ambiguous classes):\n' + table.get_string(),
-            logger=MMLogger.get_current_instance(),
+            'distribution, amb = ambiguous classes)',
+            table,
         )
         return metrics
+
+
+def ranking_metrics(counts: RankingCounts, selective: bool) -> dict:
+    """AUROC, AUPR, FPR95 and, if asked for, AURC and E-AURC in percent."""
+    values = dict(
+        AUROC=percent(counts.auroc()),
+        AUPR=percent(counts.aupr()),
+        FPR95=percent(counts.fpr_at_tpr(0.95)),
+    )
+    if selective:
+        values['AURC'] = percent(aurc(counts), 3)
+        values['E-AURC'] = percent(e_aurc(counts), 3)
+    return values

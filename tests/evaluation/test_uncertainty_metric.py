@@ -66,14 +66,47 @@ def test_against_scikit_learn():
             )
 
 
+def test_selective():
+    samples = [image(seed) for seed in range(3)]
+    label, mask = pooled(samples, 'gt_sem_seg'), pooled(samples, 'gt_ood_map')
+    known = (label != 255) & (mask == 0)
+    wrong = (pooled(samples, 'pred_sem_seg') != label)[known]
+    score = pooled(samples, 'pred_epistemic')[known]
+
+    def area(wrong):
+        return np.mean(wrong.cumsum() / np.arange(1, len(wrong) + 1))
+
+    got = evaluate(samples)
+    found = area(wrong[np.argsort(score)])
+    assert got['uncertainty/epistemic_mis_AURC'] == pytest.approx(
+        100 * found, abs=0.5
+    )
+    assert got['uncertainty/epistemic_mis_E-AURC'] == pytest.approx(
+        100 * (found - area(np.sort(wrong))), abs=0.5
+    )
+
+
+def test_any_score():
+    sample = image(0)
+    sample['pred_energy'] = sample['pred_aleatoric']
+    got = evaluate([sample], scores=['pred_energy', 'pred_aleatoric'])
+    assert not any('epistemic' in key for key in got)
+    for name in ('mis_AUROC', 'mis_AURC', 'ood_AUPR'):
+        assert (
+            got[f'uncertainty/energy_{name}']
+            == got[f'uncertainty/aleatoric_{name}']
+        )
+    with pytest.raises(KeyError, match='pred_nothing'):
+        evaluate([sample], scores=['pred_nothing'])
+
+
 def test_what_is_not_there_is_left_out():
     samples = [image(seed, ood=False) for seed in range(2)]
     for sample in samples:
         del sample['pred_epistemic']
     got = evaluate(samples)
-    assert set(got) == {
-        f'uncertainty/aleatoric_mis_{m}' for m in ('AUROC', 'AUPR', 'FPR95')
-    }
+    names = ('AUROC', 'AUPR', 'FPR95', 'AURC', 'E-AURC')
+    assert set(got) == {f'uncertainty/aleatoric_mis_{m}' for m in names}
 
 
 def test_evaluating_twice_does_not_add_up():
