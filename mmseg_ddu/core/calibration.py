@@ -109,8 +109,8 @@ class CalibrationCounts:
         own = log_probs.gather(0, target[None])[0]
         top, predicted = log_probs.max(0)
         # As a product: torch sums slowly over the first dimension.
-        square = log_probs.new_ones(len(log_probs)) @ (2 * log_probs).exp_()
-        brier = square - 2 * own.exp() + 1
+        ones = log_probs.new_ones(len(log_probs))
+        brier = ones @ log_probs.mul_(2).exp_() - 2 * own.exp() + 1
         self.sums[0] -= float(own[known].sum(dtype=torch.float64))
         self.sums[1] += float(brier[known].sum(dtype=torch.float64))
         right = predicted == target
