@@ -97,7 +97,7 @@ class RankingCounts:
     def _add(self, codes: Tensor, numbers: Tensor) -> None:
         self._pending.append((codes, numbers))
         waiting = sum(len(part) for part, _ in self._pending)
-        if waiting > max(len(self._codes), 1 << 18):
+        if waiting > max(len(self._codes), 1 << 20):
             self._compact()
 
     def _compact(self) -> None:

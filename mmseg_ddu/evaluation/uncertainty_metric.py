@@ -66,10 +66,14 @@ class UncertaintyMetric(CountingMetric):
             )
             label = masks['label']
             tasks['amb'] = (known, torch.isin(label, ids.to(label)))
+        chosen = {}
+        for task, (mask, positive) in tasks.items():
+            where = mask.flatten().nonzero()[:, 0]
+            chosen[task] = where, positive.flatten()[where]
         for score, values in self.score_maps(sample):
-            for task, (mask, positive) in tasks.items():
+            for task, (where, positive) in chosen.items():
                 counts = self.counter((score, task), RankingCounts)
-                counts.update(values[mask], positive[mask])
+                counts.update(values.flatten()[where], positive)
 
     def compute_metrics(self, results: dict) -> dict:
         """Metrics from merged counts; also printed as a table."""

@@ -57,7 +57,13 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
     assert 'mIoU' in done.stdout and 'epistemic' in done.stdout
     (results,) = (tmp_path / 'work').rglob('results.json')
     metrics = json.loads(results.read_text())['metrics']
-    assert {'mIoU', 'uncertainty/epistemic_mis_AUROC'} <= set(metrics)
+    assert {
+        'mIoU',
+        'uncertainty/epistemic_mis_AUROC',
+        'uncertainty/epistemic_mis_E-AURC',
+        'calibration/ECE',
+        'pavpu/epistemic_PAvPU',
+    } <= set(metrics)
 
     folder = tmp_path / 'photos'
     folder.mkdir()

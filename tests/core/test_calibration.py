@@ -173,5 +173,19 @@ def test_bad_input():
         counted(np.ones((2, 3)), [0, 3])
     with pytest.raises(ValueError, match='dim'):
         CalibrationCounts().update(torch.ones(2, 3), torch.tensor([0, 1]))
+    with pytest.raises(ValueError, match='NaN'):
+        counted(np.full((2, 3), np.nan), [0, 255])
     with pytest.raises(ValueError, match='n_bins'):
         CalibrationCounts(n_bins=0)
+
+
+def test_void_may_hold_anything_and_halves_are_probabilities():
+    logits, labels = sample(void=0)
+    expected = counted(logits, labels)
+    both = np.concatenate([logits, np.full((3, 5), np.nan)])
+    got = counted(both, np.append(labels, [255] * 3))
+    assert (got.ece(), got.nll()) == (expected.ece(), expected.nll())
+    half = torch.tensor(softmax(logits)).half()
+    got = CalibrationCounts()
+    got.update(half, torch.tensor(labels), dim=-1, probabilities=True)
+    assert got.ece() == pytest.approx(expected.ece(), abs=2e-3)
