@@ -79,9 +79,12 @@ class PAvPUMetric(CountingMetric):
                 for name, value in values.items():
                     metrics[f'{score}_{name}{suffix}'] = value
                 table.add_row([score, *values.values(), suffix or 'mean'])
-        size = self._new_counts().size
+        settings = self._new_counts()
+        void = 'wrong' if settings.void_inaccurate else 'left out'
         print_table(
-            f'PAvPU (patches of {size}x{size}, thresholds: percentiles)', table
+            f'PAvPU (patches of {settings.size}x{settings.size}, void {void}, '
+            'thresholds: percentiles)',
+            table,
         )
         return metrics
 
