@@ -4,6 +4,7 @@ from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_modules
 from .errors import NotFittedError
+from .grouping import ClassGroups
 from .moments import ClassMoments
 from .quantiles import percentile, quantile_table
 from .ranking import RankingCounts
@@ -20,6 +21,7 @@ from .scores import (
 from .taps import FeatureTap
 
 __all__ = [
+    'ClassGroups',
     'ClassMoments',
     'CovarianceEstimate',
     'FeatureTap',
