@@ -10,6 +10,7 @@ from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_modules
 from .errors import NotFittedError
+from .grouping import ClassGroups
 from .moments import ClassMoments
 from .patches import (
     PatchCounts,
@@ -35,6 +36,7 @@ from .temperature import fit_temperature
 
 __all__ = [
     'CalibrationCounts',
+    'ClassGroups',
     'ClassMoments',
     'ComponentCounts',
     'CovarianceEstimate',

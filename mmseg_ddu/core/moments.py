@@ -7,16 +7,24 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from .grouping import ClassGroups
+from .mahalanobis import columns
+
+_BLOCK_VECTORS = 4096
+
 
 class ClassMoments:
     """Counts, means and scatter matrices per class, in one pass.
 
-    Blocks of features are centred on their own mean, squared in float64 and
-    merged by the pairwise update of Chan, Golub and LeVeque (1983), so a mean
-    that is far larger than the spread loses no digits, and the result does
-    not depend on how the data was cut into blocks. Memory is
-    ``C * D**2`` float64 numbers (``C * D`` with ``diagonal=True``), however
-    many pixels were seen.
+    Blocks of at most 4,096 vectors of a class are centred on their own mean
+    and merged in float64 by the pairwise update of Chan, Golub and LeVeque
+    (1983), so a mean that is far larger than the spread loses no digits.
+    Inside a block the product is taken in the precision of the features,
+    float32 at least: centring is done first and what rounding leaves of the
+    mean is corrected in float64, so an entry (i, j) of a scatter matrix is
+    wrong by some 1e-7 of the product of the two standard deviations. Memory
+    is ``C * D**2`` float64 numbers (``C * D`` with ``diagonal=True``),
+    however many pixels were seen; time ``D**2`` multiply-adds a vector.
 
     Args:
         num_classes (int): C. Labels outside ``[0, C)`` are ignored, which
@@ -88,22 +96,33 @@ class ClassMoments:
                 f'Expected labels of shape ({features.shape[0]},), but got '
                 f'{tuple(labels.shape)}.'
             )
-        known = (labels >= 0) & (labels < self.num_classes)
-        for label in labels[known].unique().tolist():
-            block = features[labels == label].to(self.means)
-            mean = block.mean(0)
-            if not torch.isfinite(mean).all():
-                raise ValueError(
-                    f'Features of class {label} hold NaN or infinite values; '
-                    'the network that made them is broken (diverged '
-                    'training, or half precision that overflowed).'
-                )
-            block = block - mean
-            scatter = (
-                block.square().sum(0) if self.diagonal else block.T @ block
-            )
-            self._merge_class(label, len(block), mean, scatter)
+        known = ((labels >= 0) & (labels < self.num_classes)).nonzero()
+        known = known.flatten()
+        groups = ClassGroups(labels[known], self.num_classes)
+        for label, where in groups.blocks(_BLOCK_VECTORS):
+            vectors = columns(features.mT, known[where])
+            self._add_block(label, vectors)
         return self
+
+    def _add_block(self, label: int, vectors: Tensor) -> None:
+        """Add vectors of one class, (D, n)."""
+        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        count = vectors.shape[1]
+        shift = vectors.mean(1)
+        if not torch.isfinite(shift).all():
+            raise ValueError(
+                f'Features of class {label} hold NaN or infinite values; '
+                'the network that made them is broken (diverged '
+                'training, or half precision that overflowed).'
+            )
+        vectors = vectors - shift[:, None]
+        # The rounding of the shift: what is left of the mean, in float64.
+        rest = vectors.sum(1, dtype=torch.float64) / count
+        if self.diagonal:
+            scatter = vectors.square().sum(1, dtype=torch.float64)
+        else:
+            scatter = (vectors @ vectors.mT).double()
+        self._merge_class(label, count, shift.double() + rest, scatter, rest)
 
     def merge(self, other: ClassMoments) -> ClassMoments:
         """Add all that another object has seen (another rank, say)."""
@@ -140,13 +159,28 @@ class ClassMoments:
         return total
 
     def _merge_class(
-        self, label: int, count: float, mean: Tensor, scatter: Tensor
+        self,
+        label: int,
+        count: float,
+        mean: Tensor,
+        scatter: Tensor,
+        shift: Tensor | None = None,
     ) -> None:
+        """Add vectors whose scatter is around their mean minus a shift."""
         before = float(self.counts[label])
         total = before + count
         delta = mean - self.means[label]
-        outer = delta.square() if self.diagonal else torch.outer(delta, delta)
-        self.scatters[label] += scatter + outer * (before * count / total)
+        own = self.scatters[label].add_(scatter)
+        for vector, weight in (
+            (delta, before * count / total),
+            (shift, -float(count)),
+        ):
+            if vector is None:
+                continue
+            if self.diagonal:
+                own.addcmul_(vector, vector, value=weight)
+            else:
+                own.addr_(vector, vector, alpha=weight)
         self.means[label] += delta * (count / total)
         self.counts[label] = total
 

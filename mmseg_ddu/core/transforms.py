@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
+
+_BLOCK_NUMBERS = 1 << 20  # floats: 4 MiB
 
 
 def raw(features: Tensor) -> Tensor:
@@ -18,14 +21,19 @@ def direction(features: Tensor) -> Tensor:
     L2 normalisation before a Gaussian: Mahalanobis++ (Müller and Hein,
     arXiv 2505.18032).
     """
-    features = features.float()
-    return features / features.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return features.float() * inverse_norms(features)[:, None]
 
 
 def log_norm(features: Tensor) -> Tensor:
     """Logarithm of the length, (N, D) -> (N, 1)."""
-    norm = features.float().norm(dim=1, keepdim=True)
-    return norm.clamp_min(1e-12).log()
+    return -inverse_norms(features).log()[:, None]
+
+
+def inverse_norms(features: Tensor) -> Tensor:
+    """One over the length, (N, D) -> (N,); no second array of that size."""
+    size = max(1, _BLOCK_NUMBERS // features.shape[1])
+    squares = [block.float().square().sum(1) for block in features.split(size)]
+    return torch.cat(squares).sqrt().clamp_min(1e-12).reciprocal()
 
 
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = dict(
@@ -39,7 +47,7 @@ def transformed_features(transform: str, num_features: int) -> int:
 
 
 def flatten_pixels(features: Tensor) -> Tensor:
-    """(B, D, h, w) -> (B h w, D)."""
+    """(B, D, h, w) -> (B h w, D); no copy if B is 1."""
     return features.movedim(1, -1).reshape(-1, features.shape[1])
 
 

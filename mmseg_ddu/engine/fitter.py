@@ -13,11 +13,12 @@ from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.ranking import RankingCounts
 from mmseg_ddu.core.sampling import (
     PixelReservoir,
+    nearest_cells,
     random_keys,
     sample_per_class,
 )
 from mmseg_ddu.models.gda_head import GDAHead
-from mmseg_ddu.models.views import flat_classes
+from mmseg_ddu.models.views import PREDICTED
 
 
 class DensityFitter:
@@ -92,37 +93,62 @@ class DensityFitter:
             ValueError: If a label is neither a class nor void.
         """
         self.images += window == 0
-        grid = next(iter(features.values())).shape[2:]
-        labels = labels_on_grid(labels, grid).flatten()
-        self._check_labels(labels)
-        keys = random_keys(labels.shape, self.seed, index, window)
-        known = (labels != self.ignore_index).cpu()
+        grid = _grid(features[self.head.taps[0]])
+        on_grid = labels_on_grid(labels, grid).flatten()
+        self._check_labels(on_grid)
+        known = on_grid != self.ignore_index
         self.class_count += torch.bincount(
-            labels.cpu()[known], minlength=self.head.num_classes
-        )
-        vectors = [
-            view.vectors(features[view.tap]) for view in self.head.views
-        ]
-
+            on_grid[known], minlength=self.head.num_classes
+        ).cpu()
         calibrates = index in self.held_out
         if calibrates or not self.held_out:
-            where = known.nonzero().flatten()
+            keys = random_keys(on_grid.shape, self.seed, index, window)
+            where = known.cpu().nonzero().flatten()
             where = where[keys[where].sort().indices][: self.reservoir.size]
-            taken = where.to(vectors[0].device)
-            kept = [vector[taken] for vector in vectors]
-            kept.append(flat_classes(features)[taken])
-            self.reservoir.update(keys[where], *kept, labels[where])
+            kept = self._sample(features, where.to(on_grid.device), grid)
+            self.reservoir.update(keys[where], *kept, on_grid.cpu()[where])
 
+        target = self.held_moments if calibrates else self.moments
+        chosen: dict[tuple, tuple[Tensor, Tensor]] = {}
+        for moments, view in zip(target, self.head.views):
+            feature = features[view.tap]
+            grid = _grid(feature)
+            if grid not in chosen:
+                chosen[grid] = self._choose(labels, grid, index, window)
+            pixels, classes = chosen[grid]
+            vectors = view.transformed(pixels_of(feature, pixels))
+            device = moments.means.device
+            moments.update(vectors.to(device), classes.to(device))
+
+    def _choose(
+        self, labels: Tensor, grid: tuple[int, int], *number: int
+    ) -> tuple[Tensor, Tensor]:
+        """Pixels of a grid within the budget, and their classes."""
+        on_grid = labels_on_grid(labels, grid).flatten()
+        keys = random_keys(on_grid.shape, self.seed, *number)
         chosen = sample_per_class(
-            labels,
+            on_grid,
             self.pixels_per_class,
-            keys.to(labels.device),
+            keys.to(on_grid.device),
             self.head.num_classes,
         )
-        target = self.held_moments if calibrates else self.moments
-        for moments, vector in zip(target, vectors):
-            block = vector[chosen.to(vector.device)].to(moments.means.device)
-            moments.update(block, labels[chosen].to(block.device))
+        return chosen, on_grid[chosen]
+
+    def _sample(
+        self,
+        features: dict[str, Tensor],
+        where: Tensor,
+        grid: tuple[int, int],
+    ) -> list[Tensor]:
+        """Vectors of all views and classes at pixels of the first grid."""
+        kept = []
+        for view in self.head.views:
+            feature = features[view.tap]
+            cells = nearest_cells(where, grid, _grid(feature))
+            kept.append(view.transformed(pixels_of(feature, cells)))
+        predicted = features[PREDICTED]
+        cells = nearest_cells(where, grid, _grid(predicted))
+        return [*kept, predicted.long().flatten()[cells]]
 
     def _check_labels(self, labels: Tensor) -> None:
         wrong = (labels < 0) | (labels >= self.head.num_classes)
@@ -247,6 +273,16 @@ def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
         labels[None, None].float(), tuple(grid), mode='nearest-exact'
     )
     return resized[0, 0].long()
+
+
+def pixels_of(feature: Tensor, where: Tensor) -> Tensor:
+    """Chosen pixels of one image, (1, D, h, w) -> (len(where), D)."""
+    flat = feature[0].flatten(1)
+    return flat.index_select(1, where.to(flat.device)).T
+
+
+def _grid(feature: Tensor) -> tuple[int, int]:
+    return tuple(feature.shape[2:])
 
 
 def _to_cpu(moments: ClassMoments) -> ClassMoments:

@@ -77,7 +77,7 @@ class DDUMixin(UncertaintyMapsMixin):
         return FeatureTap(places)
 
     def features(self, tap: FeatureTap) -> dict[str, Tensor]:
-        """The tapped features, on one grid, with the predicted classes."""
+        """The tapped features, with the predicted classes."""
         try:
             features = {name: tap[name] for name in self.gda_head.taps}
             if PREDICTED in tap:
@@ -90,7 +90,7 @@ class DDUMixin(UncertaintyMapsMixin):
                 'density on. Use a decode head that ends in cls_seg, or '
                 'another tap.'
             ) from error
-        return self.gda_head.align(features)
+        return features
 
     def _classes(self, logits: Tensor) -> Tensor:
         """Predicted classes, (B, C, h, w) -> (B, 1, h, w)."""

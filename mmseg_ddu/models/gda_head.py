@@ -10,10 +10,18 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.quantiles import percentile, quantile_table
 from mmseg_ddu.registry import MODELS
 
-from .views import PENULTIMATE, PREDICTED, View, resolve_views, spread
+from .views import (
+    PENULTIMATE,
+    PREDICTED,
+    View,
+    classes_on_grid,
+    resolve_views,
+    spread,
+)
 
 NUM_QUANTILES = 1001
 
@@ -127,9 +135,12 @@ class GDAHead(BaseModule):
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Epistemic score per pixel.
 
+        Each view is scored on the grid of its own tap, image by image, which
+        needs no copy of the features; the scores are resized bilinearly to
+        the grid of the first tap.
+
         Args:
-            features (dict[str, Tensor]): Tap name to (B, D, h, w), all
-                resampled to the grid of the first; and, if
+            features (dict[str, Tensor]): Tap name to (B, D, h, w); and, if
                 ``needs_classes``, ``predicted`` to (B, 1, h, w).
 
         Returns:
@@ -139,22 +150,27 @@ class GDAHead(BaseModule):
             NotFittedError: Before the fit.
         """
         self.require_fitted()
-        features = self.align(features)
-        return self.combine([view(features) for view in self.views])
+        images = zip(*(value.split(1) for value in features.values()))
+        return torch.cat(
+            [self._score_image(dict(zip(features, one))) for one in images]
+        )
 
-    def align(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Resample all taps to the grid of the first.
-
-        Bilinear for features, nearest for the predicted classes.
-        """
-        grid = features[self.taps[0]].shape[2:]
-        aligned = dict(features)
-        for name, value in features.items():
-            if value.shape[2:] == grid:
-                continue
-            mode = 'nearest-exact' if name == PREDICTED else 'bilinear'
-            aligned[name] = F.interpolate(value.float(), grid, mode=mode)
-        return aligned
+    def _score_image(self, features: dict[str, Tensor]) -> Tensor:
+        output = features[self.taps[0]].shape[2:]
+        groups: dict[tuple, ClassGroups] = {}
+        scores = []
+        for view in self.views:
+            grid = tuple(features[view.tap].shape[2:])
+            if view.standardize and grid not in groups:
+                predicted = classes_on_grid(features[PREDICTED], grid)
+                groups[grid] = ClassGroups(
+                    predicted.flatten(), self.num_classes
+                )
+            score = view(features[view.tap], groups.get(grid))
+            if grid != output:
+                score = F.interpolate(score, output, mode='bilinear')
+            scores.append(score)
+        return self.combine(scores)
 
     def combine(self, scores: Sequence[Tensor]) -> Tensor:
         """One score from the ``-log p`` of each view, all of one shape."""

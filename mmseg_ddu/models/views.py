@@ -6,12 +6,15 @@ import copy
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
+from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.transforms import (
     TRANSFORMS,
     flatten_pixels,
+    inverse_norms,
     transformed_features,
     unflatten_pixels,
 )
@@ -119,6 +122,14 @@ class View(nn.Module):
         Raises:
             ValueError: If the tap gives another number of channels.
         """
+        self._check(features)
+        return self.transformed(flatten_pixels(features))
+
+    def transformed(self, pixels: Tensor) -> Tensor:
+        """Pixels (N, D) -> (N, D') as the density sees them."""
+        return TRANSFORMS[self.transform](pixels)
+
+    def _check(self, features: Tensor) -> None:
         if features.ndim != 4 or features.shape[1] != self.channels:
             raise ValueError(
                 f'Expected the feature {self.tap!r} to be of shape '
@@ -126,7 +137,6 @@ class View(nn.Module):
                 f'{tuple(features.shape)}. The densities belong to another '
                 'network, or channels in the view is wrong.'
             )
-        return TRANSFORMS[self.transform](flatten_pixels(features))
 
     def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
         """Store mean and spread of the score for each predicted class.
@@ -150,7 +160,10 @@ class View(nn.Module):
                 self.class_std[label] = spread(chosen)
 
     def score(
-        self, vectors: Tensor, predicted: Tensor | None = None
+        self,
+        vectors: Tensor,
+        predicted: Tensor | ClassGroups | None = None,
+        scale: Tensor | None = None,
     ) -> Tensor:
         """Score of transformed vectors, (N, D') -> (N,).
 
@@ -158,27 +171,45 @@ class View(nn.Module):
 
         Args:
             vectors (Tensor): (N, D').
-            predicted (Tensor, optional): (N,) predicted classes, needed if
-                ``standardize``.
+            predicted (Tensor or ClassGroups, optional): (N,) predicted
+                classes, needed if ``standardize``.
+            scale (Tensor, optional): (N,), multiplies the vectors.
         """
         if not self.standardize:
-            return -self.density.score_samples(vectors)
-        scores = -self.density.log_prob_of(vectors, predicted)
-        return (scores - self.class_mean[predicted]) / self.class_std[
-            predicted
-        ]
+            return -self.density.score_samples(vectors, scale)
+        if not isinstance(predicted, ClassGroups):
+            predicted = ClassGroups(predicted, self.density.num_classes)
+        scores = -self.density.log_prob_of(vectors, predicted, scale)
+        labels = predicted.labels
+        return (scores - self.class_mean[labels]) / self.class_std[labels]
 
-    def forward(self, features: dict[str, Tensor]) -> Tensor:
-        """Score per pixel, taps (B, D, h, w) -> (B, 1, h, w)."""
-        feature = features[self.tap]
-        predicted = flat_classes(features) if self.standardize else None
-        scores = self.score(self.vectors(feature), predicted)
+    def forward(
+        self, feature: Tensor, predicted: Tensor | ClassGroups | None = None
+    ) -> Tensor:
+        """Score per pixel, (B, D, h, w) -> (B, 1, h, w).
+
+        Args:
+            feature (Tensor): What the tap gave.
+            predicted (Tensor or ClassGroups, optional): (B h w,) predicted
+                classes, needed if ``standardize``.
+        """
+        self._check(feature)
+        vectors, scale = flatten_pixels(feature), None
+        if self.transform == 'direction':  # without a normalised copy
+            scale = inverse_norms(vectors)
+        else:
+            vectors = TRANSFORMS[self.transform](vectors)
+        scores = self.score(vectors, predicted, scale)
         return unflatten_pixels(scores, feature)
 
 
-def flat_classes(features: dict[str, Tensor]) -> Tensor:
-    """Predicted class of each pixel, (B h w,) integers."""
-    return features[PREDICTED].long().flatten()
+def classes_on_grid(predicted: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Nearest neighbour, (B, 1, H, W) -> (B, 1, h, w) integers."""
+    if predicted.shape[2:] != grid:
+        predicted = F.interpolate(
+            predicted.float(), grid, mode='nearest-exact'
+        )
+    return predicted.long()
 
 
 def spread(scores: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ def test_blocks_do_not_change_the_result(monkeypatch):
     x, y = data()
     model, _ = fitted(x, y)
     whole = model.log_prob(x)
-    monkeypatch.setattr('mmseg_ddu.core.discriminant._BLOCK_NUMBERS', 35)
+    monkeypatch.setattr('mmseg_ddu.core.density._BLOCK_NUMBERS', 35)
     np.testing.assert_allclose(model.log_prob(x), whole, rtol=1e-12)
 
 
@@ -113,7 +113,7 @@ def test_log_prob_of_one_class_each(kind, options, monkeypatch):
     model, _ = fitted(x, y, covariance_type=kind, **options)
     chosen = (y + 1) % 3
     expected = model.log_prob(x).gather(1, chosen[:, None])[:, 0]
-    monkeypatch.setattr('mmseg_ddu.core.discriminant._BLOCK_NUMBERS', 35)
+    monkeypatch.setattr('mmseg_ddu.core.density._BLOCK_NUMBERS', 35)
     np.testing.assert_allclose(
         model.log_prob_of(x, chosen), expected, rtol=1e-9
     )

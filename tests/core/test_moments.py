@@ -88,10 +88,38 @@ def test_pooled_and_total_scatter():
     np.testing.assert_allclose(diagonal.total_scatter(), (centred**2).sum(0))
 
 
-def test_float32_input_is_summed_in_float64():
-    x, y = data(dtype=torch.float32)
+@pytest.mark.parametrize('offset', [0.0, 1e3])
+@pytest.mark.parametrize('diagonal', [False, True])
+def test_float32_input_keeps_seven_digits(offset, diagonal):
+    """Errors in units of the standard deviations, over many blocks."""
+    x, y = data(n=40000, dim=24, offset=offset, dtype=torch.float32)
+    moments = ClassMoments(3, 24, diagonal)
+    for a, b in zip(x.split(9000), y.split(9000)):
+        moments.update(a, b)
+    for label in range(3):
+        count, mean, scatter = reference(x, y, label)
+        spread = np.sqrt(np.diag(scatter) / count)
+        assert moments.counts[label] == count
+        error = np.abs(moments.means[label].numpy() - mean) / spread
+        assert error.max() < 2e-8
+        got, scale = moments.scatters[label].numpy(), np.outer(spread, spread)
+        if diagonal:
+            scatter, scale = np.diag(scatter), spread**2
+        assert (np.abs(got - scatter) / scale / count).max() < 3e-7
+
+
+def test_half_precision_is_multiplied_in_float32():
+    x, y = data(offset=8.0)
+    x = x.half()
     moments = ClassMoments(3, 5).update(x, y)
-    assert_matches(moments, x, y)
+    assert_matches(moments, x, y, rtol=1e-6)
+
+
+def test_layouts_agree():
+    x, y = data()
+    rows = ClassMoments(3, 5).update(x, y)
+    columns = ClassMoments(3, 5).update(x.T.contiguous().T, y)
+    np.testing.assert_allclose(rows.scatters, columns.scatters, rtol=1e-12)
 
 
 def test_bad_input():

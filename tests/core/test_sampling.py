@@ -11,6 +11,7 @@ from mmseg_ddu.core import (
     random_keys,
     sample_per_class,
 )
+from mmseg_ddu.core.sampling import nearest_cells
 
 
 def test_keys_depend_on_the_seed_alone():
@@ -91,3 +92,15 @@ def test_empty_sample():
     with pytest.raises(ValueError, match='at least one'):
         quantile_table(torch.zeros(0))
     assert PixelReservoir(3).sample() == ()
+
+
+@pytest.mark.parametrize('other', [(3, 4), (12, 16), (5, 3)])
+def test_nearest_cells_as_torch_resizes(other):
+    """The cell of each pixel is the one nearest-exact picks."""
+    grid = (6, 8)
+    cells = torch.arange(other[0] * other[1]).float().reshape(1, 1, *other)
+    expected = torch.nn.functional.interpolate(
+        cells, grid, mode='nearest-exact'
+    )
+    got = nearest_cells(torch.arange(48), grid, other)
+    assert got.tolist() == expected.long().flatten().tolist()

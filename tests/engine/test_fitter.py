@@ -89,6 +89,30 @@ class TestFitter:
         got = report['calibration']['mis_AUROC']
         assert got == pytest.approx(100 * expected, abs=0.5)
 
+    def test_each_tap_is_fitted_on_its_own_grid(self):
+        """A coarse tap sees each of its pixels once, with its label."""
+        views = [dict(tap='penultimate'), dict(tap='layer', channels=2)]
+        head = GDAHead(3, channels=4, views=views)
+        fitter = DensityFitter(head, pixels_per_class=None)
+        coarse = []
+        for index in range(8):
+            features, labels = self.features(index)
+            rng = torch.Generator().manual_seed(100 + index)
+            features['layer'] = torch.randn(1, 2, 3, 2, generator=rng)
+            fitter.update(features, labels, index)
+            # Even ratios: the cell right below the centre.
+            coarse.append((features['layer'], labels[1::2, 1::3]))
+        report = fitter.finalize()
+        x = torch.cat([z[0].flatten(1).T for z, _ in coarse])
+        y = torch.cat([part.flatten() for _, part in coarse])
+        density = head.views[1].density
+        for label in range(3):
+            expected = x[y == label].double().mean(0)
+            np.testing.assert_allclose(
+                density.means[label] + density.offset, expected, atol=1e-5
+            )
+        assert report['vectors_per_class'] == report['pixels_per_class']
+
     def test_only_void_is_an_error(self):
         head = GDAHead(3, channels=4)
         fitter = DensityFitter(head)

@@ -64,7 +64,7 @@ def test_polar_is_the_standardised_sum_and_sees_length_both_ways():
     head = GDAHead(3, views='polar', channels=6)
     fit(head, dict(penultimate=z))
     scores = head(dict(penultimate=z))
-    parts = [view(dict(penultimate=z)) for view in head.views]
+    parts = [view(z) for view in head.views]
     expected = sum((p - p.mean()) / p.std(unbiased=False) for p in parts)
     torch.testing.assert_close(scores, expected, rtol=1e-4, atol=1e-4)
     for scale in (0.05, 20):
@@ -113,18 +113,42 @@ def test_percentile_of_the_training_pixels_is_uniform():
     assert (head.percentile(far) == 1).all()
 
 
-def test_taps_are_resampled_to_the_first():
+@pytest.mark.parametrize('transform', ['raw', 'direction', 'log_norm'])
+@pytest.mark.parametrize('standardize', [False, True])
+def test_each_tap_is_scored_on_its_own_grid(transform, standardize):
+    """Against the same by hand: transform, score, resize the score."""
+    view = dict(transform=transform, standardize=standardize)
     views = [
-        dict(tap='penultimate'),
-        dict(tap='backbone.layer3', channels=4),
+        dict(tap='penultimate', **view),
+        dict(tap='backbone.layer3', channels=4, **view),
     ]
     head = GDAHead(3, views=views, channels=6)
     tensors = {
-        'penultimate': features(6),
+        'penultimate': features(6, size=12),
         'backbone.layer3': features(4, size=3),
     }
-    fit(head, head.align(tensors))
-    assert head(tensors).shape == (2, 1, 9, 9)
+    predicted = (torch.arange(288) // 48 % 3).reshape(2, 1, 12, 12)
+    # The centre of a coarse cell is the corner of four: the third counts.
+    classes = {12: predicted, 3: predicted[..., 2::4, 2::4]}
+    expected = 0
+    for index, (view, z) in enumerate(zip(head.views, tensors.values())):
+        vectors = view.vectors(z)
+        labels = classes[z.shape[-1]].flatten()
+        view.density.fit(vectors, labels)
+        view.calibrate(vectors, labels)
+        head.view_mean[index], head.view_std[index] = index + 1, index + 2
+        score = view.score(vectors, labels).reshape(2, 1, *z.shape[2:])
+        score = torch.nn.functional.interpolate(
+            score, (12, 12), mode='bilinear'
+        )
+        expected = expected + (score - index - 1) / (index + 2)
+    head.fitted.fill_(True)
+    torch.testing.assert_close(
+        head(dict(tensors, predicted=predicted)),
+        expected,
+        rtol=1e-3,
+        atol=1e-3,
+    )
     assert head.taps == ['penultimate', 'backbone.layer3']
 
 

@@ -10,7 +10,6 @@ from torch.distributions import Categorical
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
 from mmseg_ddu.models.convert import to_ddu_model
-from mmseg_ddu.models.views import flat_classes
 from mmseg_ddu.registry import MODELS
 
 
@@ -27,13 +26,16 @@ def fit(model, images=3, size=48):
     rng = torch.Generator().manual_seed(0)
     inputs = torch.randn(images, 3, size, size, generator=rng)
     (_, features), *_ = model.iter_features(inputs, metas(inputs))
-    vectors = [view.vectors(features[view.tap]) for view in head.views]
+    grid = features['predicted'].shape[2:]
+    vectors = [
+        view.vectors(torch.nn.functional.interpolate(features[view.tap], grid))
+        for view in head.views
+    ]
     labels = torch.arange(len(vectors[0])) % model.num_classes
     for view, vector in zip(head.views, vectors):
         view.density.reg_covar = 1e-2
         view.density.fit(vector, labels)
-    predicted = flat_classes(features) if head.needs_classes else None
-    head.calibrate(vectors, predicted)
+    head.calibrate(vectors, features['predicted'].flatten())
     head.fitted.fill_(True)
     return model
 
