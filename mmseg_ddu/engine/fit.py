@@ -18,7 +18,7 @@ from mmseg_ddu.fileio import (
     write_json,
 )
 from mmseg_ddu.models.convert import to_ddu_model
-from mmseg_ddu.models.ddu_segmentor import last_decode_head
+from mmseg_ddu.models.heads import last_decode_head
 
 from .build import build_ddu, check_classes, read_config
 from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint

@@ -6,9 +6,18 @@ import copy
 
 from mmengine.config import ConfigDict
 
+from .heads import REFUSED_HEADS, refusal
+
 DDU_TYPES = {
     'EncoderDecoder': 'mmseg_ddu.DDUEncoderDecoder',
     'CascadeEncoderDecoder': 'mmseg_ddu.DDUCascadeEncoderDecoder',
+}
+REFUSED_TYPES = {
+    'DepthEstimator': 'It predicts depth, not classes, and the Gaussians '
+    'belong to classes. Use a segmentation model.',
+    'MultimodalEncoderDecoder': 'Its head classifies masks by the closest '
+    'text embedding, so no pixel has a feature that a classifier sees. Use '
+    'an EncoderDecoder, with the same backbone if you like.',
 }
 OWN_SCOPE = 'mmseg_ddu.'
 
@@ -30,21 +39,40 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
         ConfigDict: The same model with a density head.
 
     Raises:
-        TypeError: For segmentors that have no DDU form.
+        TypeError: For segmentors and decode heads that have no DDU form,
+            with the reason and what to use instead.
     """
     model = ConfigDict(copy.deepcopy(dict(model)))
     if not is_ddu(model):
-        kind = str(model.get('type', '')).removeprefix('mmseg.')
+        kind = _name(model)
         if kind not in DDU_TYPES:
+            advice = REFUSED_TYPES.get(
+                kind,
+                f'Supported are {sorted(DDU_TYPES)}. Write a subclass with '
+                'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.',
+            )
             raise TypeError(
-                f'There is no DDU form of the segmentor {model.get("type")!r};'
-                f' supported are {sorted(DDU_TYPES)}. Write a subclass with '
-                'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.'
+                'There is no DDU form of the segmentor '
+                f'{model.get("type")!r}. {advice}'
             )
         model['type'] = DDU_TYPES[kind]
+    _check_head(model)
     if gda_head:
         head = dict(gda_head)
         if 'views' not in head:
             head = {**dict(model.get('gda_head') or {}), **head}
         model['gda_head'] = ConfigDict(head)
     return model
+
+
+def _check_head(model: dict) -> None:
+    """Refuse what is known to fail before its weights are made."""
+    head = model.get('decode_head') or {}
+    name = _name(head[-1] if isinstance(head, (list, tuple)) else head)
+    if name in REFUSED_HEADS:
+        raise TypeError(refusal(name))
+
+
+def _name(config: dict) -> str:
+    """Type of a config without mmseg's prefix."""
+    return str(config.get('type', '')).removeprefix('mmseg.')

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
+from .heads import classifying_head, last_decode_head
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
 from .views import PENULTIMATE, PREDICTED
 
@@ -20,7 +21,8 @@ class DDUMixin(UncertaintyMapsMixin):
     """Adds a density head beside an unchanged decode head.
 
     The feature is what goes into the classifier ``conv_seg`` of the (last)
-    decode head, taken while one prediction runs. ``pred_epistemic`` is the
+    decode head (see :func:`~mmseg_ddu.models.heads.classifying_head`),
+    taken while one prediction runs. ``pred_epistemic`` is the
     score of the density head, ``pred_aleatoric`` the softmax entropy.
     Validation during training, when there is no density yet, gives
     ``pred_aleatoric`` alone; everything else raises ``NotFittedError``.
@@ -30,16 +32,15 @@ class DDUMixin(UncertaintyMapsMixin):
             ``channels`` follow from the decode head.
 
     Raises:
-        TypeError: If the decode head does not end in ``cls_seg``.
+        TypeError: If no decode head classifies pixels with ``cls_seg``.
     """
 
     def __init__(self, *args, gda_head: dict | None = None, **kwargs):
         super().__init__(*args, **kwargs)
-        head = last_decode_head(self)
-        check_decode_head(head)
+        head = classifying_head(self)
         config = dict(gda_head or {})
         config.setdefault('type', 'mmseg_ddu.GDAHead')
-        config['num_classes'] = head.num_classes
+        config['num_classes'] = self.num_classes
         config['channels'] = head.conv_seg.in_channels
         if not isinstance(config.get('views', ''), str):
             config['views'] = [
@@ -65,7 +66,7 @@ class DDUMixin(UncertaintyMapsMixin):
             classes (bool): Tap the predicted classes even if the head can do
                 without.
         """
-        head = last_decode_head(self)
+        head = classifying_head(self)
         places = {}
         for name in self.gda_head.taps:
             if name == PENULTIMATE:
@@ -83,7 +84,7 @@ class DDUMixin(UncertaintyMapsMixin):
             if PREDICTED in tap:
                 features[PREDICTED] = self._classes(tap[PREDICTED])
         except KeyError as error:
-            head = type(last_decode_head(self)).__name__
+            head = type(classifying_head(self)).__name__
             raise TypeError(
                 f'{head} made its prediction without calling the tapped '
                 f'module ({error.args[0]}), so there is no feature to fit a '
@@ -176,27 +177,6 @@ class DDUEncoderDecoder(DDUMixin, EncoderDecoder):
 @MODELS.register_module()
 class DDUCascadeEncoderDecoder(DDUMixin, CascadeEncoderDecoder):
     """mmseg's CascadeEncoderDecoder; the last head's features count."""
-
-
-def last_decode_head(segmentor: nn.Module) -> nn.Module:
-    """The decode head whose logits are the prediction."""
-    head = segmentor.decode_head
-    return head[-1] if isinstance(head, nn.ModuleList) else head
-
-
-def check_decode_head(head: nn.Module) -> None:
-    """Raise TypeError unless the head classifies pixels with conv_seg."""
-    classifier = getattr(head, 'conv_seg', None)
-    if isinstance(classifier, nn.Conv2d) and hasattr(head, 'cls_seg'):
-        return
-    raise TypeError(
-        f'{type(head).__name__} has no per-pixel classifier conv_seg that '
-        'cls_seg calls, so there is no penultimate feature to fit a density '
-        'on. Mask-classification heads (Mask2Former, MaskFormer, SAN, '
-        "Segmenter's mask head) and point heads are of this kind. Use a "
-        'decode head that ends in cls_seg: DepthwiseSeparableASPPHead, '
-        'FCNHead, UPerHead, SegformerHead and most others do.'
-    )
 
 
 def tapped_module(segmentor: nn.Module, name: str) -> nn.Module:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from mmseg_ddu.core.scores import softmax_entropy
 
+from .heads import last_decode_head
+
 
 class UncertaintyMapsMixin:
     """Adds per-pixel maps to an mmseg segmentor, before it in the bases.
@@ -71,7 +73,7 @@ class UncertaintyMapsMixin:
                 classes = logits.max(0, keepdim=True).indices
             else:  # mmseg hands out probabilities for binary heads
                 logits = logits.sigmoid()
-                threshold = self.decode_head.threshold
+                threshold = last_decode_head(self).threshold
                 classes = (logits > threshold).to(logits)
             fields.update(seg_logits=logits, pred_sem_seg=classes)
             for name, value in fields.items():
