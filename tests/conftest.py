@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.machinery
-import importlib.util
 import os
-import sys
-import types
 from pathlib import Path
 
 import pytest
+
+from mmseg_ddu.python_ops import let_python_ops_through
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / 'configs'
 DEMO = 'deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
 
 
-def _stub_mmcv_ops() -> None:
-    """mmseg 1.2.2 imports mmcv.ops, which mmcv-lite cannot."""
-
-    class Missing(types.ModuleType):
-        def __getattr__(self, name):
-            if name.startswith('__'):
-                raise AttributeError(name)
-
-            def unusable(*_, **__):
-                raise RuntimeError(f'mmcv is built without ops: {name}')
-
-            return unusable
-
-    module = Missing('mmcv._ext')
-    module.__spec__ = importlib.machinery.ModuleSpec('mmcv._ext', None)
-    sys.modules['mmcv._ext'] = module
-
-
-if importlib.util.find_spec('mmcv._ext') is None:
-    _stub_mmcv_ops()
+let_python_ops_through()  # mmseg 1.2.2 imports mmcv.ops
 
 import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402

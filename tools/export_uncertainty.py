@@ -32,6 +32,7 @@ def parse_args():
         help='leave out heat maps and overlays',
     )
     parser.add_argument('--device', help='cuda if there is one, else cpu')
+    cli.add_tta(parser)
     cli.add_cfg_options(parser)
     return parser.parse_args()
 
@@ -47,6 +48,7 @@ def main():
         overwrite=args.overwrite,
         pictures=not args.no_pictures,
         cfg_options=args.cfg_options,
+        tta=args.tta,
     )
     skipped = manifest['num_skipped']
     print(

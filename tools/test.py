@@ -21,6 +21,7 @@ def parse_args():
         '--work-dir',
         help='folder for the log and results.json (./work_dirs/CONFIG)',
     )
+    cli.add_tta(parser)
     cli.add_cfg_options(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
@@ -35,6 +36,7 @@ def main():
         work_dir=args.work_dir,
         cfg_options=args.cfg_options,
         launcher=args.launcher,
+        tta=args.tta,
     )
 
 

@@ -37,6 +37,16 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tta(parser: argparse.ArgumentParser) -> None:
+    """``--tta``, as in mmseg's tools."""
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="merge the augmentations of the config's tta_pipeline, or of the "
+        'images and their mirror images',
+    )
+
+
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """``--launcher`` and the rank that old launchers pass."""
     parser.add_argument(

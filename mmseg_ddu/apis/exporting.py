@@ -36,6 +36,7 @@ def export(
     overwrite: bool = False,
     pictures: bool = True,
     cfg_options: dict | None = None,
+    tta: bool = False,
 ) -> dict:
     """Predict images and write their maps.
 
@@ -59,6 +60,7 @@ def export(
         overwrite (bool): Write into a folder that is not empty.
         pictures (bool): Also write heat maps and overlays.
         cfg_options (dict, optional): Overrides settings of the config.
+        tta (bool): Means over augmentations, see :func:`init_ddu`.
 
     Returns:
         dict: The manifest.
@@ -75,9 +77,10 @@ def export(
             'or overwrite what is in it (--overwrite).'
         )
     require_writable_folder(out_dir)
-    model = init_ddu(config, checkpoint, device, cfg_options)
+    model = init_ddu(config, checkpoint, device, cfg_options, tta)
     scales = map_scales(model)
     manifest = describe(model, config, checkpoint, scales)
+    manifest['tta'] = tta
     writer = MapWriter(
         out_dir, scales, model.dataset_meta.get('palette'), pictures
     )

@@ -20,11 +20,9 @@ from mmseg_ddu.engine.build import (
     read_config,
 )
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.data import (
-    as_batch,
-    evaluation_pipeline,
-    loads_annotations,
-)
+from mmseg_ddu.engine.data import as_batch, evaluation_pipeline
+from mmseg_ddu.engine.tta import TTA_MODEL, tta_pipeline, without_annotations
+from mmseg_ddu.registry import MODELS
 
 
 def init_ddu(
@@ -32,6 +30,7 @@ def init_ddu(
     checkpoint: str | os.PathLike,
     device: str | None = None,
     cfg_options: dict | None = None,
+    tta: bool = False,
 ) -> nn.Module:
     """A segmentor that predicts classes and both uncertainties.
 
@@ -42,6 +41,8 @@ def init_ddu(
             of ``MCDropoutEncoderDecoder``.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         cfg_options (dict, optional): Overrides settings of the config.
+        tta (bool): Merge the augmentations of the config's
+            ``tta_pipeline``, or of the test pipeline and its flip.
 
     Returns:
         nn.Module: In eval mode, with ``cfg``, ``pipelines``,
@@ -66,23 +67,25 @@ def init_ddu(
     )
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
+    if tta:
+        model = MODELS.build(dict(type=TTA_MODEL, module=model)).eval()
     model.cfg = cfg
     # Built once, not once an image: from a file, and from an array.
     model.pipelines = [
-        inference_pipeline(cfg, from_array) for from_array in (False, True)
+        inference_pipeline(cfg, from_array, tta)
+        for from_array in (False, True)
     ]
     model.checkpoint_meta = content['meta']
     model.dataset_meta = content['meta'].get('dataset_meta') or {}
     return model
 
 
-def inference_pipeline(cfg: Config, from_array: bool = False) -> Compose:
-    """The config's test pipeline without labels."""
-    steps = [
-        step
-        for step in evaluation_pipeline(cfg)
-        if not loads_annotations(step)
-    ]
+def inference_pipeline(
+    cfg: Config, from_array: bool = False, tta: bool = False
+) -> Compose:
+    """The config's test (or augmentation) pipeline without labels."""
+    steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
+    steps = without_annotations(steps)
     if from_array:
         steps[0] = dict(type='LoadImageFromNDArray')
     return Compose(steps)

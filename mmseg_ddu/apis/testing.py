@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
+from mmseg_ddu.engine.data import leaf_datasets
 from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.tta import TTA_MODEL, tta_pipeline
 from mmseg_ddu.fileio import sha256, write_json
 
 from .runner import build_runner, load_config
@@ -31,12 +34,16 @@ def test(
     work_dir: str | os.PathLike | None = None,
     cfg_options: dict | None = None,
     launcher: str = 'none',
+    tta: bool = False,
 ) -> dict:
     """Test a fitted checkpoint; see ``tools/test.py --help``.
 
     The config needs no change: the density head comes from the checkpoint,
     and ``METRICS`` join the config's own. The results are also written as
     ``results.json`` beside the log.
+
+    With ``tta``, predictions and both maps are means over the augmentations
+    of the config's ``tta_pipeline``, or of the test pipeline and its flip.
 
     Returns:
         dict: Metric name to value.
@@ -48,12 +55,16 @@ def test(
     cfg = load_config(config, cfg_options, work_dir, launcher)
     content = read_checkpoint(checkpoint)
     cfg.model = model_of_checkpoint(cfg.model, content['meta'])
+    kind = cfg.model['type']
+    if tta:
+        augment(cfg)
     cfg.test_evaluator = with_uncertainty_metrics(cfg.test_evaluator)
     # The weights are loaded below, where what does not fit is an error.
     cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg)
     model = runner.model
     model = model.module if is_model_wrapper(model) else model
+    model = model.module if tta else model
     load_weights(model, content['state_dict'], str(checkpoint))
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
@@ -69,12 +80,21 @@ def test(
                 config=str(cfg.filename),
                 checkpoint=str(checkpoint),
                 checkpoint_sha256=sha256(checkpoint),
-                model=cfg.model['type'],
+                model=kind,
+                tta=tta,
                 versions=versions(),
             ),
         )
         runner.logger.info(f'Wrote {path}')
     return metrics
+
+
+def augment(cfg: Config) -> None:
+    """Turn a config into one that tests with augmentations."""
+    pipeline = tta_pipeline(cfg)
+    for leaf in leaf_datasets(cfg.test_dataloader.dataset):
+        leaf['pipeline'] = copy.deepcopy(pipeline)
+    cfg.model = dict(type=TTA_MODEL, module=cfg.model)
 
 
 def with_uncertainty_metrics(evaluator: dict | list) -> list:

@@ -3,10 +3,12 @@
 from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
 from .gda_head import GDAHead
 from .mc_dropout import MCDropoutEncoderDecoder
+from .tta import DDUTTAModel
 
 __all__ = [
     'DDUCascadeEncoderDecoder',
     'DDUEncoderDecoder',
+    'DDUTTAModel',
     'GDAHead',
     'MCDropoutEncoderDecoder',
 ]

@@ -6,7 +6,7 @@ import copy
 
 from mmengine.config import ConfigDict
 
-from .heads import REFUSED_HEADS, refusal
+from .heads import REFUSED_HEADS, UnsupportedModelError, refusal
 
 DDU_TYPES = {
     'EncoderDecoder': 'mmseg_ddu.DDUEncoderDecoder',
@@ -39,8 +39,8 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
         ConfigDict: The same model with a density head.
 
     Raises:
-        TypeError: For segmentors and decode heads that have no DDU form,
-            with the reason and what to use instead.
+        UnsupportedModelError: A TypeError, for segmentors and decode heads
+            that have no DDU form, with the reason and what to use instead.
     """
     model = ConfigDict(copy.deepcopy(dict(model)))
     if not is_ddu(model):
@@ -51,7 +51,7 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
                 f'Supported are {sorted(DDU_TYPES)}. Write a subclass with '
                 'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.',
             )
-            raise TypeError(
+            raise UnsupportedModelError(
                 'There is no DDU form of the segmentor '
                 f'{model.get("type")!r}. {advice}'
             )
@@ -70,7 +70,7 @@ def _check_head(model: dict) -> None:
     head = model.get('decode_head') or {}
     name = _name(head[-1] if isinstance(head, (list, tuple)) else head)
     if name in REFUSED_HEADS:
-        raise TypeError(refusal(name))
+        raise UnsupportedModelError(refusal(name))
 
 
 def _name(config: dict) -> str:

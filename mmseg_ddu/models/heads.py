@@ -40,6 +40,10 @@ REFUSED_HEADS: dict[str, tuple[str, str]] = {
 UNKNOWN = ('mask-classification and point heads are of this kind', USE_INSTEAD)
 
 
+class UnsupportedModelError(TypeError):
+    """A model has no DDU form; the text says why and what to use instead."""
+
+
 def decode_heads(segmentor: nn.Module) -> list[nn.Module]:
     """The decode heads in the order they run; more than one in a cascade."""
     head = segmentor.decode_head
@@ -60,8 +64,8 @@ def classifying_head(segmentor: nn.Module) -> nn.Module:
     the head inside it, always applied to that head's feature.
 
     Raises:
-        TypeError: If there is none; it names the head, the reason and what
-            to use instead.
+        UnsupportedModelError: If there is none; it names the head, the
+            reason and what to use instead.
     """
     heads = decode_heads(segmentor)
     head = heads[-1]
@@ -73,7 +77,7 @@ def classifying_head(segmentor: nn.Module) -> nn.Module:
         isinstance(getattr(head, 'conv_seg', None), nn.Conv2d)
         and hasattr(head, 'cls_seg')
     ):
-        raise TypeError(refusal(type(head).__name__))
+        raise UnsupportedModelError(refusal(type(head).__name__))
     return head
 
 

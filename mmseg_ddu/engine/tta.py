@@ -1,0 +1,68 @@
+"""The pipeline of test-time augmentation."""
+
+from __future__ import annotations
+
+import copy
+
+from mmengine.config import Config
+
+from .data import evaluation_pipeline, loads_annotations
+
+FLIPS = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
+TTA_MODEL = 'mmseg_ddu.DDUTTAModel'
+
+
+def tta_pipeline(cfg: Config) -> list[dict]:
+    """The config's ``tta_pipeline``, or its test pipeline with a flip.
+
+    Images are flipped in front of the step that loads labels, so that labels
+    are not.
+
+    Raises:
+        ValueError: If a pipeline given for it augments nothing.
+    """
+    if cfg.get('tta_pipeline') is not None:
+        steps = copy.deepcopy(list(cfg.tta_pipeline))
+        if not any(_is_augmentation(step) for step in steps):
+            raise ValueError(
+                'The config has a tta_pipeline without TestTimeAug, so there '
+                'is nothing to merge; take it from a config of mmseg, or '
+                'leave it out to flip.'
+            )
+        return steps
+    load, *rest = evaluation_pipeline(cfg)
+    at = next(
+        (
+            number
+            for number, step in enumerate(rest)
+            if loads_annotations(step) or _kind(step).startswith('Pack')
+        ),
+        len(rest),
+    )
+    choices = [[step] for step in rest]
+    choices.insert(at, copy.deepcopy(FLIPS))
+    return [load, dict(type='TestTimeAug', transforms=choices)]
+
+
+def without_annotations(steps: list[dict]) -> list[dict]:
+    """A pipeline without steps that load labels, inside TestTimeAug too."""
+    kept = []
+    for step in steps:
+        if loads_annotations(step):
+            continue
+        if _is_augmentation(step):
+            choices = [
+                [each for each in choice if not loads_annotations(each)]
+                for choice in step['transforms']
+            ]
+            step = dict(step, transforms=[each for each in choices if each])
+        kept.append(step)
+    return kept
+
+
+def _kind(step: dict) -> str:
+    return str(step['type']).split('.')[-1]
+
+
+def _is_augmentation(step: dict) -> bool:
+    return _kind(step) == 'TestTimeAug'

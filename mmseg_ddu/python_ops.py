@@ -1,0 +1,35 @@
+"""mmcv without its compiled extension; import this before mmseg."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+import types
+
+EXTENSION = 'mmcv._ext'
+
+
+def let_python_ops_through() -> None:
+    """Make ``mmcv.ops`` importable where mmcv has no compiled extension.
+
+    Some of its ops are written in Python and work; mmseg 1.2 even imports
+    some that it does not use. A compiled one raises RuntimeError when it is
+    called. Does nothing where the extension is there.
+    """
+    if EXTENSION in sys.modules or importlib.util.find_spec(EXTENSION):
+        return
+    module = _Missing(EXTENSION)
+    module.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, None)
+    sys.modules[EXTENSION] = module
+
+
+class _Missing(types.ModuleType):
+    def __getattr__(self, name: str):
+        if name.startswith('__'):
+            raise AttributeError(name)
+
+        def unusable(*_, **__):
+            raise RuntimeError(f'mmcv is built without ops: {name}')
+
+        return unusable
