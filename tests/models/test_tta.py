@@ -140,6 +140,26 @@ def test_scales_come_back_to_the_original_size(model, image):
         assert got.get(field).data.shape == (1, HEIGHT, WIDTH)
 
 
+def test_a_batch_of_several_sizes(demo_cfg, image):
+    model = fit(varied(demo_cfg))
+    other = image[:, :, :48].flip(-2)
+    batch = dict(
+        inputs=[[image, other], [image.flip(-1), other.flip(-1)]],
+        data_samples=[
+            [sample_of(image), sample_of(other)],
+            [flip_pair(image)[1], flip_pair(other)[1]],
+        ],
+    )
+    with torch.no_grad():
+        together = DDUTTAModel(module=model).test_step(batch)
+    for each, got in zip((image, other), together):
+        alone = tta(model, (each, sample_of(each)), flip_pair(each))
+        for field in FIELDS:
+            torch.testing.assert_close(
+                got.get(field).data, alone.get(field).data
+            )
+
+
 def test_binary_head_averages_probabilities(demo_cfg, image):
     demo_cfg.model.decode_head.update(
         num_classes=2,

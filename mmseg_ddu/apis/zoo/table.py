@@ -32,8 +32,8 @@ DECISIONS = (
         'the last head: its `conv_seg`, its threshold, its void label',
     ),
     (
-        'Several classifiers (DANet, DDRNet, PIDNet, ENCNet, ICNet, BiSeNet, '
-        'STDC)',
+        'Several classifiers (DANet, DDRNet, PIDNet) or auxiliary heads '
+        '(ENCNet, ICNet, BiSeNet, STDC and many more)',
         'the one that makes the prediction, `decode_head.conv_seg`; what only '
         'trains is left alone',
     ),

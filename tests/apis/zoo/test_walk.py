@@ -103,6 +103,19 @@ def test_the_walk(zoo, tmp_path):
     ]
 
 
+def test_real_configs_of_mmseg(tmp_path):
+    """Three small ones; docs/zoo_coverage.md has them all."""
+    out = tmp_path / 'zoo.json'
+    for pattern in (
+        'cgnet/*680x680.py',
+        'ocrnet/ocrnet_hr18s_4xb2-40k*',
+        'segmenter/segmenter_vit-t_mask*',
+    ):
+        result = zoo_coverage(out, only=pattern, timeout=120)
+    status = {row['method']: row['status'] for row in result['rows']}
+    assert status == dict(cgnet='works', ocrnet='works', segmenter='refused')
+
+
 def test_one_of_each_kind(zoo, tmp_path):
     result = zoo_coverage(tmp_path / 'zoo.json', root=zoo, timeout=120)
     names = [row['config'] for row in result['rows']]
