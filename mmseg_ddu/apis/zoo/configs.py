@@ -17,6 +17,7 @@ WINDOW = 64
 CLASSES = 19
 TRAINING = ('train_cfg', 'auxiliary_head', 'loss_decode', 'sampler')
 IMAGE = (96, 128)
+LARGE = (400, 416)  # for models that cannot take the small ones
 
 
 def zoo_root() -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmseg_ddu.fileio import atomic_write
 
-from .configs import CLASSES, IMAGE, WINDOW
+from .configs import CLASSES, IMAGE, LARGE, WINDOW
 
 COMMAND = 'python tools/zoo_coverage.py --all --doc docs/zoo_coverage.md'
 STATUSES = ('works', 'refused', 'error', 'unbuildable')
@@ -17,9 +17,10 @@ HOW = f"""\
 For each config of the mmseg package: build the plain model without weights
 (random ones; `SyncBN` becomes `BN`, whose statistics come from one pass) and
 predict; convert it as `tools/fit_gda.py` does; fit its densities on 3 images
-of {IMAGE[0]}x{IMAGE[1]} coloured noise with labels; predict in the config's
-own test mode. Sliding windows are {WINDOW}x{WINDOW}, and there are {CLASSES}
-classes where the config has more. It *works* if `pred_epistemic` and
+of {IMAGE[0]}x{IMAGE[1]} coloured noise with labels
+({LARGE[0]}x{LARGE[1]} where the plain model cannot take that); predict in the
+config's own test mode. Sliding windows are {WINDOW}x{WINDOW}, and there are
+{CLASSES} classes where the config has more. It *works* if `pred_epistemic` and
 `pred_aleatoric` are (1, H, W) at the size asked for, finite, the first not
 constant and the second in [0, log C], and if logits and classes are those of
 the plain model. It is *unbuildable* if mmseg itself cannot build or run the

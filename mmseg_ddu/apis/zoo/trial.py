@@ -19,7 +19,7 @@ from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.heads import UnsupportedModelError
 
-from .configs import IMAGE, runnable
+from .configs import IMAGE, LARGE, runnable
 
 BLOCK = 16
 ORIGINAL = (80, 100)  # size that predictions are asked for
@@ -63,9 +63,14 @@ def try_model(cfg: Config, report: Callable[[str], None]) -> dict:
 def _run_plain(model_cfg: dict):
     torch.manual_seed(0)
     plain = MODELS.build(ConfigDict(model_cfg))
-    images = random_images(plain.num_classes)
-    _settle_norms(plain, images)
-    return plain.state_dict(), _predict(plain, images[0]), images
+    for size in (IMAGE, LARGE):
+        images = random_images(plain.num_classes, size)
+        try:
+            _settle_norms(plain, images)
+            return plain.state_dict(), _predict(plain, images[0]), images
+        except RuntimeError:  # some pool over many pixels
+            if size == LARGE:
+                raise
 
 
 def _run_ddu(model_cfg, state, reference, images) -> dict:
@@ -75,6 +80,7 @@ def _run_ddu(model_cfg, state, reference, images) -> dict:
     check_sample(sample, reference, model.out_channels)
     epistemic = sample.pred_epistemic.data
     return dict(
+        image=list(images[0]['inputs'].shape[1:]),
         parameters=sum(p.numel() for p in model.parameters()),
         feature_channels={v.tap: v.channels for v in model.gda_head.views},
         epistemic_spread=float(epistemic.std()),
@@ -111,7 +117,9 @@ def check_sample(
         raise ValueError('the prediction is not that of the plain model')
 
 
-def random_images(num_classes: int, count: int = 3) -> list[dict]:
+def random_images(
+    num_classes: int, size: tuple[int, int] = IMAGE, count: int = 3
+) -> list[dict]:
     """Images of coloured noise blocks, one colour a class, with labels.
 
     Returns:
@@ -120,20 +128,20 @@ def random_images(num_classes: int, count: int = 3) -> list[dict]:
     """
     rng = torch.Generator().manual_seed(0)
     colors = torch.randint(40, 215, (num_classes, 3), generator=rng)
-    grid = [math.ceil(side / BLOCK) for side in IMAGE]
+    grid = [math.ceil(side / BLOCK) for side in size]
     items = []
     for _ in range(count):
         cells = torch.randint(num_classes, tuple(grid), generator=rng)
         labels = cells.repeat_interleave(BLOCK, 0).repeat_interleave(BLOCK, 1)
-        labels = labels[: IMAGE[0], : IMAGE[1]].clone()
-        noise = torch.randint(-40, 41, (3, *IMAGE), generator=rng)
+        labels = labels[: size[0], : size[1]].clone()
+        noise = torch.randint(-40, 41, (3, *size), generator=rng)
         image = (colors[labels].movedim(-1, 0) + noise).to(torch.uint8)
         labels[:4] = VOID
         sample = SegDataSample(
             metainfo=dict(
                 ori_shape=ORIGINAL,
-                img_shape=IMAGE,
-                pad_shape=IMAGE,
+                img_shape=size,
+                pad_shape=size,
                 padding_size=[0, 0, 0, 0],
                 img_path='random',
             )

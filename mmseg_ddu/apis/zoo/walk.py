@@ -19,7 +19,6 @@ from mmengine.config import Config
 from mmseg_ddu.fileio import write_json
 
 from .configs import (
-    IMAGE,
     digest,
     kinds,
     read_leaf,
@@ -129,7 +128,6 @@ def _row(name, cfg, rows, timeout, memory_gb, fresh) -> dict:
     row = dict(
         config=name,
         **kinds(name, cfg.model),
-        image=list(IMAGE),
         **notes,
         digest=digest(dict(model, imports=cfg.get('custom_imports'))),
     )

@@ -42,8 +42,8 @@ def zoo(tmp_path):
     root = tmp_path / 'zoo'
     mask = dict(
         type='SegmenterMaskTransformerHead',
-        in_channels=4,
-        in_index=4,
+        in_channels=64,
+        in_index=0,
         channels=4,
         num_classes=3,
         num_layers=1,
