@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os.path as osp
+from collections.abc import Sequence
 
 import mmcv
 import mmengine.fileio as fileio
@@ -13,79 +14,198 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 
 from mmseg_ddu.registry import TRANSFORMS
 
+from .leaves import change_leaves
+
 IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, VOID = 0, 1, 255
 
 
-@TRANSFORMS.register_module()
-class LoadOoDAnnotations(LoadAnnotations):
-    """Load the class mask, and beside it an out-of-distribution mask.
-
-    The mask ``gt_ood_map`` is 0 in distribution, 1 out of distribution and
-    255 void. It is read from a file of the same name in ``ood_dir``, or, if
-    that is not given, follows from the data set's classes: a pixel of a
-    class that ``metainfo=dict(classes=…)`` leaves out is out of
-    distribution.
-
-    Args:
-        ood_dir (str, optional): Folder of the masks, relative to the folder
-            that holds the class masks' folder.
-        void (int): Value of void in the class mask file.
-
-    Raises:
-        ValueError: If neither a mask folder nor a class subset tells what is
-            out of distribution, or the two masks differ in size.
-    """
-
-    def __init__(
-        self, *args, ood_dir: str | None = None, void: int = VOID, **kwargs
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.ood_dir = ood_dir
-        self.void = void
-
-    def transform(self, results: dict) -> dict:
-        """Load both masks; a bare image, as mmseg's inference API gives it,
-        passes unchanged."""
-        if 'seg_map_path' not in results:
-            return results
-        return super().transform(results)
-
-    def _load_seg_map(self, results: dict) -> None:
-        super()._load_seg_map(results)
-        path = results['seg_map_path']
-        if self.ood_dir is not None:
-            folder = osp.join(osp.dirname(osp.dirname(path)), self.ood_dir)
-            mask = self._read(osp.join(folder, osp.basename(path)))
-        elif results.get('label_map') is not None:
-            mask = self._from_classes(self._read(path), results['label_map'])
-        else:
-            raise ValueError(
-                'LoadOoDAnnotations needs ood_dir, or a data set whose '
-                'metainfo=dict(classes=…) leaves out some of its classes; '
-                'otherwise nothing is out of distribution.'
-            )
-        if mask.shape != results['gt_seg_map'].shape:
-            raise ValueError(
-                f'The out-of-distribution mask of {path} is of size '
-                f'{mask.shape}, the class mask of size '
-                f'{results["gt_seg_map"].shape}.'
-            )
-        results['gt_ood_map'] = mask
-        results['seg_fields'].append('gt_ood_map')
+class _LoadMasks(LoadAnnotations):
+    """LoadAnnotations that can look at the mask file once more."""
 
     def _read(self, path: str) -> np.ndarray:
         data = fileio.get(path, backend_args=self.backend_args)
         image = mmcv.imfrombytes(
             data, flag='unchanged', backend=self.imdecode_backend
         )
-        return image.squeeze().astype(np.uint8)
+        image = image.squeeze().astype(np.uint8)
+        return image if image.ndim == 2 else image[..., 0]
 
-    def _from_classes(self, labels: np.ndarray, label_map: dict) -> np.ndarray:
+
+@TRANSFORMS.register_module()
+class LoadKnownAnnotations(_LoadMasks):
+    """Load the class mask with the pixels of some classes made void.
+
+    For training with held-out classes whose images stay (see
+    ``DropImagesWithClasses`` for the other way). As a loading step, it also
+    serves the fit of the densities, which takes the labels as training does.
+
+    Args:
+        held_out_labels (Sequence[int]): Values in the mask file.
+    """
+
+    def __init__(self, *args, held_out_labels: Sequence[int], **kwargs):
+        super().__init__(*args, **kwargs)
+        self.held_out_labels = sorted(held_out_labels)
+
+    def _load_seg_map(self, results: dict) -> None:
+        super()._load_seg_map(results)
+        labels = self._read(results['seg_map_path'])
+        held_out = np.isin(labels, self.held_out_labels)
+        results['gt_seg_map'][held_out] = VOID
+
+
+@TRANSFORMS.register_module()
+class LoadOoDAnnotations(_LoadMasks):
+    """Load the class mask, and beside it an out-of-distribution mask.
+
+    The mask ``gt_ood_map`` is 0 in distribution, 1 out of distribution and
+    255 void. It comes from the first of these that there is:
+
+    1. a file, where the data set names one (``ood_map_path``: the data sets
+       in ``mmseg_ddu/datasets/ood_datasets.py``) or in ``ood_dir``;
+    2. ``held_out_labels``;
+    3. the data set's classes: a pixel of a class that
+       ``metainfo=dict(classes=…)`` leaves out is out of distribution.
+
+    Where it is 1, the class mask is void. Without a class mask (a data set
+    of out-of-distribution masks alone) all of it is.
+
+    Args:
+        ood_dir (str, optional): Folder of the masks, relative to the folder
+            that holds the class masks' folder.
+        void (int): Value of void in the mask files.
+        held_out_labels (Sequence[int], optional): Values in the class mask
+            file that are out of distribution. A class that ``metainfo``
+            leaves out and that is not among them is void: so near and far
+            classes can be measured apart.
+        positives (Sequence[int]): Values in the out-of-distribution mask
+            file that mean so.
+
+    Raises:
+        ValueError: If nothing tells what is out of distribution, or the two
+            masks differ in size.
+    """
+
+    def __init__(
+        self,
+        *args,
+        ood_dir: str | None = None,
+        void: int = VOID,
+        held_out_labels: Sequence[int] | None = None,
+        positives: Sequence[int] = (OUT_OF_DISTRIBUTION,),
+        **kwargs,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if ood_dir is not None and held_out_labels is not None:
+            raise ValueError(
+                'Expected ood_dir or held_out_labels, but got both; the mask '
+                'can come from one place only.'
+            )
+        self.ood_dir = ood_dir
+        self.void = void
+        self.held_out_labels = held_out_labels
+        self.positives = tuple(positives)
+
+    def transform(self, results: dict) -> dict:
+        """Load both masks; a bare image, as mmseg's inference API gives it,
+        passes unchanged."""
+        if not {'seg_map_path', 'ood_map_path'} & set(results):
+            return results
+        return super().transform(results)
+
+    def _load_seg_map(self, results: dict) -> None:
+        if 'seg_map_path' in results:
+            super()._load_seg_map(results)
+            mask = self._ood_mask(results)
+        else:
+            mask = self._from_file(results['ood_map_path'])
+            results['gt_seg_map'] = np.full_like(mask, VOID)
+            results['seg_fields'].append('gt_seg_map')
+        if mask.shape != results['gt_seg_map'].shape:
+            raise ValueError(
+                f'The out-of-distribution mask of {results["img_path"]} is of '
+                f'size {mask.shape}, the class mask of size '
+                f'{results["gt_seg_map"].shape}.'
+            )
+        results['gt_seg_map'][mask == OUT_OF_DISTRIBUTION] = VOID
+        results['gt_ood_map'] = mask
+        results['seg_fields'].append('gt_ood_map')
+
+    def _ood_mask(self, results: dict) -> np.ndarray:
+        path = results['seg_map_path']
+        if 'ood_map_path' in results:
+            return self._from_file(results['ood_map_path'])
+        if self.ood_dir is not None:
+            folder = osp.join(osp.dirname(osp.dirname(path)), self.ood_dir)
+            return self._from_file(osp.join(folder, osp.basename(path)))
+        label_map = results.get('label_map')
+        if label_map is None and self.held_out_labels is None:
+            raise ValueError(
+                'LoadOoDAnnotations needs ood_dir, held_out_labels, or a data '
+                'set whose metainfo=dict(classes=…) leaves out some of its '
+                'classes; otherwise nothing is out of distribution.'
+            )
+        return self._table(label_map)[self._read(path)]
+
+    def _from_file(self, path: str) -> np.ndarray:
+        values = self._read(path)
+        mask = np.isin(values, self.positives).astype(np.uint8)
+        mask[values == self.void] = VOID
+        return mask
+
+    def _table(self, label_map: dict | None) -> np.ndarray:
+        """From values in the class mask file to the mask, (256,)."""
         table = np.full(256, VOID, np.uint8)
-        for old, new in label_map.items():
-            table[old] = OUT_OF_DISTRIBUTION if new == 255 else IN_DISTRIBUTION
+        # The same shift that mmseg makes before it applies the label map.
+        offset = int(bool(self.reduce_zero_label))
+        if label_map is None:
+            table[offset:] = IN_DISTRIBUTION
+        else:
+            for old, new in label_map.items():
+                known = new != VOID
+                all_others = self.held_out_labels is None
+                if known or all_others:
+                    table[old + offset] = (
+                        IN_DISTRIBUTION if known else OUT_OF_DISTRIBUTION
+                    )
+        if self.held_out_labels is not None:
+            table[list(self.held_out_labels)] = OUT_OF_DISTRIBUTION
         table[self.void] = VOID
-        return table[labels]
+        return table
+
+
+def with_held_out(dataset: dict, labels: Sequence[int]) -> dict:
+    """The config of a test data set with other classes marked.
+
+    ``with_held_out(cfg.test_dataloader.dataset, (13, 17))`` measures near
+    classes alone, another list far ones.
+
+    Args:
+        dataset (dict): Config whose pipeline has a LoadOoDAnnotations step;
+            wrappers and concatenations are gone into.
+        labels (Sequence[int]): ``held_out_labels`` of that step.
+
+    Raises:
+        ValueError: If there is no such step.
+    """
+
+    def change(leaf: dict) -> dict:
+        steps = [
+            step
+            for step in leaf.get('pipeline') or []
+            if str(step['type']).endswith('LoadOoDAnnotations')
+        ]
+        if not steps:
+            raise ValueError(
+                'Expected a mmseg_ddu.LoadOoDAnnotations step in the pipeline '
+                'of the data set; put it in the place of LoadAnnotations.'
+            )
+        for step in steps:
+            step['held_out_labels'] = tuple(labels)
+            step.pop('ood_dir', None)
+        return leaf
+
+    return change_leaves(dataset, change)
 
 
 @TRANSFORMS.register_module()

@@ -6,7 +6,6 @@ than on the pixels of the same images unshifted.
 
 from __future__ import annotations
 
-import copy
 import inspect
 import os.path as osp
 import zlib
@@ -17,6 +16,7 @@ from mmengine.dataset import ConcatDataset
 from mmseg_ddu.registry import DATASETS, TRANSFORMS
 
 from .image_shifts import MOVED, REPLACED, SHIFTS
+from .leaves import change_leaves
 from .ood import IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, VOID
 
 __all__ = ['SHIFTS', 'ShiftImage', 'VoidOoD', 'WithShift', 'shifted']
@@ -153,26 +153,21 @@ def before_packing(dataset: dict, step: dict) -> dict:
     Raises:
         ValueError: If a pipeline does not end in a packing step.
     """
-    dataset = copy.deepcopy(dataset)
-    for key in ('dataset', 'datasets'):
-        if key in dataset:
-            inner = dataset[key]
-            dataset[key] = (
-                before_packing(inner, step)
-                if isinstance(inner, dict)
-                else [before_packing(item, step) for item in inner]
+
+    def change(leaf: dict) -> dict:
+        steps = list(leaf.get('pipeline') or [])
+        if not steps or 'Pack' not in str(steps[-1]['type']):
+            raise ValueError(
+                'Expected the pipeline of the data set to end in '
+                'PackSegInputs or mmseg_ddu.PackDDUInputs, but got '
+                f'{steps[-1:]}.'
             )
-            return dataset
-    steps = [dict(s) for s in dataset.get('pipeline') or []]
-    if not steps or 'Pack' not in str(steps[-1]['type']):
-        raise ValueError(
-            'Expected the pipeline of the data set to end in PackSegInputs '
-            f'or mmseg_ddu.PackDDUInputs, but got {steps[-1:]}.'
-        )
-    if steps[-1]['type'] in ('PackSegInputs', 'mmseg.PackSegInputs'):
-        steps[-1]['type'] = 'mmseg_ddu.PackDDUInputs'
-    dataset['pipeline'] = [*steps[:-1], step, steps[-1]]
-    return dataset
+        if steps[-1]['type'] in ('PackSegInputs', 'mmseg.PackSegInputs'):
+            steps[-1] = dict(steps[-1], type='mmseg_ddu.PackDDUInputs')
+        leaf['pipeline'] = [*steps[:-1], step, steps[-1]]
+        return leaf
+
+    return change_leaves(dataset, change)
 
 
 def shifted(dataset: dict, kind: str, seed: int = 0, **options) -> dict:

@@ -103,8 +103,9 @@ def label_masks(sample: dict, ignore_index: int) -> dict[str, Tensor]:
 
     Returns:
         dict[str, Tensor]: ``label``; ``known`` (labelled and in
-        distribution), ``wrong`` (prediction and label differ); ``ood`` where
-        the data has ``gt_ood_map``; bool but for the first.
+        distribution), ``wrong`` (prediction and label differ); ``ood`` and
+        ``in_distribution`` (with or without a label) where the data has
+        ``gt_ood_map``; bool but for the first.
     """
     predicted = sample['pred_sem_seg']['data'].squeeze(0)
     label = sample['gt_sem_seg']['data'].squeeze(0).to(predicted.device)
@@ -113,7 +114,8 @@ def label_masks(sample: dict, ignore_index: int) -> dict[str, Tensor]:
     )
     if 'gt_ood_map' in sample:
         ood = sample['gt_ood_map']['data'].squeeze(0).to(predicted.device)
-        masks['known'] = masks['known'] & (ood == 0)
+        masks['in_distribution'] = ood == 0
+        masks['known'] = masks['known'] & masks['in_distribution']
         masks['ood'] = ood == 1
     return masks
 

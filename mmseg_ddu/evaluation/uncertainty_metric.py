@@ -59,7 +59,8 @@ class UncertaintyMetric(CountingMetric):
         # Task to (pixels that take part, those that should score high).
         tasks = {'mis': (known, wrong)}
         if 'ood' in masks:
-            tasks['ood'] = (known | masks['ood'], masks['ood'])
+            rated = masks['in_distribution'] | masks['ood']
+            tasks['ood'] = (rated, masks['ood'])
         if self.ambiguous_classes:
             ids = class_ids(
                 self.ambiguous_classes, self.dataset_meta['classes']
