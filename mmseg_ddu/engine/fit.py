@@ -24,12 +24,12 @@ from .build import build_ddu, check_classes, read_config
 from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
 from .data import (
     SeededSubset,
-    as_batch,
     fitting_dataset,
     fitting_loader,
     held_out_images,
 )
-from .fitter import DensityFitter, labels_on_input
+from .features import labelled_windows
+from .fitter import DensityFitter
 from .report import log_report, versions
 
 
@@ -206,20 +206,6 @@ def fit_densities(
 def _update(
     fitter: DensityFitter, model: nn.Module, index: int, item: dict
 ) -> None:
-    data = model.data_preprocessor(as_batch(item), False)
-    sample = data['data_samples'][0]
-    meta = sample.metainfo
-    if meta.get('flip'):
-        raise ValueError(
-            'The test pipeline flips images; the labels for '
-            'the fit would not match. Remove the flip.'
-        )
-    labels = labels_on_input(
-        sample.gt_sem_seg.data.squeeze(0),
-        meta,
-        data['inputs'].shape[2:],
-        fitter.ignore_index,
-    )
-    windows = model.iter_features(data['inputs'], [meta])
-    for number, ((y1, y2, x1, x2), features) in enumerate(windows):
-        fitter.update(features, labels[y1:y2, x1:x2], index, number)
+    windows = labelled_windows(model, item, fitter.ignore_index)
+    for number, window in enumerate(windows):
+        fitter.update(window.features, window.labels, index, number)

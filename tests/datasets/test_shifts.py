@@ -5,6 +5,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.datasets import SHIFTS, ShiftImage, VoidOoD, shifted
 from mmseg_ddu.registry import DATASETS
 
@@ -171,3 +173,23 @@ class TestDatasets:
         assert both.datasets[1].pipeline.transforms[-2].options == dict(
             sigma=30.0
         )
+
+
+def test_printed_by_the_test_tool(demo_cfg, checkpoint, sample_root):
+    """From end to end: the shifted pixels are the positives."""
+    cfg = demo_cfg
+    fitted = fit_gda(cfg, checkpoint)
+    cfg.test_dataloader.dataset = dict(
+        type='mmseg_ddu.WithShift',
+        kind='inverted',
+        dataset=cfg.test_dataloader.dataset,
+    )
+    cfg.test_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+    metrics = run_test(cfg, fitted, work_dir=cfg.work_dir)
+    assert 0 <= metrics['uncertainty/epistemic_ood_AUROC'] <= 100
+    plain = cfg.test_dataloader.dataset.dataset
+    cfg.test_dataloader.dataset = plain
+    alone = run_test(cfg, fitted, work_dir=cfg.work_dir)
+    assert metrics['mIoU'] == alone['mIoU']
+    mis = 'uncertainty/epistemic_mis_AUROC'
+    assert metrics[mis] == alone[mis]
