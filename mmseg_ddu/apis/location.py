@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -123,8 +124,8 @@ def location_study(
         tap=collector.view.tap,
         transform=collector.view.transform,
         seed=seed,
-        config=str(cfg.filename),
-        checkpoint=str(checkpoint),
+        config=Path(cfg.filename or 'config').name,
+        checkpoint=Path(checkpoint).name,
         checkpoint_sha256=sha256(checkpoint),
         versions=versions(),
     )

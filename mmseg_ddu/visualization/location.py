@@ -103,7 +103,8 @@ def _draw_classes(axes: Axes, similarity: dict, classes: list[str]) -> None:
     title = 'Each class (line: itself in other images, dashed: others)'
     axes.set_title(title, fontsize=10)
     if len(classes) <= 12:
-        axes.legend(fontsize=8)
+        axes.margins(y=0.22)  # room for the legend
+        axes.legend(fontsize=8, ncols=3, loc='upper center')
     _label(axes)
 
 
@@ -141,4 +142,5 @@ def _draw_grids(axes: Axes, rows: list[dict]) -> None:
     axes.set_xlabel('grid, memory in float32')
     axes.set_ylabel('AUROC, %')
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.margins(y=0.32)
+    axes.legend(fontsize=8, loc='upper left')
