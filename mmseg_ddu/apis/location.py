@@ -251,9 +251,8 @@ def _aurocs(scores: Tensor, sample: Pixels) -> dict:
 
 def _megabytes(density: GaussianDiscriminant) -> float:
     """One set of Gaussians in float32."""
-    diagonal = density.covariance_type == 'diag'
     numbers = gaussian_numbers(
-        density.num_classes, density.num_features, diagonal
+        density.num_classes, density.num_features, density.covariance_type
     )
     return numbers * FLOAT32 / 1e6
 

@@ -58,16 +58,25 @@ def cell_of(positions: Tensor, grid: int) -> Tensor:
 
 
 def gaussian_numbers(
-    num_classes: int, num_features: int, diagonal: bool = False
+    num_classes: int, num_features: int, covariance_type: str = 'full'
 ) -> int:
     """Numbers in one set of class Gaussians: means and covariances.
+
+    Args:
+        num_classes (int): C.
+        num_features (int): D.
+        covariance_type (str): ``full``, ``tied`` or ``diag``.
 
     Example:
         >>> gaussian_numbers(21, 256) * 4 / 1e6  # one set, float32, MB
         5.526528
     """
-    covariance = num_features if diagonal else num_features**2
-    return num_classes * (num_features + covariance)
+    covariances = {
+        'full': num_classes * num_features**2,
+        'tied': num_features**2,
+        'diag': num_classes * num_features,
+    }
+    return num_classes * num_features + covariances[covariance_type]
 
 
 class GridMoments:

@@ -40,13 +40,14 @@ def test_memory_arithmetic():
     assert one * 8 == pytest.approx(11.1e6, rel=0.01)
     assert one * 4 * 129**2 == pytest.approx(92e9, rel=0.01)
     assert one * 4 * 33**2 == pytest.approx(6.0e9, rel=0.01)
-    assert gaussian_numbers(3, 5, diagonal=True) == 30
+    assert gaussian_numbers(3, 5, 'diag') == 3 * 5 + 3 * 5
+    assert gaussian_numbers(3, 5, 'tied') == 3 * 5 + 5 * 5
 
 
 @pytest.mark.parametrize('diagonal', [False, True])
 def test_moments_per_cell_and_coarser(diagonal):
     torch.manual_seed(0)
-    features = torch.randn(400, 3) + 50
+    features = torch.randn(400, 3).double() + 50
     labels = torch.randint(-1, 3, (400,))
     labels[labels < 0] = 255
     positions = torch.rand(400, 2) * torch.tensor([1.0, 0.7])
