@@ -26,7 +26,8 @@ def parse_args():
         action=DictAction,
         metavar='KEY=VALUE',
         help='arguments of the density head: views='
-        'ddu-paper|direction|polar|class-polar, normalize=True, '
+        'multi-scale|ddu-paper|direction|polar|class-polar, '
+        'normalize=True, '
         'covariance_type=full|tied|diag, rank=64, shrinkage=0.1 or oas, '
         'reg_covar=1e-6, priors=uniform|empirical',
     )

@@ -6,6 +6,6 @@ _base_ = [
 ]
 model = dict(
     type='mmseg_ddu.DDUEncoderDecoder',
-    gda_head=dict(type='mmseg_ddu.GDAHead', views='ddu-paper'),
+    gda_head=dict(type='mmseg_ddu.GDAHead'),
 )
 custom_hooks = [dict(type='mmseg_ddu.FitGDAHook')]

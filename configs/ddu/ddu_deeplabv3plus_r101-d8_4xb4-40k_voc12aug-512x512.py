@@ -9,6 +9,6 @@ model = dict(
     backbone=dict(
         depth=101, init_cfg=dict(checkpoint='open-mmlab://resnet101_v1c')
     ),
-    gda_head=dict(type='mmseg_ddu.GDAHead', views='ddu-paper'),
+    gda_head=dict(type='mmseg_ddu.GDAHead'),
 )
 custom_hooks = [dict(type='mmseg_ddu.FitGDAHook')]

@@ -23,7 +23,7 @@ from .runner import train
 from .testing import test
 
 NAME = 'deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
-VIEWS = ('ddu-paper', 'direction', 'polar', 'class-polar')
+VIEWS = ('multi-scale', 'ddu-paper', 'direction', 'polar', 'class-polar')
 COLUMNS = ('ood', 'amb', 'mis')
 HEADER = (
     'method',

@@ -133,3 +133,9 @@ class PixelReservoir:
 
     def __len__(self) -> int:
         return min(self.size, sum(map(len, self._keys)))
+
+
+def pixels_of(feature: Tensor, where: Tensor) -> Tensor:
+    """Chosen pixels of one image, (1, D, h, w) -> (len(where), D)."""
+    flat = feature[0].flatten(1)
+    return flat.index_select(1, where.to(flat.device)).T

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class FeatureTap:
@@ -14,8 +14,9 @@ class FeatureTap:
     was, and two models never share state. Of several calls the last counts.
 
     Args:
-        modules (Mapping[str, tuple[nn.Module, str]]): Name to (module,
-            ``'input'`` or ``'output'``).
+        modules (Mapping[str, tuple]): Name to (module, ``'input'`` or
+            ``'output'``), and, for a module that gives several tensors,
+            which of them, counted from 0 or, negative, from the end.
 
     Example:
         >>> import torch
@@ -26,13 +27,13 @@ class FeatureTap:
         torch.Size([3, 2])
     """
 
-    def __init__(self, modules: Mapping[str, tuple[nn.Module, str]]) -> None:
+    def __init__(self, modules: Mapping[str, tuple]) -> None:
         self._modules = modules
         self._features: dict[str, object] = {}
         self._handles: list = []
 
     def __enter__(self) -> FeatureTap:
-        for name, (module, side) in self._modules.items():
+        for name, (module, side, *_) in self._modules.items():
             if side == 'input':
                 handle = module.register_forward_pre_hook(
                     lambda _, args, name=name: self._keep(name, args[0])
@@ -63,6 +64,15 @@ class FeatureTap:
                 'this forward pass.'
             )
         value = self._features[name]
+        place = self._modules[name]
+        if len(place) > 2:
+            try:
+                value = value[place[2]]
+            except (IndexError, TypeError, KeyError) as error:
+                raise TypeError(
+                    f'The module behind {name!r} gives no output '
+                    f'{place[2]}: {error}.'
+                ) from error
         if not isinstance(value, Tensor):
             raise TypeError(
                 f'Expected the module behind {name!r} to give one tensor, '

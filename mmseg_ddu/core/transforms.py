@@ -36,6 +36,17 @@ def inverse_norms(features: Tensor) -> Tensor:
     return torch.cat(squares).sqrt().clamp_min(1e-12).reciprocal()
 
 
+def style(features: Tensor) -> Tensor:
+    """Mean and log spread of each channel, (B, D, h, w) -> (B, 2 D).
+
+    Channel statistics of early layers carry the style of an image and hardly
+    its content (Huang and Belongie, arXiv 1703.06868): blur, noise, colours,
+    another camera.
+    """
+    std, mean = torch.std_mean(features.float(), (2, 3), correction=0)
+    return torch.cat([mean, (std + 1e-3).log()], 1)
+
+
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = dict(
     raw=raw, direction=direction, log_norm=log_norm
 )

@@ -18,7 +18,7 @@ from mmseg_ddu.core.sampling import (
     sample_per_class,
 )
 from mmseg_ddu.models.gda_head import GDAHead
-from mmseg_ddu.models.views import PREDICTED
+from mmseg_ddu.models.presets import PREDICTED
 
 
 class DensityFitter:
@@ -68,9 +68,7 @@ class DensityFitter:
         self.images = 0
 
     def _new_moments(self) -> list[ClassMoments]:
-        return [
-            view.density.new_moments(self._device) for view in self.head.views
-        ]
+        return [view.new_moments(self._device) for view in self.head.views]
 
     @torch.no_grad()
     def update(
@@ -106,7 +104,10 @@ class DensityFitter:
             where = known.cpu().nonzero().flatten()
             where = where[keys[where].sort().indices][: self.reservoir.size]
             kept = self._sample(features, where.to(on_grid.device), grid)
-            self.reservoir.update(keys[where], *kept, on_grid.cpu()[where])
+            field = torch.full((len(where),), (index << 16) + window)
+            self.reservoir.update(
+                keys[where], *kept, field, on_grid.cpu()[where]
+            )
 
         target = self.held_moments if calibrates else self.moments
         chosen: dict[tuple, tuple[Tensor, Tensor]] = {}
@@ -115,10 +116,7 @@ class DensityFitter:
             grid = _grid(feature)
             if grid not in chosen:
                 chosen[grid] = self._choose(labels, grid, index, window)
-            pixels, classes = chosen[grid]
-            vectors = view.transformed(pixels_of(feature, pixels))
-            device = moments.means.device
-            moments.update(vectors.to(device), classes.to(device))
+            view.update(moments, feature, *chosen[grid])
 
     def _choose(
         self, labels: Tensor, grid: tuple[int, int], *number: int
@@ -145,7 +143,7 @@ class DensityFitter:
         for view in self.head.views:
             feature = features[view.tap]
             cells = nearest_cells(where, grid, _grid(feature))
-            kept.append(view.transformed(pixels_of(feature, cells)))
+            kept.append(view.sample(feature, cells))
         predicted = features[PREDICTED]
         cells = nearest_cells(where, grid, _grid(predicted))
         return [*kept, predicted.long().flatten()[cells]]
@@ -166,7 +164,7 @@ class DensityFitter:
         """Merge what all ranks have seen, in rank order, on every rank."""
         state = (
             [
-                [_to_cpu(m) for m in part]
+                [m if m is None else _to_cpu(m) for m in part]
                 for part in (self.moments, self.held_moments)
             ],
             self.class_count,
@@ -180,7 +178,8 @@ class DensityFitter:
             merged = self._new_moments()
             for rank_state in gathered:
                 for total, moments in zip(merged, rank_state[0][part]):
-                    total.merge(moments)
+                    if total is not None:
+                        total.merge(moments)
             setattr(self, name, merged)
         self.class_count = sum(state[1] for state in gathered)
         size = self.reservoir.size
@@ -202,10 +201,12 @@ class DensityFitter:
         """
         self.synchronize()
         everything = [
-            ClassMoments.merged([held, moments])
+            held if held is None else ClassMoments.merged([held, moments])
             for held, moments in zip(self.held_moments, self.moments)
         ]
-        honest = bool(self.held_out) and bool(self.moments[0].counts.any())
+        first = self.head.first_density
+        seen = bool(self.moments[first].counts.any())
+        honest = bool(self.held_out) and seen
         views = self._fit(self.moments if honest else everything)
         calibration = self._calibrate()
         if honest:
@@ -215,7 +216,7 @@ class DensityFitter:
             images=self.images,
             held_out_images=len(self.held_out),
             pixels_per_class=self.class_count.tolist(),
-            vectors_per_class=everything[0].counts.long().tolist(),
+            vectors_per_class=everything[first].counts.long().tolist(),
             views=views,
             calibration=dict(calibration, held_out=honest),
             seed=self.seed,
@@ -226,8 +227,7 @@ class DensityFitter:
             dict(
                 tap=view.tap,
                 transform=view.transform,
-                covariance_type=view.density.covariance_type,
-                **view.density.fit_moments(part, self.class_count),
+                **view.fit_moments(part, self.class_count),
             )
             for view, part in zip(self.head.views, moments)
         ]
@@ -239,8 +239,8 @@ class DensityFitter:
                 'The held-out images have no labelled pixel to calibrate '
                 'with; use another seed or calibration_fraction=0.'
             )
-        *vectors, predicted, labels = sample
-        report, scores = self.head.calibrate(vectors, predicted)
+        *vectors, predicted, fields, labels = sample
+        report, scores = self.head.calibrate(vectors, predicted, fields)
         counts = RankingCounts()
         counts.update(scores.cpu(), predicted != labels)
         both = counts.num_positives and counts.num_negatives
@@ -273,12 +273,6 @@ def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
         labels[None, None].float(), tuple(grid), mode='nearest-exact'
     )
     return resized[0, 0].long()
-
-
-def pixels_of(feature: Tensor, where: Tensor) -> Tensor:
-    """Chosen pixels of one image, (1, D, h, w) -> (len(where), D)."""
-    flat = feature[0].flatten(1)
-    return flat.index_select(1, where.to(flat.device)).T
 
 
 def _grid(feature: Tensor) -> tuple[int, int]:

@@ -36,13 +36,13 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
         )
     )
     for view in report['views']:
-        absent = [names[label] for label in view['absent_classes']]
+        absent = [names[label] for label in view.get('absent_classes', [])]
         if absent:
             logger.warning(
                 f'No pixel of {absent} was seen; these classes have weight '
                 'zero, and their pixels will look unfamiliar.'
             )
-        if view['dead_features']:
+        if view.get('dead_features'):
             logger.info(
                 f'{view["dead_features"]} of {view["num_features"]} '
                 f'features of {view["tap"]} never vary.'
@@ -58,6 +58,6 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
         logger.warning(
             'That is worse than chance: unsure pixels look familiar to these '
             'densities, so do not read the epistemic map as it is. Try '
-            '--gda-options views=class-polar, or longer training.'
+            'the default views (multi-scale), or longer training.'
         )
     logger.info(f'Wrote {out}')

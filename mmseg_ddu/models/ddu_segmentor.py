@@ -7,14 +7,15 @@ from collections.abc import Iterator
 import torch
 from mmengine.structures import PixelData
 from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
 from .heads import classifying_head, last_decode_head
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
-from .views import PENULTIMATE, PREDICTED
+from .presets import DEFAULT, PENULTIMATE, PREDICTED, resolve_views
+from .probe import known_channels, probe, tap_place
 
 
 class DDUMixin(UncertaintyMapsMixin):
@@ -42,18 +43,29 @@ class DDUMixin(UncertaintyMapsMixin):
         config.setdefault('type', 'mmseg_ddu.GDAHead')
         config['num_classes'] = self.num_classes
         config['channels'] = head.conv_seg.in_channels
-        if not isinstance(config.get('views', ''), str):
-            config['views'] = [
-                self._with_channels(dict(view)) for view in config['views']
-            ]
+        config['views'] = self._available(
+            resolve_views(config.get('views', DEFAULT))
+        )
         self.gda_head = MODELS.build(config)
         self._tolerate_unfitted = False
 
-    def _with_channels(self, view: dict) -> dict:
-        tap = view.get('tap', PENULTIMATE)
-        if tap != PENULTIMATE and view.get('channels') is None:
-            view['channels'] = output_channels(tapped_module(self, tap))
-        return view
+    def _available(self, views: list[dict]) -> list[dict]:
+        """Views with their channels; optional ones only if they have any."""
+        for view in views:
+            view.setdefault('tap', PENULTIMATE)
+            if view.get('channels') is None:
+                view['channels'] = known_channels(self, view['tap'])
+        unknown = [view for view in views if view['channels'] is None]
+        if unknown:
+            taps = [view['tap'] for view in unknown]
+            found = probe(self, taps, super().encode_decode)
+            for view in unknown:
+                channels = found[view['tap']]
+                if isinstance(channels, int):
+                    view['channels'] = channels
+                elif not view.get('optional'):
+                    raise ValueError(channels)
+        return [view for view in views if view['channels'] is not None]
 
     @property
     def num_maps(self) -> int:
@@ -69,10 +81,7 @@ class DDUMixin(UncertaintyMapsMixin):
         head = classifying_head(self)
         places = {}
         for name in self.gda_head.taps:
-            if name == PENULTIMATE:
-                places[name] = (head.conv_seg, 'input')
-            else:
-                places[name] = (tapped_module(self, name), 'output')
+            places[name] = tap_place(self, name)
         if classes or self.gda_head.needs_classes:
             places[PREDICTED] = (head.conv_seg, 'output')
         return FeatureTap(places)
@@ -177,34 +186,6 @@ class DDUEncoderDecoder(DDUMixin, EncoderDecoder):
 @MODELS.register_module()
 class DDUCascadeEncoderDecoder(DDUMixin, CascadeEncoderDecoder):
     """mmseg's CascadeEncoderDecoder; the last head's features count."""
-
-
-def tapped_module(segmentor: nn.Module, name: str) -> nn.Module:
-    """A submodule by its dotted name, or ValueError with the choices."""
-    try:
-        return segmentor.get_submodule(name)
-    except AttributeError as error:
-        parent = name.rpartition('.')[0]
-        try:
-            inside = segmentor.get_submodule(parent)
-        except AttributeError:
-            inside, parent = segmentor, 'the segmentor'
-        names = [child for child, _ in inside.named_children()]
-        raise ValueError(
-            f'There is no module {name!r} to tap. Inside '
-            f'{parent or "the segmentor"} there are: {names}.'
-        ) from error
-
-
-def output_channels(module: nn.Module) -> int | None:
-    """Channels that the last layer with weights in a module gives."""
-    channels = None
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-            channels = layer.out_channels
-        elif isinstance(layer, nn.Linear):
-            channels = layer.out_features
-    return channels
 
 
 def _starts(size: int, crop: int, stride: int) -> list[int]:

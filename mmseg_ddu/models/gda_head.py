@@ -12,16 +12,12 @@ from torch import Tensor, nn
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.quantiles import percentile, quantile_table
+from mmseg_ddu.core.regions import region_means
 from mmseg_ddu.registry import MODELS
 
-from .views import (
-    PENULTIMATE,
-    PREDICTED,
-    View,
-    classes_on_grid,
-    resolve_views,
-    spread,
-)
+from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED, resolve_views
+from .special_views import build_view
+from .views import classes_on_grid, spread
 
 NUM_QUANTILES = 1001
 
@@ -32,15 +28,17 @@ class GDAHead(BaseModule):
 
     One set of Gaussians serves all positions (location-independent GDA,
     arXiv 2111.00079). With one view the score is ``-log p(z)`` in nats. With
-    several, each view's ``-log p`` is standardised by its mean and spread on
-    training pixels, and the score is their sum, in standard deviations.
+    several, each view's score is standardised by its mean and spread on
+    training pixels, and the result is their weighted sum, in standard
+    deviations: of the pixel itself, of its region (all pixels of the image
+    with the same predicted class), and of the image.
 
     Args:
         num_classes (int): C of the decode head. The segmentor fills it in.
-        views (str or list[dict]): A preset (``ddu-paper``, ``direction``,
-            ``polar``, ``class-polar``) or view configs, each with ``tap``,
-            ``transform``, ``standardize``, ``channels`` and any argument of
-            the density below.
+        views (str or list[dict]): A preset (``multi-scale``, ``ddu-paper``,
+            ``direction``, ``polar``, ``class-polar``) or view configs, each
+            with arguments of :class:`mmseg_ddu.models.views.View` and of the
+            density below.
         covariance_type (str): ``full``, ``tied`` or ``diag``.
         rank (int, optional): Dimensions of the principal subspace.
         shrinkage (float or str): In [0, 1], or ``'oas'``.
@@ -60,12 +58,13 @@ class GDAHead(BaseModule):
     fitted: Tensor
     view_mean: Tensor
     view_std: Tensor
+    view_threshold: Tensor
     score_quantiles: Tensor
 
     def __init__(
         self,
         num_classes: int,
-        views: str | Sequence[dict] = 'ddu-paper',
+        views: str | Sequence[dict] = DEFAULT,
         covariance_type: str = 'full',
         rank: int | None = None,
         shrinkage: float | str = 0.0,
@@ -91,14 +90,21 @@ class GDAHead(BaseModule):
                 config['transform'] = 'direction'
             if config.get('tap', PENULTIMATE) == PENULTIMATE:
                 config.setdefault('channels', channels)
+            elif config['tap'] == LOGITS:
+                config.setdefault('channels', num_classes)
         self.num_classes = num_classes
         self.views = nn.ModuleList(
-            View(num_classes, **{**common, **config}) for config in configs
+            build_view(num_classes, **{**common, **config})
+            for config in configs
+            if config.get('channels') or not config.get('optional')
         )
+        if self.first_density is None:
+            raise ValueError('Expected at least one view with a density.')
         count = len(self.views)
         self.register_buffer('fitted', torch.tensor(False))
         self.register_buffer('view_mean', torch.zeros(count))
         self.register_buffer('view_std', torch.ones(count))
+        self.register_buffer('view_threshold', torch.zeros(count))
         self.register_buffer(
             'score_quantiles', torch.zeros(NUM_QUANTILES, dtype=torch.float32)
         )
@@ -111,12 +117,30 @@ class GDAHead(BaseModule):
     @property
     def needs_classes(self) -> bool:
         """Whether a view wants to know the predicted classes."""
-        return any(view.standardize for view in self.views)
+        return any(
+            view.needs_classes or view.region_weight for view in self.views
+        )
+
+    @property
+    def first_density(self) -> int | None:
+        """Number of the first view with a Gaussian per class."""
+        for index, view in enumerate(self.views):
+            density = getattr(view, 'density', None)
+            if density is not None and (
+                density.num_classes == self.num_classes
+            ):
+                return index
+        return None
+
+    @property
+    def plain(self) -> bool:
+        """Whether the score is that of a single view, as it is."""
+        return len(self.views) == 1 and self.views[0].plain
 
     @property
     def unit(self) -> str:
         """Unit of the epistemic score."""
-        in_nats = len(self.views) == 1 and not self.needs_classes
+        in_nats = self.plain and not self.needs_classes
         return 'nats' if in_nats else 'standard deviations'
 
     def reset(self) -> None:
@@ -156,30 +180,58 @@ class GDAHead(BaseModule):
         )
 
     def _score_image(self, features: dict[str, Tensor]) -> Tensor:
-        output = features[self.taps[0]].shape[2:]
+        output = tuple(features[self.taps[0]].shape[2:])
         groups: dict[tuple, ClassGroups] = {}
         scores = []
         for view in self.views:
-            grid = tuple(features[view.tap].shape[2:])
-            if view.standardize and grid not in groups:
-                predicted = classes_on_grid(features[PREDICTED], grid)
-                groups[grid] = ClassGroups(
-                    predicted.flatten(), self.num_classes
-                )
-            score = view(features[view.tap], groups.get(grid))
-            if grid != output:
+            feature = features[view.tap]
+            score = view(feature, self._groups(view, features, groups))
+            if score.shape[2:] not in (output, (1, 1)):
                 score = F.interpolate(score, output, mode='bilinear')
             scores.append(score)
-        return self.combine(scores)
+        if not any(view.region_weight for view in self.views):
+            return self.combine(scores).expand(-1, -1, *output)
+        regions = classes_on_grid(features[PREDICTED], output)
+        flat = [score.expand(-1, -1, *output).flatten() for score in scores]
+        return self.combine(flat, regions.flatten()).reshape(regions.shape)
 
-    def combine(self, scores: Sequence[Tensor]) -> Tensor:
-        """One score from the ``-log p`` of each view, all of one shape."""
-        if len(scores) == 1:
+    def _groups(
+        self, view: nn.Module, features: dict[str, Tensor], known: dict
+    ) -> ClassGroups | None:
+        """Predicted classes on the grid that a view is scored on."""
+        if not view.needs_classes:
+            return None
+        grid = tuple(view.thinned(features[view.tap]).shape[2:])
+        if grid not in known:
+            predicted = classes_on_grid(features[PREDICTED], grid)
+            known[grid] = ClassGroups(predicted.flatten(), self.num_classes)
+        return known[grid]
+
+    def combine(
+        self, scores: Sequence[Tensor], regions: Tensor | None = None
+    ) -> Tensor:
+        """One score from those of each view.
+
+        Args:
+            scores (Sequence[Tensor]): All of one shape, or broadcastable;
+                (N,) each if there are regions.
+            regions (Tensor, optional): (N,) integers, the region of each
+                pixel, for views with a ``region_weight``.
+        """
+        if self.plain:
             return scores[0]
-        return sum(
-            (score - mean) / std
-            for score, mean, std in zip(scores, self.view_mean, self.view_std)
-        )
+        pixel = region = 0
+        for index, (view, score) in enumerate(zip(self.views, scores)):
+            score = (score - self.view_mean[index]) / self.view_std[index]
+            if view.excess is not None:
+                score = (score - self.view_threshold[index]).clamp_min(0)
+            if view.weight:
+                pixel = pixel + view.weight * score
+            if view.region_weight:
+                region = region + view.region_weight * score
+        if isinstance(region, Tensor):
+            pixel = pixel + region_means(region, regions)
+        return pixel
 
     def percentile(self, scores: Tensor) -> Tensor:
         """Share of training pixels with a lower score, in [0, 1].
@@ -191,7 +243,10 @@ class GDAHead(BaseModule):
 
     @torch.no_grad()
     def calibrate(
-        self, vectors: Sequence[Tensor], predicted: Tensor | None = None
+        self,
+        vectors: Sequence[Tensor],
+        predicted: Tensor | None = None,
+        fields: Tensor | None = None,
     ) -> tuple[dict, Tensor]:
         """Store the spread of each view and the quantiles of the score.
 
@@ -199,6 +254,8 @@ class GDAHead(BaseModule):
             vectors (Sequence[Tensor]): For each view, the transformed
                 features (N, D') of the same N training pixels.
             predicted (Tensor, optional): (N,) their predicted classes.
+            fields (Tensor, optional): (N,) number of the image (or window)
+                that each comes from; one image by default.
 
         Returns:
             tuple[dict, Tensor]: Mean and spread per view and some quantiles;
@@ -214,7 +271,17 @@ class GDAHead(BaseModule):
         for index, score in enumerate(scores):
             self.view_mean[index] = score.mean()
             self.view_std[index] = spread(score)
-        combined = self.combine(scores)
+        for index, (view, score) in enumerate(zip(self.views, scores)):
+            if view.excess is not None:
+                z = (score - self.view_mean[index]) / self.view_std[index]
+                self.view_threshold[index] = z.quantile(view.excess)
+        regions = None
+        if predicted is not None:
+            if fields is None:
+                fields = torch.zeros_like(predicted)
+            key = fields.to(device) * self.num_classes + predicted
+            regions = key.unique(return_inverse=True)[1]
+        combined = self.combine(scores, regions)
         table = quantile_table(combined, NUM_QUANTILES)
         self.score_quantiles.copy_(table)
         shown = {

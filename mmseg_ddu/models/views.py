@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
+from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.core.transforms import (
     TRANSFORMS,
     flatten_pixels,
@@ -19,46 +18,9 @@ from mmseg_ddu.core.transforms import (
     unflatten_pixels,
 )
 
-PENULTIMATE = 'penultimate'
-# Beside the taps: the class that the classifier predicts, on their grid.
-PREDICTED = 'predicted'
+from .presets import PENULTIMATE
+
 MIN_PIXELS = 20
-
-PRESETS: dict[str, list[dict]] = {
-    # The paper: one full-covariance Gaussian per class on the penultimate
-    # feature, no class prior (arXiv 2111.00079, 2102.11582).
-    'ddu-paper': [dict(tap=PENULTIMATE, transform='raw')],
-    # L2-normalised features (Mahalanobis++, arXiv 2505.18032).
-    'direction': [dict(tap=PENULTIMATE, transform='direction')],
-    # Direction and length apart; both too short and too long are unusual.
-    'polar': [
-        dict(tap=PENULTIMATE, transform='direction'),
-        dict(tap=PENULTIMATE, transform='log_norm'),
-    ],
-    # Both, each relative to what is usual for the predicted class.
-    'class-polar': [
-        dict(tap=PENULTIMATE, transform='direction', standardize=True),
-        dict(tap=PENULTIMATE, transform='log_norm', standardize=True),
-    ],
-}
-
-
-def resolve_views(views: str | Sequence[dict]) -> list[dict]:
-    """The list of view configs behind a preset name or a list.
-
-    Raises:
-        ValueError: On an unknown preset or an empty list.
-    """
-    if isinstance(views, str):
-        if views not in PRESETS:
-            raise ValueError(
-                f'Expected views to be a list or one of {sorted(PRESETS)}, '
-                f'but got {views!r}.'
-            )
-        views = PRESETS[views]
-    if not views:
-        raise ValueError('Expected at least one view.')
-    return [copy.deepcopy(dict(view)) for view in views]
 
 
 class View(nn.Module):
@@ -68,9 +30,10 @@ class View(nn.Module):
         num_classes (int): C.
         tap (str): ``penultimate``, the input of the classifier, or the name
             of a submodule of the segmentor whose output is taken
-            (``decode_head.bottleneck``, ``backbone.layer3``).
+            (``decode_head.bottleneck``, ``backbone.layer3``), with
+            ``[i]`` behind it where it gives several (``backbone[0]``).
         transform (str): ``raw``, ``direction`` (L2-normalised) or
-            ``log_norm``.
+            ``log_norm``; and those of the subclasses.
         channels (int): D of the tap.
         standardize (bool): Score with the Gaussian of the predicted class
             alone, standardised by the mean and spread of that score on
@@ -78,6 +41,15 @@ class View(nn.Module):
             different heights (their log-determinants), so ``-log p`` ranks
             classes before it ranks pixels; this takes the heights out (as
             Standardized Max Logits do for logits, Jung et al., ICCV 2021).
+        weight (float): Of the score in the sum over views.
+        region_weight (float): Of its mean over all pixels of the image with
+            the same predicted class.
+        excess (float, optional): Count only what lies beyond this quantile
+            of the training scores, for views that should keep quiet on
+            ordinary images.
+        stride (int): Score every so-manieth row and column; enough where
+            only the means over regions matter.
+        optional (bool): Leave the view out of networks without its tap.
         density: Further arguments of :class:`GaussianDiscriminant`.
     """
 
@@ -91,14 +63,14 @@ class View(nn.Module):
         transform: str = 'raw',
         channels: int | None = None,
         standardize: bool = False,
+        weight: float = 1.0,
+        region_weight: float = 0.0,
+        excess: float | None = None,
+        stride: int = 1,
+        optional: bool = False,
         **density,
     ) -> None:
         super().__init__()
-        if transform not in TRANSFORMS:
-            raise ValueError(
-                f'Expected transform to be one of {sorted(TRANSFORMS)}, but '
-                f'got {transform!r}.'
-            )
         if channels is None:
             raise ValueError(
                 f'The number of channels of view {tap!r} is not known; set '
@@ -108,13 +80,65 @@ class View(nn.Module):
         self.transform = transform
         self.channels = channels
         self.standardize = standardize
-        if standardize:
+        self.weight, self.region_weight = weight, region_weight
+        self.excess, self.stride = excess, stride
+        self.optional = optional
+        self.build(num_classes, density)
+
+    @property
+    def plain(self) -> bool:
+        """Whether the score of this view, if alone, is the result."""
+        quiet = self.excess is None and self.region_weight == 0
+        return quiet and self.weight == 1
+
+    @property
+    def needs_classes(self) -> bool:
+        """Whether the score depends on the predicted classes."""
+        return self.standardize
+
+    def build(self, num_classes: int, density: dict) -> None:
+        """Create buffers and the density."""
+        if self.standardize:
             self.register_buffer('class_mean', torch.zeros(num_classes))
             self.register_buffer('class_std', torch.ones(num_classes))
-        dim = transformed_features(transform, channels)
+        dim = transformed_features(self.transform, self.channels)
         if dim == 1:
             density['rank'] = None
         self.density = GaussianDiscriminant(num_classes, dim, **density)
+
+    def new_moments(self, device: torch.device | str) -> ClassMoments:
+        """Empty moments for what :meth:`update` collects."""
+        return self.density.new_moments(device)
+
+    def update(
+        self,
+        moments: ClassMoments,
+        feature: Tensor,
+        pixels: Tensor,
+        labels: Tensor,
+    ) -> None:
+        """Add chosen pixels of one image to the moments.
+
+        Args:
+            moments (ClassMoments): What :meth:`new_moments` gave.
+            feature (Tensor): (1, D, h, w).
+            pixels (Tensor): (N,) flat indices into its grid.
+            labels (Tensor): (N,) their classes.
+        """
+        device = moments.means.device
+        vectors = self.sample(feature, pixels)
+        moments.update(vectors.to(device), labels.to(device))
+
+    def fit_moments(self, moments: ClassMoments, class_count: Tensor) -> dict:
+        """Fit the density; what was done, in plain numbers."""
+        return dict(
+            covariance_type=self.density.covariance_type,
+            **self.density.fit_moments(moments, class_count),
+        )
+
+    def sample(self, feature: Tensor, pixels: Tensor) -> Tensor:
+        """Transformed vectors of chosen pixels of one image, (N, D')."""
+        return self.transformed(pixels_of(feature, pixels))
 
     def vectors(self, features: Tensor) -> Tensor:
         """Features of the tap, (B, D, h, w) -> (B h w, D') transformed.
@@ -194,6 +218,7 @@ class View(nn.Module):
                 classes, needed if ``standardize``.
         """
         self._check(feature)
+        feature = self.thinned(feature)
         vectors, scale = flatten_pixels(feature), None
         if self.transform == 'direction':  # without a normalised copy
             scale = inverse_norms(vectors)
@@ -201,6 +226,13 @@ class View(nn.Module):
             vectors = TRANSFORMS[self.transform](vectors)
         scores = self.score(vectors, predicted, scale)
         return unflatten_pixels(scores, feature)
+
+    def thinned(self, feature: Tensor) -> Tensor:
+        """Every so-manieth row and column, (B, D, h, w) -> (B, D, h', w')."""
+        step = min(self.stride, *feature.shape[2:])
+        if step == 1:
+            return feature
+        return feature[:, :, step // 2 :: step, step // 2 :: step]
 
 
 def classes_on_grid(predicted: Tensor, grid: tuple[int, int]) -> Tensor:

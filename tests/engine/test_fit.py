@@ -67,7 +67,12 @@ def all_features(cfg, checkpoint):
 
 def test_fit_equals_a_float64_loop(plain_cfg, checkpoint, tmp_path):
     z, labels = all_features(plain_cfg, checkpoint)
-    out = fit_gda(plain_cfg, checkpoint, pixels_per_class=None)
+    out = fit_gda(
+        plain_cfg,
+        checkpoint,
+        gda_head=dict(views='ddu-paper'),
+        pixels_per_class=None,
+    )
     assert out == tmp_path / 'weights_gda.pth'
     got = density(out)
     for label in range(6):

@@ -37,7 +37,7 @@ class TestFitter:
         return dict(penultimate=z, predicted=predicted), labels
 
     def fit(self, order, held_out=(), **options):
-        head = GDAHead(3, channels=4)
+        head = GDAHead(3, views='ddu-paper', channels=4)
         fitter = DensityFitter(head, held_out=held_out, **options)
         for index in order:
             features, labels = self.features(index)
@@ -114,7 +114,7 @@ class TestFitter:
         assert report['vectors_per_class'] == report['pixels_per_class']
 
     def test_only_void_is_an_error(self):
-        head = GDAHead(3, channels=4)
+        head = GDAHead(3, views='ddu-paper', channels=4)
         fitter = DensityFitter(head)
         features, labels = self.features(0)
         fitter.update(features, torch.full_like(labels, 255), 0)

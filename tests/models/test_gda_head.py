@@ -25,7 +25,7 @@ def fit(head, tensors, classes=3):
 
 
 def test_paper_preset_is_minus_log_density_in_nats():
-    head = GDAHead(3, channels=6)
+    head = GDAHead(3, views='ddu-paper', channels=6)
     z = features()
     labels = fit(head, dict(penultimate=z))
     flat = z.permute(0, 2, 3, 1).reshape(-1, 6)
@@ -38,7 +38,7 @@ def test_paper_preset_is_minus_log_density_in_nats():
 
 def test_location_independent():
     """The same feature gets the same score everywhere."""
-    head = GDAHead(3, channels=6)
+    head = GDAHead(3, views='ddu-paper', channels=6)
     z = features()
     fit(head, dict(penultimate=z))
     rolled = torch.roll(z, (2, 5), (2, 3))
@@ -101,7 +101,7 @@ def test_standardised_by_predicted_class_takes_the_heights_out():
 
 
 def test_percentile_of_the_training_pixels_is_uniform():
-    head = GDAHead(3, channels=6)
+    head = GDAHead(3, views='ddu-paper', channels=6)
     z = features(size=40)
     fit(head, dict(penultimate=z))
     shares = head.percentile(head(dict(penultimate=z))).flatten()
@@ -173,14 +173,16 @@ def test_state_round_trip():
     ],
 )
 def test_another_shape_is_refused_even_if_not_strict(other):
-    state = GDAHead(3, channels=6).state_dict()
-    head = GDAHead(**{**dict(num_classes=3, channels=6), **other})
+    state = GDAHead(3, views='ddu-paper', channels=6).state_dict()
+    head = GDAHead(
+        **{**dict(num_classes=3, views='ddu-paper', channels=6), **other}
+    )
     with pytest.raises(ValueError, match='fitted for another'):
         head.load_state_dict(state, strict=False)
 
 
 def test_no_state_at_all_leaves_the_head_unfitted():
-    head = GDAHead(3, channels=6)
+    head = GDAHead(3, views='ddu-paper', channels=6)
     head.load_state_dict({}, strict=False)
     with pytest.raises(NotFittedError, match='fit_gda.py'):
         head(dict(penultimate=features()))
@@ -195,7 +197,7 @@ def test_bad_options():
         GDAHead(3, views=[dict(transform='square')], channels=6)
     with pytest.raises(ValueError, match='set channels'):
         GDAHead(3, views=[dict(tap='backbone.layer3')], channels=6)
-    head = GDAHead(3, channels=6)
+    head = GDAHead(3, views='ddu-paper', channels=6)
     fit(head, dict(penultimate=features()))
     with pytest.raises(ValueError, match='another network'):
         head(dict(penultimate=features(7)))

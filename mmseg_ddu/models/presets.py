@@ -1,0 +1,78 @@
+"""Named choices of views."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+PENULTIMATE = 'penultimate'
+LOGITS = 'logits'
+# Beside the taps: the class that the classifier predicts, on their grid.
+PREDICTED = 'predicted'
+DEFAULT = 'multi-scale'
+
+
+def _style(stage: int) -> dict:
+    return dict(
+        tap=f'backbone[{stage}]',
+        transform='style',
+        weight=0.75,
+        excess=0.8,
+        optional=True,
+    )
+
+
+PRESETS: dict[str, list[dict]] = {
+    # Three scales, since no single score sees everything. Pixel: entropy
+    # beyond what is usual even for the surest pixels of a class. Region (all
+    # pixels of one predicted class in the image): the same, and the density
+    # of the direction of the feature. Image: how unusual its low-level
+    # statistics are, as far as beyond four fifths of the training images.
+    'multi-scale': [
+        dict(
+            tap=PENULTIMATE,
+            transform='direction',
+            covariance_type='tied',
+            standardize=True,
+            weight=0.0,
+            region_weight=0.6,
+            stride=2,
+        ),
+        dict(tap=LOGITS, transform='entropy', region_weight=1.0),
+        _style(0),
+        _style(1),
+    ],
+    # The paper: one full-covariance Gaussian per class on the penultimate
+    # feature, no class prior (arXiv 2111.00079, 2102.11582).
+    'ddu-paper': [dict(tap=PENULTIMATE, transform='raw')],
+    # L2-normalised features (Mahalanobis++, arXiv 2505.18032).
+    'direction': [dict(tap=PENULTIMATE, transform='direction')],
+    # Direction and length apart; both too short and too long are unusual.
+    'polar': [
+        dict(tap=PENULTIMATE, transform='direction'),
+        dict(tap=PENULTIMATE, transform='log_norm'),
+    ],
+    # Both, each relative to what is usual for the predicted class.
+    'class-polar': [
+        dict(tap=PENULTIMATE, transform='direction', standardize=True),
+        dict(tap=PENULTIMATE, transform='log_norm', standardize=True),
+    ],
+}
+
+
+def resolve_views(views: str | Sequence[dict]) -> list[dict]:
+    """The list of view configs behind a preset name or a list.
+
+    Raises:
+        ValueError: On an unknown preset or an empty list.
+    """
+    if isinstance(views, str):
+        if views not in PRESETS:
+            raise ValueError(
+                f'Expected views to be a list or one of {sorted(PRESETS)}, '
+                f'but got {views!r}.'
+            )
+        views = PRESETS[views]
+    if not views:
+        raise ValueError('Expected at least one view.')
+    return [copy.deepcopy(dict(view)) for view in views]
