@@ -184,7 +184,7 @@ def _predictions(
         copies = MEMBERS if name.startswith('ensemble') else 1
         methods[name] = dict(
             summary(measured),
-            gflop=round(counted[name] / 1e9, 2),
+            gflop=round(counted[name] / 1e9, 4),
             parameters=copies * weights,
             density_numbers=buffers,
         )

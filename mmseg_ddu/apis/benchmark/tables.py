@@ -51,7 +51,7 @@ def _methods(result: dict) -> str:
                 f'{row["min_s"]} - {row["max_s"]}',
                 row.get('over_plain', ''),
                 row.get('over_ddu', ''),
-                row['gflop'],
+                round(row['gflop'], 2),
                 round(row['parameters'] / 1e6, 2),
                 round(row['density_numbers'] / 1e6, 2),
             ]

@@ -16,9 +16,10 @@ from mmseg_ddu.core.dropout import active_dropout, dropout_modules
 from mmseg_ddu.engine.checkpoint import HEAD_PREFIX, load_weights
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.models.convert import DDU_TYPES, to_ddu_model
+from mmseg_ddu.models.ddu_segmentor import last_decode_head
 from mmseg_ddu.registry import MODELS
 
-FAST = dict(views='class-polar', rank=64)
+FAST = dict(views='class-polar')  # with a rank of 64, or half the width
 FULL = dict(views='ddu-paper', covariance_type='full', rank=None)
 PARTS = ('backbone', 'neck', 'decode_head')
 
@@ -110,7 +111,9 @@ def build_variants(
         }
         load_weights(plain, kept, 'the checkpoint')
     variants = Variants(plain.to(device).eval(), nn.Identity())
-    wanted = dict(default=gda_head or {}, fast=FAST, full=FULL)
+    channels = last_decode_head(plain).conv_seg.in_channels
+    fast = dict(FAST, rank=min(64, channels // 2))
+    wanted = dict(default=gda_head or {}, fast=fast, full=FULL)
     for name, options in wanted.items():
         built = MODELS.build(to_ddu_model(model, options))
         variants.ddu = _shared(built, plain).to(device).eval()
