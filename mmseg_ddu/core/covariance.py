@@ -171,7 +171,7 @@ def estimate_covariances(
     moments._require_data()
     total = counts.sum()[None]
     tied = scatters.sum(0, keepdim=True) / (total - present).clamp_min(1)
-    tied_variance = tied[0] if diag else tied[0].diagonal()
+    tied_variance = (tied[0] if diag else tied[0].diagonal()).clone()
 
     tied_shrinkage = shrinkage if covariance_type == 'tied' else 0.0
     tied_weight = _weights(tied_shrinkage, tied, total - present + 1)
@@ -199,7 +199,6 @@ def estimate_covariances(
     if diag:
         covariances = covariances + added
     else:
-        covariances = covariances.clone()
         covariances.diagonal(dim1=-2, dim2=-1).add_(added)
     dead = tied_variance <= torch.finfo(torch.float64).eps * scale
     return CovarianceEstimate(covariances, weights, added, dead)
