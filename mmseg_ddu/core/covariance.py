@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -72,8 +73,10 @@ def _weights(
     full = (
         covariances if covariances.ndim == 3 else torch.diag_embed(covariances)
     )
-    biased = full * ((counts - 1) / counts.clamp_min(1))[:, None, None]
-    oas = oas_shrinkage(biased, counts)
+    biased = (counts - 1) / counts.clamp_min(1)
+    oas = torch.stack(  # one by one, to need less memory
+        [oas_shrinkage(*part) for part in zip(_scaled(full, biased), counts)]
+    )
     if shrinkage == 'oas':
         weights = oas
     else:
@@ -85,9 +88,16 @@ def _weights(
     return torch.where(counts < 2, torch.ones_like(weights), weights)
 
 
+def _scaled(covariances: Tensor, factors: Tensor) -> Iterator[Tensor]:
+    for covariance, factor in zip(covariances, factors):
+        yield covariance * factor
+
+
 def _shrink(covariances: Tensor, target: Tensor, weights: Tensor) -> Tensor:
     weights = weights.reshape(-1, *[1] * (covariances.ndim - 1))
-    return (1 - weights) * covariances + weights * target
+    if not weights.any():
+        return covariances
+    return torch.lerp(covariances, target, weights)
 
 
 def check_shrinkage(shrinkage: float | str) -> None:
@@ -161,7 +171,7 @@ def estimate_covariances(
     moments._require_data()
     total = counts.sum()[None]
     tied = scatters.sum(0, keepdim=True) / (total - present).clamp_min(1)
-    tied_variance = tied[0] if diag else tied[0].diagonal()
+    tied_variance = (tied[0] if diag else tied[0].diagonal()).clone()
 
     tied_shrinkage = shrinkage if covariance_type == 'tied' else 0.0
     tied_weight = _weights(tied_shrinkage, tied, total - present + 1)
@@ -178,13 +188,9 @@ def estimate_covariances(
             tied if shrinkage_target == 'tied' else _identity_like(covariances)
         )
         # One pixel has no spread of its own to scale an identity with.
-        target = torch.where(
-            (counts < 2)
-            .reshape_as(divisor)
-            .reshape(-1, *[1] * (scatters.ndim - 1)),
-            tied,
-            target,
-        )
+        single = (counts < 2).reshape(-1, *[1] * (scatters.ndim - 1))
+        if single.any():
+            target = torch.where(single, tied, target)
         covariances = _shrink(covariances, target, weights)
 
     spread = float(tied_variance.mean())
@@ -193,7 +199,6 @@ def estimate_covariances(
     if diag:
         covariances = covariances + added
     else:
-        covariances = covariances.clone()
         covariances.diagonal(dim1=-2, dim2=-1).add_(added)
     dead = tied_variance <= torch.finfo(torch.float64).eps * scale
     return CovarianceEstimate(covariances, weights, added, dead)
@@ -215,17 +220,22 @@ def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
     if covariances.ndim == 2:
         factors = covariances.rsqrt()
         return factors, factors.log().sum(-1)
-    lower, info = torch.linalg.cholesky_ex(covariances)
-    if info.any():
-        bad = info.nonzero().flatten().tolist()
+    factors = torch.empty_like(covariances)
+    eye = torch.eye(covariances.shape[-1]).to(covariances)
+    bad = []
+    for label, covariance in enumerate(covariances):  # to need less memory
+        lower, info = torch.linalg.cholesky_ex(covariance)
+        if info:
+            bad.append(label)
+            continue
+        factors[label] = torch.linalg.solve_triangular(
+            lower, eye, upper=False
+        ).mT
+    if bad:
         raise torch.linalg.LinAlgError(
             f'The covariances number {bad} are not positive definite. Raise '
             "reg_covar (1e-4, say), set shrinkage='oas', or use "
             "covariance_type='tied'."
         )
-    eye = torch.eye(covariances.shape[-1]).to(covariances)
-    factors = torch.linalg.solve_triangular(
-        lower, eye.expand_as(lower), upper=False
-    ).mT
     log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     return factors, log_dets

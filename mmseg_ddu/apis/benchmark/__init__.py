@@ -1,0 +1,5 @@
+"""What a prediction costs: plain, with densities, sampled, in ensembles."""
+
+from .run import benchmark
+
+__all__ = ['benchmark']
