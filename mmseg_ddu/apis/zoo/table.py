@@ -20,7 +20,8 @@ predict; convert it as `tools/fit_gda.py` does; fit its densities on 3 images
 of {IMAGE[0]}x{IMAGE[1]} coloured noise with labels
 ({LARGE[0]}x{LARGE[1]} where the plain model cannot take that); predict in the
 config's own test mode. Sliding windows are {WINDOW}x{WINDOW}, and there are
-{CLASSES} classes where the config has more. It *works* if `pred_epistemic` and
+{CLASSES} classes where the config has more; text encoders get one sentence a
+class. It *works* if `pred_epistemic` and
 `pred_aleatoric` are (1, H, W) at the size asked for, finite, the first not
 constant and the second in [0, log C], and if logits and classes are those of
 the plain model. It is *unbuildable* if mmseg itself cannot build or run the
