@@ -57,7 +57,7 @@ def main():
     )
     print(table.headline(result))
     if args.doc:
-        table.write_doc(args.doc, result)
+        table.write_doc(args.doc, result, args.all)
     return 1 if result['error'] else 0
 
 

@@ -25,12 +25,15 @@ class CovarianceEstimate:
         added (float): What was added to every diagonal, in squared units of
             the features.
         dead_features (Tensor): (D,) bool, channels that never vary.
+        lifted (list[int]): Covariances that rounding had left indefinite;
+            their diagonals got float32's epsilon times their norm as well.
     """
 
     covariances: Tensor
     shrinkage: Tensor
     added: float
     dead_features: Tensor
+    lifted: list[int]
 
 
 def oas_shrinkage(covariances: Tensor, counts: Tensor) -> Tensor:
@@ -196,12 +199,32 @@ def estimate_covariances(
     spread = float(tied_variance.mean())
     scale = spread if spread > 0 else 1.0
     added = reg_covar * scale
+    lifted: list[int] = []
     if diag:
         covariances = covariances + added
     else:
         covariances.diagonal(dim1=-2, dim2=-1).add_(added)
+        lifted = _lift(covariances)
     dead = tied_variance <= torch.finfo(torch.float64).eps * scale
-    return CovarianceEstimate(covariances, weights, added, dead)
+    return CovarianceEstimate(covariances, weights, added, dead, lifted)
+
+
+def _lift(covariances: Tensor) -> list[int]:
+    """Make matrices that rounding left indefinite positive definite.
+
+    Moments are products in float32, whose rounding can turn a zero
+    eigenvalue into a negative one of up to epsilon times the largest. Where
+    a strong direction makes that more than ``reg_covar`` adds, in matrices
+    without a Cholesky factor alone, epsilon times the Frobenius norm is
+    added to the diagonal, once and in place.
+    """
+    bad = torch.linalg.cholesky_ex(covariances)[1].nonzero().flatten()
+    noise = torch.finfo(torch.float32).eps * torch.linalg.matrix_norm(
+        covariances[bad]
+    )
+    eye = torch.eye(covariances.shape[-1]).to(covariances)
+    covariances[bad] += noise[:, None, None] * eye
+    return bad.tolist()
 
 
 def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,8 @@ class GaussianDiscriminant(GaussianDensity):
 
         Returns:
             dict: What was done, in plain numbers: ``shrinkage`` per class,
-            ``added`` to the diagonals, ``dead_features``,
+            ``added`` to the diagonals, ``lifted_classes`` that rounding
+            had left indefinite, ``dead_features``,
             ``absent_classes``.
 
         Raises:
@@ -159,6 +160,7 @@ class GaussianDiscriminant(GaussianDensity):
             num_features=dim,
             shrinkage=[round(a, 6) for a in estimate.shrinkage.tolist()],
             added=estimate.added,
+            lifted_classes=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
             absent_classes=(~present).nonzero().flatten().tolist(),
         )

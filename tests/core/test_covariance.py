@@ -7,6 +7,7 @@ from sklearn.covariance import OAS
 from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 
 from mmseg_ddu.core import ClassMoments, estimate_covariances, oas_shrinkage
+from mmseg_ddu.core.covariance import precision_factors
 from tests.core.test_moments import data
 
 
@@ -120,3 +121,29 @@ def test_bad_options(options, message):
     x, y = data(n=20)
     with pytest.raises(ValueError, match=message):
         estimate_covariances(ClassMoments(3, 5).update(x, y), **options)
+
+
+def test_rounding_under_a_strong_direction():
+    """Features that fill 21 of 256 dimensions, one far more than others."""
+    rng = torch.Generator().manual_seed(0)
+    strong = torch.randn(400, 1, generator=rng) * 1e3
+    weak = torch.randn(400, 20, generator=rng)
+    mixing = torch.randn(21, 256, generator=rng)
+    features = torch.cat([strong, weak], 1) @ mixing
+    labels = torch.zeros(400, dtype=torch.long)
+    moments = ClassMoments(1, 256).update(features, labels)
+    got = estimate_covariances(moments, reg_covar=1e-12)
+    assert got.lifted == [0]
+    values = torch.linalg.eigvalsh(got.covariances[0])
+    assert values[0] > 0
+    factors, _ = precision_factors(got.covariances)
+    assert torch.isfinite(factors).all()
+    # No more than rounding was added.
+    exact = torch.from_numpy(np.cov(features.double().numpy().T))
+    assert float(got.shrinkage[0]) == 0
+    difference = (got.covariances[0] - exact).abs().max()
+    assert difference < 1e-6 * exact.norm()
+    easy = ClassMoments(1, 256).update(
+        torch.randn(2000, 256, generator=rng), torch.zeros(2000).long()
+    )
+    assert estimate_covariances(easy).lifted == []

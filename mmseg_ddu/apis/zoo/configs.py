@@ -97,6 +97,8 @@ def runnable(model: dict) -> tuple[dict, dict]:
     model = _strip(copy.deepcopy(_plain(model)))
     if model.get('type') != 'MultimodalEncoderDecoder':  # a fixed vocabulary
         _cap_classes(model)
+    if 'text_encoder' in model:  # one sentence a class instead of dozens
+        model['text_encoder']['templates'] = ['a photo of a {}.']
     test = model.get('test_cfg') or {}
     mode = test.get('mode', 'whole')
     notes = dict(

@@ -11,21 +11,25 @@ from mmseg_ddu.fileio import atomic_write
 
 from .configs import CLASSES, IMAGE, LARGE, WINDOW
 
-COMMAND = 'python tools/zoo_coverage.py --all --doc docs/zoo_coverage.md'
+COMMAND = 'python tools/zoo_coverage.py {every}--doc docs/zoo_coverage.md'
 STATUSES = ('works', 'refused', 'error', 'unbuildable')
 HOW = f"""\
-For each config of the mmseg package: build the plain model without weights
-(random ones; `SyncBN` becomes `BN`, whose statistics come from one pass) and
-predict; convert it as `tools/fit_gda.py` does; fit its densities on 3 images
-of {IMAGE[0]}x{IMAGE[1]} coloured noise with labels
-({LARGE[0]}x{LARGE[1]} where the plain model cannot take that); predict in the
-config's own test mode. Sliding windows are {WINDOW}x{WINDOW}, and there are
-{CLASSES} classes where the config has more. It *works* if `pred_epistemic` and
-`pred_aleatoric` are (1, H, W) at the size asked for, finite, the first not
-constant and the second in [0, log C], and if logits and classes are those of
-the plain model. It is *unbuildable* if mmseg itself cannot build or run the
-plain model there. Models that differ in weights or training alone are tried
-once."""
+For each config of the mmseg package (one of each combination of method,
+backbone and decode heads, unless all are asked for with `--all`): build the
+plain model without weights (random ones; `SyncBN` becomes `BN`, whose
+statistics come from one pass) and predict; convert it as `tools/fit_gda.py`
+does; fit its densities on 3 images of {IMAGE[0]}x{IMAGE[1]} coloured noise
+with labels ({LARGE[0]}x{LARGE[1]} where the plain model cannot take that);
+predict in the config's own test mode. Sliding windows are {WINDOW}x{WINDOW},
+and there are {CLASSES} classes where the config has more; text encoders get
+one sentence a class. It *works* if `pred_epistemic` and `pred_aleatoric` are
+(1, H, W) at the size asked for, finite, the first not constant and the second
+in [0, log C], and if logits and classes are those of the plain model. It is
+*unbuildable* if mmseg itself cannot build or run the plain model there.
+Models that differ in weights or training alone are tried once. ConvNeXt and
+PoolFormer need `onedl-mmpretrain`, Mask2Former and MaskFormer
+`onedl-mmdetection`; both were there. mmcv was without compiled ops; the ones
+written in Python work."""
 # Every kind of head that does not just end in cls_seg, one by one.
 DECISIONS = (
     (
@@ -89,13 +93,19 @@ def headline(result: dict) -> str:
     )
 
 
-def markdown(result: dict) -> str:
-    """The page of the results."""
+def markdown(result: dict, every: bool = False) -> str:
+    """The page of the results.
+
+    Args:
+        result (dict): Of ``zoo_coverage``.
+        every (bool): Whether all configs were asked for.
+    """
+    command = COMMAND.format(every='--all ' if every else '')
     rows = result['rows']
     parts = [
         '# Coverage of the mmseg zoo',
         headline(result),
-        f'```bash\n{COMMAND}\n```',
+        f'```bash\n{command}\n```',
         HOW,
         '## Decisions',
         _table(('head', 'decision'), DECISIONS),
@@ -117,12 +127,14 @@ def markdown(result: dict) -> str:
     return '\n\n'.join(parts) + '\n'
 
 
-def write_doc(path: str | os.PathLike, result: dict) -> None:
-    """Write the page, whole or not at all."""
+def write_doc(
+    path: str | os.PathLike, result: dict, every: bool = False
+) -> None:
+    """Write the page of :func:`markdown`, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        temporary.write_text(markdown(result))
+        temporary.write_text(markdown(result, every))
 
 
 def _by_parts(rows: list[dict]) -> list[tuple]:
