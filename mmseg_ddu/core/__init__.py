@@ -8,7 +8,7 @@ from .calibration import (
 from .components import ComponentCounts, component_overlaps
 from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
-from .dropout import active_dropout, dropout_modules
+from .dropout import active_dropout, dropout_behind, dropout_modules
 from .errors import NotFittedError
 from .grouping import ClassGroups
 from .moments import ClassMoments
@@ -18,6 +18,7 @@ from .patches import (
     trio_at_keys,
     trio_at_percentiles,
 )
+from .posterior import PosteriorMean
 from .quantiles import percentile, quantile_table
 from .ranking import RankingCounts
 from .replay import PrefixReplay
@@ -46,10 +47,12 @@ __all__ = [
     'PatchCounts',
     'PatchCurves',
     'PixelReservoir',
+    'PosteriorMean',
     'PrefixReplay',
     'RankingCounts',
     'Reliability',
     'active_dropout',
+    'dropout_behind',
     'dropout_modules',
     'adaptive_ece',
     'aurc',
