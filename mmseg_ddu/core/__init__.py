@@ -10,6 +10,7 @@ from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_behind, dropout_modules
 from .errors import NotFittedError
+from .grouped import GroupedCounts
 from .grouping import ClassGroups
 from .moments import ClassMoments
 from .patches import (
@@ -43,6 +44,7 @@ __all__ = [
     'CovarianceEstimate',
     'FeatureTap',
     'GaussianDiscriminant',
+    'GroupedCounts',
     'NotFittedError',
     'PatchCounts',
     'PatchCurves',
