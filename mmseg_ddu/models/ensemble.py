@@ -84,7 +84,7 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
         for member in self.members:
             logits = member.encode_decode(inputs, batch_img_metas)
             # What follows the logits are maps of the member's own.
-            mean.update(logits[:, : self.out_channels])
+            mean.update(logits[:, : self.decode_head.out_channels])
         return self.averaged(mean)
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from mmseg.models import EncoderDecoder
@@ -85,13 +85,15 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Log mean probabilities and mutual information, (B, C + 1, H, W)."""
-        return self.averaged(self.sample(inputs, batch_img_metas))
-
-    def sample(
-        self, inputs: Tensor, batch_img_metas: list[dict]
-    ) -> PosteriorMean:
-        """The mean of T stochastic passes."""
         mean = PosteriorMean()
+        for logits in self.passes(inputs, batch_img_metas):
+            mean.update(logits)
+        return self.averaged(mean)
+
+    def passes(
+        self, inputs: Tensor, batch_img_metas: list[dict]
+    ) -> Iterator[Tensor]:
+        """The logits of T stochastic passes, (B, C, H, W) each."""
         with ExitStack() as stack:
             modules = stack.enter_context(active_dropout(self))
             for name, layer in zip(self.dropout_after, self.inserted_dropout):
@@ -99,11 +101,12 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
                 stack.enter_context(dropout_behind(module, layer))
             replay = PrefixReplay(self, modules)
             with replay.record():
-                mean.update(super().encode_decode(inputs, batch_img_metas))
-            while mean.count < self.num_passes:
+                logits = super().encode_decode(inputs, batch_img_metas)
+            yield logits
+            for _ in range(self.num_passes - 1):
                 with replay.replay():
-                    mean.update(super().encode_decode(inputs, batch_img_metas))
-        return mean
+                    logits = super().encode_decode(inputs, batch_img_metas)
+                yield logits
 
 
 def backbone_stages(segmentor: nn.Module) -> list[str]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mmseg_ddu.core.posterior import PosteriorMean
 
+from .ddu_segmentor import last_decode_head
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
 
 
@@ -30,7 +31,8 @@ class SampledMapsMixin(UncertaintyMapsMixin):
         probability.
         """
         log_mean = mean.log_mean()
-        if self.out_channels == 1:
+        # Not self.out_channels: sliding windows count the maps in it.
+        if last_decode_head(self).out_channels == 1:
             log_mean = log_mean[:, 1:] - log_mean[:, :1]
         return concatenate_maps(
             log_mean, mean.mutual_information(), self.align_corners

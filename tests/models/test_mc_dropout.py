@@ -179,3 +179,23 @@ def test_unknown_places(demo_cfg):
     inputs = torch.randn(1, 3, 48, 48)
     with pytest.raises(TypeError, match='submodule of it'):
         model.predict(inputs, samples(inputs))
+
+
+@torch.no_grad()
+def test_slide_of_a_binary_head(demo_cfg):
+    """mmseg counts the maps among the channels while windows slide."""
+    demo_cfg.model.decode_head.update(
+        num_classes=2, out_channels=1, threshold=0.4
+    )
+    model = mc(demo_cfg, num_passes=3)
+    inputs = torch.randn(1, 3, 48, 48)
+    torch.manual_seed(2)
+    whole = model.predict(inputs, samples(inputs))[0]
+    model.test_cfg = model.test_cfg.copy()
+    model.test_cfg.update(mode='slide', crop_size=(48, 48), stride=(32, 32))
+    torch.manual_seed(2)
+    slide = model.predict(inputs, samples(inputs))[0]
+    for field in ('seg_logits', 'pred_epistemic', 'pred_aleatoric'):
+        a, b = (getattr(sample, field).data for sample in (whole, slide))
+        assert a.shape == (1, 48, 48)
+        torch.testing.assert_close(a, b)
