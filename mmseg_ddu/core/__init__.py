@@ -33,6 +33,7 @@ from .scores import (
     softmax_entropy,
 )
 from .selective import aurc, e_aurc, oracle_aurc, risk_coverage
+from .subgrid import resize_subgrid
 from .taps import FeatureTap
 from .temperature import fit_temperature
 
@@ -72,6 +73,7 @@ __all__ = [
     'percentile',
     'quantile_table',
     'random_keys',
+    'resize_subgrid',
     'risk_coverage',
     'sample_per_class',
     'softmax_entropy',

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.registry import MODELS
 
-from .ddu_segmentor import last_decode_head
+from .heads import last_decode_head
 from .sampled import SampledMapsMixin
 
 

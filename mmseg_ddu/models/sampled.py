@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mmseg_ddu.core.posterior import PosteriorMean
 
-from .ddu_segmentor import last_decode_head
+from .heads import last_decode_head
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
 
 
