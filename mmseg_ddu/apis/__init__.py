@@ -2,9 +2,19 @@
 
 from mmseg_ddu.engine.fit import fit_gda
 
+from .compare import aggregate, compare
 from .exporting import export
 from .inference import init_ddu, predict
 from .runner import train
 from .testing import test
 
-__all__ = ['export', 'fit_gda', 'init_ddu', 'predict', 'test', 'train']
+__all__ = [
+    'aggregate',
+    'compare',
+    'export',
+    'fit_gda',
+    'init_ddu',
+    'predict',
+    'test',
+    'train',
+]

@@ -8,8 +8,9 @@ from .calibration import (
 from .components import ComponentCounts, component_overlaps
 from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
-from .dropout import active_dropout, dropout_modules
+from .dropout import active_dropout, dropout_behind, dropout_modules
 from .errors import NotFittedError
+from .grouped import GroupedCounts
 from .grouping import ClassGroups
 from .moments import ClassMoments
 from .patches import (
@@ -18,6 +19,7 @@ from .patches import (
     trio_at_keys,
     trio_at_percentiles,
 )
+from .posterior import PosteriorMean
 from .quantiles import percentile, quantile_table
 from .ranking import RankingCounts
 from .replay import PrefixReplay
@@ -31,6 +33,7 @@ from .scores import (
     softmax_entropy,
 )
 from .selective import aurc, e_aurc, oracle_aurc, risk_coverage
+from .subgrid import resize_subgrid
 from .taps import FeatureTap
 from .temperature import fit_temperature
 
@@ -42,14 +45,17 @@ __all__ = [
     'CovarianceEstimate',
     'FeatureTap',
     'GaussianDiscriminant',
+    'GroupedCounts',
     'NotFittedError',
     'PatchCounts',
     'PatchCurves',
     'PixelReservoir',
+    'PosteriorMean',
     'PrefixReplay',
     'RankingCounts',
     'Reliability',
     'active_dropout',
+    'dropout_behind',
     'dropout_modules',
     'adaptive_ece',
     'aurc',
@@ -67,6 +73,7 @@ __all__ = [
     'percentile',
     'quantile_table',
     'random_keys',
+    'resize_subgrid',
     'risk_coverage',
     'sample_per_class',
     'softmax_entropy',

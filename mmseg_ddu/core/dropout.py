@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 _DROPOUT = (
     nn.Dropout,
@@ -44,3 +45,29 @@ def active_dropout(model: nn.Module) -> Iterator[list[nn.Module]]:
     finally:
         for module, training in zip(modules, before):
             module.training = training
+
+
+@contextmanager
+def dropout_behind(module: nn.Module, layer: nn.Module) -> Iterator[None]:
+    """Pass what a module returns through a dropout layer for a while.
+
+    Args:
+        module (nn.Module): Returns one tensor.
+        layer (nn.Module): Dropout; it decides by its own mode whether it
+            does anything.
+    """
+
+    def apply(_: nn.Module, __: Any, output: Any) -> Tensor:
+        if not isinstance(output, Tensor):
+            raise TypeError(
+                f'Expected {type(module).__name__} to return one tensor, but '
+                f'got {type(output).__name__}; insert the dropout behind a '
+                'submodule of it.'
+            )
+        return layer(output)
+
+    handle = module.register_forward_hook(apply)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,10 +11,20 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
-from mmseg_ddu.models.convert import OWN_SCOPE, is_ddu, to_ddu_model
+from mmseg_ddu.models.convert import (
+    OWN_SCOPE,
+    is_ddu,
+    to_ddu_model,
+    to_ensemble_model,
+)
 from mmseg_ddu.registry import MODELS
 
-from .checkpoint import load_weights
+from .checkpoint import (
+    HEAD_PREFIX,
+    load_weights,
+    read_checkpoint,
+    weights_digest,
+)
 
 
 def read_config(
@@ -76,6 +87,48 @@ def build_ddu(
     model = revert_sync_batchnorm(model)
     load_weights(model, state_dict, source)
     return model.to(device).eval()
+
+
+def build_ensemble(
+    model_cfg: dict,
+    checkpoints: Sequence[str | os.PathLike],
+    device: str | None = None,
+    **options,
+) -> nn.Module:
+    """An ensemble of the networks in K checkpoints, in eval mode.
+
+    Densities in the checkpoints are left out. To keep the ensemble as one
+    file, save its ``state_dict()`` with ``save_checkpoint``.
+
+    Args:
+        model_cfg (dict): ``model`` of the config all were trained with.
+        checkpoints (Sequence[str]): K files.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        options: Further arguments of ``EnsembleSegmentor``.
+
+    Raises:
+        ValueError: If a checkpoint belongs to another network, or two hold
+            the same weights.
+    """
+    config = to_ensemble_model(
+        dict(model_cfg, pretrained=None), len(checkpoints), **options
+    )
+    digests = [weights_digest(path, False) for path in checkpoints]
+    for index, digest in enumerate(digests):
+        if digest in digests[:index]:
+            raise ValueError(
+                f'{checkpoints[index]} holds the same weights as '
+                f'{checkpoints[digests.index(digest)]}; an ensemble needs '
+                'networks trained from other seeds.'
+            )
+    state: dict[str, Tensor] = {}
+    for index, path in enumerate(checkpoints):
+        weights = read_checkpoint(path)['state_dict']
+        for key, value in weights.items():
+            if not key.startswith(HEAD_PREFIX):
+                state[f'members.{index}.{key}'] = value
+    names = ', '.join(map(str, checkpoints))
+    return build_ddu(config, state, names, device)
 
 
 def check_classes(

@@ -120,10 +120,18 @@ def save_checkpoint(
         torch.save(dict(meta=plain(meta), state_dict=state), temporary)
 
 
-def weights_digest(path: str | os.PathLike) -> str:
-    """Hex digest of the weights alone, whatever else the file holds."""
+def weights_digest(path: str | os.PathLike, densities: bool = True) -> str:
+    """Hex digest of the weights alone, whatever else the file holds.
+
+    Args:
+        path (str): A checkpoint.
+        densities (bool): Count fitted densities among the weights; without
+            them, all that was fitted to one network has one digest.
+    """
     digest = hashlib.sha256()
     for key, value in sorted(read_checkpoint(path)['state_dict'].items()):
+        if key.startswith(HEAD_PREFIX) and not densities:
+            continue
         digest.update(f'{key} {tuple(value.shape)} {value.dtype}'.encode())
         flat = value.detach().contiguous().flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())

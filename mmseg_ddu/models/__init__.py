@@ -1,6 +1,7 @@
 """Registered modules: the density head and the segmentors."""
 
 from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
+from .ensemble import EnsembleSegmentor
 from .gda_head import GDAHead
 from .mc_dropout import MCDropoutEncoderDecoder
 from .tta import DDUTTAModel
@@ -9,6 +10,7 @@ __all__ = [
     'DDUCascadeEncoderDecoder',
     'DDUEncoderDecoder',
     'DDUTTAModel',
+    'EnsembleSegmentor',
     'GDAHead',
     'MCDropoutEncoderDecoder',
 ]

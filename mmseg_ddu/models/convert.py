@@ -20,6 +20,16 @@ REFUSED_TYPES = {
     'an EncoderDecoder, with the same backbone if you like.',
 }
 OWN_SCOPE = 'mmseg_ddu.'
+MC_TYPE = OWN_SCOPE + 'MCDropoutEncoderDecoder'
+ENSEMBLE_TYPE = OWN_SCOPE + 'EnsembleSegmentor'
+
+OWN_OPTIONS = (
+    'gda_head',
+    'num_passes',
+    'dropout_after',
+    'dropout_p',
+    'predictive_entropy',
+)
 
 
 def is_ddu(model: dict) -> bool:
@@ -76,3 +86,59 @@ def _check_head(model: dict) -> None:
 def _name(config: dict) -> str:
     """Type of a config without mmseg's prefix."""
     return str(config.get('type', '')).removeprefix('mmseg.')
+
+
+def to_plain_model(model: dict) -> ConfigDict:
+    """The mmseg form of a model config: no density, no sampling.
+
+    Raises:
+        TypeError: For segmentors of ours that have no plain form.
+    """
+    model = ConfigDict(copy.deepcopy(dict(model)))
+    kind = str(model.get('type', ''))
+    plain = {ddu: name for name, ddu in DDU_TYPES.items()}
+    plain[MC_TYPE] = 'EncoderDecoder'
+    if kind in plain:
+        model['type'] = plain[kind]
+        for key in OWN_OPTIONS:
+            model.pop(key, None)
+    elif kind.startswith(OWN_SCOPE):
+        raise TypeError(f'There is no plain form of the segmentor {kind!r}.')
+    return model
+
+
+def to_mc_dropout_model(model: dict, **options) -> ConfigDict:
+    """The MC dropout form of a model config.
+
+    Args:
+        model (dict): ``model`` of an mmseg config.
+        options: Arguments of :class:`MCDropoutEncoderDecoder`.
+
+    Raises:
+        TypeError: For anything but an ``EncoderDecoder``.
+    """
+    model = to_plain_model(model)
+    if str(model['type']).removeprefix('mmseg.') != 'EncoderDecoder':
+        raise TypeError(
+            f'There is no MC dropout form of the segmentor {model["type"]!r}.'
+        )
+    model.update(type=MC_TYPE, **options)
+    return model
+
+
+def to_ensemble_model(model: dict, members: int, **options) -> ConfigDict:
+    """The config of an ensemble of plain networks of one kind.
+
+    Args:
+        model (dict): ``model`` of an mmseg config.
+        members (int): K.
+        options: Further arguments of :class:`EnsembleSegmentor`.
+    """
+    member = to_plain_model(model)
+    member.pop('auxiliary_head', None)  # for training alone
+    return ConfigDict(
+        type=ENSEMBLE_TYPE,
+        member=member,
+        num_members=members,
+        **options,
+    )

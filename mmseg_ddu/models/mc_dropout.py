@@ -2,87 +2,125 @@
 
 from __future__ import annotations
 
-import torch
-from mmseg.models import EncoderDecoder
-from torch import Tensor
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 
-from mmseg_ddu.core.dropout import active_dropout, dropout_modules
+from mmseg.models import EncoderDecoder
+from torch import Tensor, nn
+
+from mmseg_ddu.core.dropout import (
+    active_dropout,
+    dropout_behind,
+    dropout_modules,
+)
+from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.core.replay import PrefixReplay
-from mmseg_ddu.core.scores import entropy, log_probabilities
 from mmseg_ddu.registry import MODELS
 
-from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
+from .ddu_segmentor import tapped_module
+from .sampled import SampledMapsMixin
 
-TINY = torch.finfo(torch.float32).tiny
+BACKBONE = 'backbone'
+_STAGE = re.compile(r'(layer|stage|block)_?\d+')
 
 
 @MODELS.register_module()
-class MCDropoutEncoderDecoder(UncertaintyMapsMixin, EncoderDecoder):
+class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
     """Average T stochastic passes of a network trained with dropout.
 
     Only dropout is stochastic; batch norm stays in eval. The passes share
     everything in front of the first active dropout, and running sums keep
     memory independent of T. The prediction is the argmax of the mean
-    probabilities; ``seg_logits`` holds their logarithm.
-    ``pred_epistemic`` is the mutual information, ``pred_aleatoric`` the
-    expected entropy; their sum is the predictive entropy (Gal, Islam and
-    Ghahramani 2017; Mukhoti and Gal, arXiv 1811.12709). All in nats.
+    probabilities; ``seg_logits`` holds their logarithm. The fields are those
+    of :class:`SampledMapsMixin`.
 
     Args:
         num_passes (int): T.
+        dropout_after (str or Sequence[str]): Dotted names of modules behind
+            which whole channels are dropped too, at test only, as
+            ``['backbone.layer3', 'backbone.layer4']``. The string
+            ``'backbone'`` stands for every stage of the backbone. The
+            dropout layers of the network itself stay active.
+        dropout_p (float): Probability of the dropout behind those.
+        predictive_entropy (bool): Also give ``pred_predictive_entropy``.
 
     Raises:
-        ValueError: If T < 1, or the network has no dropout with p > 0.
+        ValueError: If T < 1, a name is unknown, or there is no dropout with
+            p > 0.
     """
 
-    def __init__(self, *args, num_passes: int = 10, **kwargs) -> None:
+    def __init__(
+        self,
+        *args,
+        num_passes: int = 10,
+        dropout_after: str | Sequence[str] = (),
+        dropout_p: float = 0.1,
+        predictive_entropy: bool = False,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if num_passes < 1:
             raise ValueError(
                 f'Expected num_passes to be at least 1, but got {num_passes}.'
             )
+        if dropout_after == BACKBONE:
+            dropout_after = backbone_stages(self)
+        elif isinstance(dropout_after, str):
+            dropout_after = [dropout_after]
+        for name in dropout_after:
+            tapped_module(self, name)
+        self.dropout_after = list(dropout_after)
+        self.inserted_dropout = nn.ModuleList(
+            nn.Dropout2d(dropout_p) for _ in self.dropout_after
+        )
         if not dropout_modules(self):
             raise ValueError(
                 'MC dropout needs a network with dropout, but this one has '
                 'no dropout with p > 0. Set dropout_ratio in the decode head '
-                '(and train with it).'
+                '(and train with it), or dropout_after and dropout_p.'
             )
         self.num_passes = num_passes
+        self.predictive_entropy = predictive_entropy
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
-        """Log mean probabilities and mutual information, (B, C + 1, H, W).
+        """Log mean probabilities and mutual information, (B, C + 1, H, W)."""
+        mean = PosteriorMean()
+        for logits in self.passes(inputs, batch_img_metas):
+            mean.update(logits)
+        return self.averaged(mean)
 
-        For a binary head (C = 1) the first channel is the logit of the mean
-        probability.
-        """
-        with active_dropout(self) as modules:
+    def passes(
+        self, inputs: Tensor, batch_img_metas: list[dict]
+    ) -> Iterator[Tensor]:
+        """The logits of T stochastic passes, (B, C, H, W) each."""
+        with ExitStack() as stack:
+            modules = stack.enter_context(active_dropout(self))
+            for name, layer in zip(self.dropout_after, self.inserted_dropout):
+                module = self.get_submodule(name)
+                stack.enter_context(dropout_behind(module, layer))
             replay = PrefixReplay(self, modules)
             with replay.record():
                 logits = super().encode_decode(inputs, batch_img_metas)
-            probs, entropies = _probabilities(logits)
+            yield logits
             for _ in range(self.num_passes - 1):
                 with replay.replay():
                     logits = super().encode_decode(inputs, batch_img_metas)
-                new_probs, new_entropies = _probabilities(logits)
-                probs += new_probs
-                entropies += new_entropies
-        log_mean = (probs / self.num_passes).clamp_min(TINY).log()
-        expected = entropies / self.num_passes
-        information = (entropy(log_mean) - expected).clamp_min(0)
-        if self.num_passes == 1:  # exactly, not up to rounding
-            log_mean = log_probabilities(logits)
-            information = torch.zeros_like(information)
-        if self.out_channels == 1:
-            log_mean = log_mean[:, 1:] - log_mean[:, :1]
-        return concatenate_maps(log_mean, information, self.align_corners)
+                yield logits
 
-    def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        predictive = entropy_map(logits)
-        return dict(
-            pred_epistemic=maps, pred_aleatoric=(predictive - maps).clamp(0)
+
+def backbone_stages(segmentor: nn.Module) -> list[str]:
+    """Names of the stages of the backbone (``backbone.layer1`` and so on).
+
+    Raises:
+        ValueError: If the backbone has none that can be told by its name.
+    """
+    children = [name for name, _ in segmentor.backbone.named_children()]
+    stages = [name for name in children if _STAGE.fullmatch(name)]
+    if not stages:
+        raise ValueError(
+            "dropout_after='backbone' found no stages (layer1, layer2, …) in "
+            f'{type(segmentor.backbone).__name__}; name the modules. It has '
+            f'{children}.'
         )
-
-
-def _probabilities(logits: Tensor) -> tuple[Tensor, Tensor]:
-    log_probs = log_probabilities(logits)
-    return log_probs.exp(), entropy(log_probs)
+    return [f'backbone.{name}' for name in stages]

@@ -1,0 +1,110 @@
+"""What a method costs: time, memory, passes, parameters."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+
+WARM_UP = 2
+MIB = 1 << 20
+_STATUS = Path('/proc/self/status')
+_CLEAR = Path('/proc/self/clear_refs')
+
+
+def measure_cost(
+    predict: Callable[[Any], Any],
+    modules: Sequence[nn.Module],
+    batches: Sequence[Any],
+) -> dict:
+    """Time and memory of a prediction, alone and at full resolution.
+
+    Reading the image is not counted; preprocessing, resizing to the size of
+    the image and the scores are.
+
+    Args:
+        predict (Callable): Called with one batch.
+        modules (Sequence[nn.Module]): All that the method needs in memory.
+        batches (Sequence): Images, each a batch.
+
+    Returns:
+        dict: ``ms`` per image (median), ``peak_mib`` (weights and what a
+        prediction needs on top, None where that cannot be told) and
+        ``parameters`` (buffers of densities included).
+    """
+    weights = _tensors(modules)
+    device = weights[0].device
+    for batch in batches[:WARM_UP]:
+        predict(batch)
+    times = []
+    for batch in batches:
+        _wait(device)
+        start = time.perf_counter()
+        predict(batch)
+        _wait(device)
+        times.append(time.perf_counter() - start)
+    growth = max(
+        (_growth(predict, batch, device) for batch in batches[:WARM_UP]),
+        key=lambda value: -1 if value is None else value,
+    )
+    own = sum(w.numel() * w.element_size() for w in weights)
+    return dict(
+        ms=1000 * median(times),
+        peak_mib=None if growth is None else (own + growth) / MIB,
+        parameters=sum(w.numel() for w in weights),
+    )
+
+
+def _tensors(modules: Sequence[nn.Module]) -> list[torch.Tensor]:
+    """Parameters, and buffers of densities, each once."""
+    found = {}
+    for module in modules:
+        for parameter in module.parameters():
+            found[id(parameter)] = parameter
+        for name, buffer in module.named_buffers():
+            if name.startswith('gda_head.'):
+                found[id(buffer)] = buffer
+    return list(found.values())
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def _growth(
+    predict: Callable[[Any], Any], batch: Any, device: torch.device
+) -> int | None:
+    """Bytes that one prediction needs on top of what is there before."""
+    if device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        predict(batch)
+        return torch.cuda.max_memory_allocated(device) - before
+    if not os.access(_CLEAR, os.W_OK):  # not Linux
+        return None
+    _give_back_memory()
+    _CLEAR.write_text('5')  # resets the high-water mark
+    before = _resident('VmRSS')
+    predict(batch)
+    return max(0, _resident('VmHWM') - before)
+
+
+def _give_back_memory() -> None:
+    """Let the allocator return freed memory, so that it is seen again."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident(field: str) -> int:
+    (value,) = re.findall(rf'{field}:\s*(\d+) kB', _STATUS.read_text())
+    return 1024 * int(value)

@@ -1,0 +1,139 @@
+"""results.json, the tables and the pictures of a comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mmseg_ddu.engine.checkpoint import plain
+from mmseg_ddu.engine.report import versions
+from mmseg_ddu.fileio import write_json
+
+from .curves import draw_curves
+from .tables import write_tables
+
+RESULTS = 'results.json'
+DEFAULT_METHOD = 'ddu'
+
+
+class Report:
+    """Results as they come; on disk after each method.
+
+    Args:
+        out_dir (Path): Where everything goes.
+        protocol (dict): What the numbers depend on beside the networks.
+        default (str, optional): Row of the package's default score; the
+            first DDU row if it is not said.
+        rows (list[str]): Rows in the order of the table.
+        overwrite (bool): Forget earlier results.
+
+    Raises:
+        FileExistsError: If there are results of another protocol.
+    """
+
+    def __init__(
+        self,
+        out_dir: Path,
+        protocol: dict,
+        default: str | None,
+        rows: list[str],
+        overwrite: bool = False,
+    ) -> None:
+        self.out_dir = out_dir
+        self.rows = rows
+        self.earlier: dict[str, dict] = {}
+        path = out_dir / RESULTS
+        protocol = json.loads(json.dumps(protocol))
+        if path.is_file() and not overwrite:
+            content = read_results(out_dir)
+            if content['protocol'] != protocol:
+                raise FileExistsError(
+                    f'{path} was measured with other settings. Choose '
+                    'another folder, or overwrite it (--overwrite).'
+                )
+            self.earlier = content['methods']
+        if default is None:
+            ddu = [row for row in rows if row.startswith(DEFAULT_METHOD)]
+            default = ddu[0] if ddu else None
+        self.content: dict[str, Any] = dict(
+            protocol=protocol,
+            default=default,
+            complete=False,
+            versions=versions(),
+            machine=dict(
+                processor=platform.processor() or platform.machine(),
+                threads=torch.get_num_threads(),
+                cuda=torch.cuda.get_device_name()
+                if torch.cuda.is_available()
+                else None,
+            ),
+            methods={},
+        )
+
+    def has(self, rows: Any, checkpoints: list) -> bool:
+        """Take over rows that an earlier run has finished."""
+        found = {row: self.earlier.get(row) for row in rows}
+        for entry in found.values():
+            if entry is None or 'error' in entry:
+                return False
+            if entry['checkpoints'] != checkpoints:
+                return False
+        for row, entry in found.items():
+            self.add(row, entry)
+        return True
+
+    def add(self, row: str, entry: dict) -> None:
+        """A finished row, or one with its error; not yet on disk."""
+        methods = {**self.content['methods'], row: strict(plain(entry))}
+        self.content['methods'] = {
+            name: methods[name] for name in self.rows if name in methods
+        }
+
+    def write(self) -> None:
+        """Write results and tables, each file whole or not at all."""
+        done = set(self.content['methods']) == set(self.rows)
+        self.content['complete'] = done
+        write_json(self.out_dir / RESULTS, self.content)
+        write_tables(self.content, self.out_dir)
+
+    def finish(self, pictures: bool = True) -> None:
+        """Write everything there is, pictures too."""
+        if not self.content['methods']:
+            return
+        self.write()
+        if pictures:
+            draw_curves(self.content['methods'], self.out_dir)
+
+
+def read_results(folder: Path) -> dict:
+    """Results of a comparison.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If the file is not of this kind.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no {path}; run tools/compare_uncertainty.py first.'
+        )
+    content = json.loads(path.read_text())
+    if not {'protocol', 'methods'} <= set(content):
+        raise ValueError(f'{path} holds no results of a comparison.')
+    return content
+
+
+def strict(value: Any) -> Any:
+    """NaN and infinity as null, which JSON has not; six digits of others."""
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [strict(item) for item in value]
+    if isinstance(value, float):
+        return float(f'{value:.6g}') if math.isfinite(value) else None
+    return value

@@ -1,0 +1,129 @@
+"""compare(): every method on the same pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from torch.utils.data import Dataset
+
+from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.fileio import require_writable_folder
+
+from .group import Setting, hashes, run_group
+from .methods import groups
+from .pixels import PLAIN, build_pools, near_labels, resolve_shifts
+from .report import Report
+from .specs import parse_methods
+
+
+def compare(
+    config: str | os.PathLike | Config,
+    methods: Sequence[str],
+    out_dir: str | os.PathLike,
+    *,
+    shifts: Sequence[str] | None = None,
+    domains: Mapping[str, str] | None = None,
+    max_images: int | None = None,
+    shift_images: int | None = 80,
+    stride: int = 4,
+    patch: int = 4,
+    seed: int = 0,
+    timing_images: int = 10,
+    device: str | None = None,
+    default: str | None = None,
+    overwrite: bool = False,
+    pictures: bool = True,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Measure methods on the test images of a config, and on shifted ones.
+
+    Writes ``results.json``, ``table.md``, ``table.csv`` and the curves (PNG
+    and PDF) into ``out_dir``. The results are written after each method, and
+    a run that was stopped goes on where it was when it is started again with
+    the same settings.
+
+    All methods see the same images in the same order and are measured on the
+    same pixels. Methods that can share forward passes do, which changes no
+    number (time and memory are measured for each alone). A method that
+    fails has its error in the table; the others go on.
+
+    Args:
+        config (str or Config): The config the networks were trained with.
+        methods (Sequence[str]): ``NAME=CHECKPOINT[,CHECKPOINT…]``, see
+            ``tools/compare_uncertainty.py --help``.
+        out_dir (str): Created if need be.
+        shifts (Sequence[str], optional): Keys of
+            ``mmseg_ddu.datasets.SHIFTS``; None is all, ``['none']`` none.
+        domains (Mapping[str, str], optional): Name to a folder of images of
+            another domain, all of whose pixels count as shifted.
+        max_images (int, optional): A seeded choice of the test images.
+        shift_images (int, optional): Most images for each shift.
+        stride (int): Measure every n-th pixel in both directions.
+        patch (int): Side of the PAvPU windows, in such pixels.
+        seed (int): Of all choices, the shifts and dropout.
+        timing_images (int): Images that time and memory are measured on.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        default (str, optional): Row that is the package's default score.
+        overwrite (bool): Forget earlier results in ``out_dir``.
+        pictures (bool): Draw the curves.
+        cfg_options (dict, optional): Overrides settings of the config.
+
+    Returns:
+        dict: What is in ``results.json``.
+
+    Raises:
+        ValueError: If a method, a shift or a setting makes no sense.
+        FileExistsError: If ``out_dir`` holds results of other settings.
+    """
+    for name, value in dict(stride=stride, patch=patch).items():
+        if value < 1:
+            raise ValueError(f'Expected {name} >= 1, but got {value}.')
+    parsed = parse_methods(methods)
+    rows = [row for method in parsed for row in method.rows]
+    if default is not None and default not in rows:
+        raise ValueError(f'Expected default to be one of {rows}: {default!r}')
+    cfg = read_config(config, cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    require_writable_folder(out_dir)
+    setting = Setting(
+        stride, patch, seed, timing_images, device, near_labels(cfg)
+    )
+    pools = build_pools(
+        cfg,
+        resolve_shifts(shifts),
+        domains or {},
+        max_images,
+        shift_images,
+        seed,
+    )
+    protocol = describe(cfg, setting, pools)
+    report = Report(Path(out_dir), protocol, default, rows, overwrite)
+    todo = [m for m in parsed if not report.has(m.rows, hashes(m))]
+    try:
+        for group in groups(todo, cfg):
+            entries = run_group(group, cfg, setting, pools)
+            for row, entry in entries.items():
+                report.add(row, entry)
+            report.write()
+    finally:
+        report.finish(pictures)
+    return report.content
+
+
+def describe(
+    cfg: Config, setting: Setting, pools: Mapping[str, Dataset]
+) -> dict:
+    """What the numbers depend on beside the networks."""
+    return dict(
+        config=Path(cfg.filename or 'config').name,
+        classes=list(pools[PLAIN].metainfo.get('classes') or []),
+        images={name: len(pool) for name, pool in pools.items()},
+        stride=setting.stride,
+        patch=setting.patch,
+        seed=setting.seed,
+        near_labels=setting.near,
+    )

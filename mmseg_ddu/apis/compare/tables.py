@@ -1,0 +1,116 @@
+"""One table, the same columns for every method."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from mmseg_ddu.fileio import atomic_write
+
+from .pixels import OUT_OF_DISTRIBUTION
+
+MARKDOWN, CSV = 'table.md', 'table.csv'
+BEFORE = {
+    'miou': 'mIoU',
+    'ece': 'ECE',
+    'nll': 'NLL',
+    'brier': 'Brier',
+    'mis_auroc': 'mis AUROC',
+    'aurc': 'AURC',
+}
+OOD = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
+AFTER = {
+    'mean': 'mean',
+    'worst': 'worst',
+    'ms': 'ms/image',
+    'peak_mib': 'MiB',
+    'passes': 'passes',
+    'parameters': 'parameters',
+}
+DIGITS = {'ms': 1, 'peak_mib': 0, 'passes': 0, 'parameters': 0}
+NOTE = """
+mIoU, calibration and "mis" (misclassified against correct pixels) are on
+in-distribution pixels of the plain test images. The other columns without a
+name of their own are AUROC: pixels of that kind against those. "mean" and
+"worst" are over them. {images} images, {shifted} for each shift; every
+{stride}. pixel in both directions.
+"""
+
+
+def columns(methods: dict[str, dict]) -> dict[str, str]:
+    """Key to heading, for what was measured."""
+    done = [entry for entry in methods.values() if 'error' not in entry]
+    keys = dict(BEFORE)
+    for kind in OUT_OF_DISTRIBUTION:
+        for key, name in OOD.items():
+            if any(f'{kind}_{key}' in entry for entry in done):
+                keys[f'{kind}_{key}'] = f'{kind.replace("_", " ")} {name}'
+    for entry in done:
+        for shift in entry['shifts']:
+            if shift not in OUT_OF_DISTRIBUTION:
+                keys[f'shifts.{shift}'] = shift
+    return {**keys, **AFTER}
+
+
+def value_of(entry: dict, key: str) -> float | None:
+    """A figure of a row; None where there is none."""
+    head, _, rest = key.partition('.')
+    value = entry.get(head)
+    return value.get(rest) if rest and value else value
+
+
+def markdown(content: dict) -> str:
+    """The table, with a note on how to read it."""
+    methods = content['methods']
+    keys = columns(methods)
+    lines = [
+        ['method', *keys.values()],
+        ['---', *['---:'] * len(keys)],
+    ]
+    errors = []
+    for row, entry in methods.items():
+        if 'error' in entry:
+            errors.append(f'- {row} failed: {entry["error"]}')
+        cells = [_cell(key, value_of(entry, key)) for key in keys]
+        lines.append([row, *cells])
+    text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    images = dict(content['protocol']['images'])
+    plain = images.pop('plain')
+    note = NOTE.format(
+        images=plain,
+        shifted=max(images.values(), default=0),
+        stride=content['protocol']['stride'],
+    )
+    return '\n'.join([text, note, *errors]).rstrip() + '\n'
+
+
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return '-'
+    if key == 'parameters':
+        return f'{value / 1e6:.2f} M'
+    return f'{value:.{DIGITS.get(key, 3)}f}'
+
+
+def csv_table(methods: dict[str, dict]) -> str:
+    """The same with all digits; an error in the last column."""
+    keys = columns(methods)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['method', *keys, 'error'])
+    for row, entry in methods.items():
+        values = [value_of(entry, key) for key in keys]
+        writer.writerow([row, *values, entry.get('error')])
+    return text.getvalue()
+
+
+def write_tables(content: dict, out_dir: Path) -> None:
+    """``table.md`` and ``table.csv``."""
+    texts = {
+        MARKDOWN: markdown(content),
+        CSV: csv_table(content['methods']),
+    }
+    for name, text in texts.items():
+        with atomic_write(out_dir / name) as temporary:
+            temporary.write_text(text)

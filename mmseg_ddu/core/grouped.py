@@ -1,0 +1,120 @@
+"""Counts of one score in several groups of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from .ranking import RankingCounts
+
+
+class GroupedCounts:
+    """One score, counted apart for each group; any groups can be compared.
+
+    Each pixel is counted once, however many questions are asked later:
+    wrong against right pixels, one shift against plain images, and so on.
+    Mergeable and in constant memory, as :class:`RankingCounts`.
+
+    Example:
+        >>> counts = GroupedCounts()
+        >>> counts.update('plain', torch.tensor([0.1, 0.2]))
+        >>> counts.update('noise', torch.tensor([0.7, 0.15]))
+        >>> counts.versus(['noise'], ['plain']).auroc()
+        0.75
+    """
+
+    def __init__(self, bits: int = 22) -> None:
+        self.bits = bits
+        self.groups: dict[str, RankingCounts] = {}
+
+    def update(self, group: str, scores: Tensor) -> None:
+        """Add the scores of pixels of a group, of any shape."""
+        counts = self.groups.setdefault(group, RankingCounts(self.bits))
+        if scores.numel():
+            nothing = torch.zeros_like(scores, dtype=torch.bool)
+            counts.update(scores, nothing)
+
+    def merge(self, other: GroupedCounts) -> None:
+        """Add all that another object has counted."""
+        for group, counts in other.groups.items():
+            own = self.groups.setdefault(group, RankingCounts(self.bits))
+            own.merge(counts)
+
+    def drop(self, group: str) -> None:
+        """Forget a group."""
+        self.groups.pop(group, None)
+
+    def number(self, *groups: str) -> int:
+        """Pixels in some groups; 0 for a group that never came up."""
+        found = [self.groups[name] for name in groups if name in self.groups]
+        return sum(counts.num_negatives for counts in found)
+
+    def versus(
+        self, positives: Iterable[str], negatives: Iterable[str]
+    ) -> RankingCounts:
+        """Counts of some groups against others.
+
+        Args:
+            positives (Iterable[str]): Groups that should score high; one
+                that never came up is empty.
+            negatives (Iterable[str]): Groups that should score low.
+        """
+        result = RankingCounts(self.bits)
+        for positive, names in ((1, positives), (0, negatives)):
+            for name in names:
+                if name in self.groups:
+                    counts = self.groups[name]
+                    number = counts.counts[:, 0]
+                    result._add(2 * counts.keys + positive, number)
+        return result
+
+    def histogram(
+        self, groups: Mapping[str, Iterable[str]], bins: int = 60
+    ) -> dict:
+        """Shares per bin of the score, between its 0.5 and 99.5 percentiles.
+
+        What lies outside counts in the first and last bin.
+
+        Args:
+            groups (Mapping[str, Iterable[str]]): Label to groups.
+            bins (int): Number of bins of equal width.
+
+        Returns:
+            dict: ``edges``, a list of bins + 1 numbers, and under each label
+            with pixels a list of shares that sum to one.
+        """
+        total = self.versus([], self.groups)
+        if total.num_negatives == 0:
+            return dict(edges=[])
+        order = total.counts[:, 0].cumsum(0).double()
+        levels = torch.tensor([0.005, 0.995]).double() * order[-1]
+        ends = torch.searchsorted(order, levels).clamp(max=len(order) - 1)
+        low, high = grid_values(total.keys, self.bits)[ends].tolist()
+        high = high if high > low else low + 1.0
+        edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
+        result: dict = dict(edges=edges.tolist())
+        for label, names in groups.items():
+            counts = self.versus([], names)
+            number = counts.counts[:, 0].double()
+            if not number.any():
+                continue
+            values = grid_values(counts.keys, self.bits)
+            where = torch.searchsorted(edges, values, right=True) - 1
+            share = torch.bincount(where.clamp(0, bins - 1), number, bins)
+            result[label] = (share / share.sum()).tolist()
+        return result
+
+
+def grid_values(keys: Tensor, bits: int) -> Tensor:
+    """Scores at positions of the grid of :class:`RankingCounts`, float64.
+
+    Args:
+        keys (Tensor): (K,) integers, as ``RankingCounts.keys``.
+        bits (int): Of the counts.
+    """
+    code = keys.long() << (32 - bits)
+    magnitude = torch.where(code < 0, -(code + 1), code)
+    value = magnitude.int().view(torch.float32).double()
+    return torch.where(code < 0, -value, value)

@@ -1,0 +1,50 @@
+"""What segmentors that average several predictions share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmseg_ddu.core.posterior import PosteriorMean
+
+from .heads import last_decode_head
+from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
+
+
+class SampledMapsMixin(UncertaintyMapsMixin):
+    """Fields of a mean prediction.
+
+    ``seg_logits`` is the logarithm of the mean probabilities,
+    ``pred_epistemic`` the mutual information, ``pred_aleatoric`` the
+    expected entropy; their sum is the predictive entropy. All in nats.
+
+    Args:
+        predictive_entropy (bool): Also give ``pred_predictive_entropy``.
+    """
+
+    predictive_entropy = False
+
+    def averaged(self, mean: PosteriorMean) -> Tensor:
+        """Log mean probabilities and mutual information, (B, C + 1, H, W).
+
+        For a binary head (C = 1) the first channel is the logit of the mean
+        probability.
+        """
+        log_mean = mean.log_mean()
+        # Not self.out_channels: sliding windows count the maps in it.
+        if last_decode_head(self).out_channels == 1:
+            log_mean = log_mean[:, 1:] - log_mean[:, :1]
+        return concatenate_maps(
+            log_mean, mean.mutual_information(), self.align_corners
+        )
+
+    def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        predictive = entropy_map(logits)
+        # Resizing averages both, so rounding alone can make them cross.
+        information = torch.minimum(maps, predictive)
+        fields = dict(
+            pred_epistemic=maps, pred_aleatoric=predictive - information
+        )
+        if self.predictive_entropy:
+            fields['pred_predictive_entropy'] = predictive
+        return fields

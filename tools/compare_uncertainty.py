@@ -1,0 +1,77 @@
+"""Measure uncertainty methods on the same pixels: one table, all curves.
+
+Methods: entropy, energy, max_logit, msp (any checkpoint), ddu and ddu-LABEL
+(*_gda.pth), mc_dropoutT and mc_dropoutT-backbone (T passes, dropout behind
+the backbone's stages too), ensemble and ensemble-LABEL (several checkpoints).
+Started again, a stopped run goes on. --aggregate averages finished runs.
+"""
+
+from pathlib import Path
+
+from mmengine.config import DictAction
+
+from mmseg_ddu.apis import aggregate, cli, compare
+
+
+def parse_args():
+    parser = cli.parser(
+        __doc__,
+        'python tools/compare_uncertainty.py CONFIG --method entropy=a.pth '
+        'ddu=a_gda.pth\n    mc_dropout10=a.pth ensemble=a.pth,b.pth,c.pth '
+        '--out-dir results/a\n  python tools/compare_uncertainty.py '
+        '--aggregate results/a results/b\n    --quality-json '
+        'results/quality.json',
+    )
+    add = parser.add_argument
+    add('config', nargs='?', help='config the networks were trained with')
+    add(
+        '--method',
+        nargs='+',
+        action='extend',
+        metavar='NAME=CHECKPOINT[,CHECKPOINT…]',
+    )
+    add('--out-dir', help='results.json, table.md, table.csv, pictures')
+    add('--shifts', nargs='+', metavar='NAME', help='none, or some (all)')
+    add(
+        '--domains',
+        nargs='+',
+        action=DictAction,
+        metavar='NAME=FOLDER',
+        help='images of another domain, as one more shift',
+    )
+    add('--max-images', type=int, help='a seeded choice of test images')
+    add('--shift-images', type=int, default=80, help='for each shift (80)')
+    add('--stride', type=int, default=4, help='every n-th pixel (4)')
+    add('--patch', type=int, default=4, help='PAvPU window, in those (4)')
+    add('--seed', type=int, default=0, help='seed (0)')
+    add('--timing-images', type=int, default=10, help='for ms/image (10)')
+    add('--device', help='cuda if there is one, else cpu')
+    add('--default', metavar='NAME', help='the default score (first DDU row)')
+    add('--overwrite', action='store_true', help='forget earlier results')
+    add('--aggregate', nargs='+', metavar='DIR', help='finished runs')
+    add('--quality-json', metavar='FILE', help='means over --aggregate')
+    cli.add_cfg_options(parser)
+    args = parser.parse_args()
+    given = (args.config, args.method, args.out_dir)
+    if args.aggregate and not args.quality_json:
+        parser.error('--aggregate needs --quality-json FILE')
+    if not args.aggregate and not all(given):
+        parser.error('CONFIG, --method and --out-dir are needed')
+    return args
+
+
+def main():
+    args = vars(parse_args())
+    folders, file = args.pop('aggregate'), args.pop('quality_json')
+    if folders:
+        aggregate(folders, file, args['default'])
+        print(f'Wrote {file}')
+        return 0
+    config, methods = args.pop('config'), args.pop('method')
+    content = compare(config, methods, **args)
+    print(Path(args['out_dir'], 'table.md').read_text())
+    return int(any('error' in m for m in content['methods'].values()))
+
+
+if __name__ == '__main__':
+    cli.run(main)
