@@ -15,8 +15,9 @@ from mmseg_ddu.core.sampling import (
     random_keys,
     sample_per_class,
 )
-from mmseg_ddu.models.ddu_segmentor import last_decode_head
-from mmseg_ddu.models.views import PREDICTED, View
+from mmseg_ddu.models.heads import last_decode_head
+from mmseg_ddu.models.presets import PREDICTED
+from mmseg_ddu.models.views import View
 
 from .features import LabelledWindow, labelled_windows
 from .fitter import labels_on_grid

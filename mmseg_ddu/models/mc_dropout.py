@@ -18,7 +18,7 @@ from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.core.replay import PrefixReplay
 from mmseg_ddu.registry import MODELS
 
-from .ddu_segmentor import tapped_module
+from .probe import tapped_module
 from .sampled import SampledMapsMixin
 
 BACKBONE = 'backbone'

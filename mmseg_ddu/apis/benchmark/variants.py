@@ -16,7 +16,7 @@ from mmseg_ddu.core.dropout import active_dropout, dropout_modules
 from mmseg_ddu.engine.checkpoint import HEAD_PREFIX, load_weights
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.models.convert import DDU_TYPES, to_ddu_model
-from mmseg_ddu.models.ddu_segmentor import last_decode_head
+from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.registry import MODELS
 
 FAST = dict(views='class-polar')  # with a rank of 64, or half the width
