@@ -114,7 +114,8 @@ class StyleView(View):
         scale: Tensor | None = None,
     ) -> Tensor:
         """(N, 2 D) -> Mahalanobis distances (N,)."""
-        highest = self.density.score_samples(self.density.means)
+        centre = self.density.means + self.density.offset
+        highest = self.density.score_samples(centre)
         behind = highest - self.density.score_samples(vectors)
         return (2 * behind).clamp_min(0).sqrt()
 
