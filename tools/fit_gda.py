@@ -26,8 +26,7 @@ def parse_args():
         action=DictAction,
         metavar='KEY=VALUE',
         help='arguments of the density head: views='
-        'multi-scale|ddu-paper|direction|polar|class-polar, '
-        'normalize=True, '
+        'multi-scale|ddu-paper|direction|polar|class-polar, normalize=True, '
         'covariance_type=full|tied|diag, rank=64, shrinkage=0.1 or oas, '
         'reg_covar=1e-6, priors=uniform|empirical',
     )
@@ -45,6 +44,9 @@ def parse_args():
         type=float,
         default=0.1,
         help='share of the images that calibrate the percentiles (0.1)',
+    )
+    parser.add_argument(
+        '--temperature', action='store_true', help='calibrate the softmax too'
     )
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
     parser.add_argument('--device', help='cuda if there is one, else cpu')
@@ -65,6 +67,7 @@ def main():
         pixels_per_class=args.pixels_per_class,
         calibration_fraction=args.calibration_fraction,
         seed=args.seed,
+        temperature=args.temperature,
         device=args.device,
         max_images=args.max_images,
         cfg_options=args.cfg_options,

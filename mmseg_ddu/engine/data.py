@@ -153,15 +153,23 @@ def as_batch(item: dict) -> dict:
     return pseudo_collate([item])
 
 
+MOST_HELD_OUT = 256
+
+
 def held_out_images(total: int, fraction: float, seed: int) -> list[int]:
-    """A seeded choice of images; none if there are fewer than two."""
+    """A seeded choice of images; none if there are fewer than two.
+
+    At most 256, so that the sample of pixels has some tens from each, and
+    with them the means of their regions.
+    """
     if not 0 <= fraction < 1:
         raise ValueError(
             f'Expected calibration_fraction in [0, 1), but got {fraction}.'
         )
     if total < 2 or fraction == 0:
         return []
-    return seeded_order(total, seed)[: max(1, round(fraction * total))]
+    count = min(max(1, round(fraction * total)), MOST_HELD_OUT)
+    return seeded_order(total, seed)[:count]
 
 
 def seeded_order(total: int, seed: int) -> list[int]:

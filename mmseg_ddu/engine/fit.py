@@ -43,6 +43,7 @@ def fit_gda(
     calibration_fraction: float = 0.1,
     calibration_pixels: int = 16384,
     seed: int = 0,
+    temperature: bool = False,
     device: str | None = None,
     num_workers: int | None = None,
     max_images: int | None = None,
@@ -72,6 +73,10 @@ def fit_gda(
             percentiles before they are merged in.
         calibration_pixels (int): Pixels in that sample.
         seed (int): Of all choices.
+        temperature (bool): Also fit a temperature, which divides the logits
+            from then on: class as before, calibrated probabilities and
+            aleatoric uncertainty. The calibration images were seen in
+            training, so it tends to be somewhat low.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         num_workers (int, optional): Of the loader; the config's by default.
         max_images (int, optional): Use a seeded choice of this many images.
@@ -114,6 +119,7 @@ def fit_gda(
         calibration_fraction=calibration_fraction,
         calibration_pixels=calibration_pixels,
         seed=seed,
+        temperature=temperature,
     )
     if is_main_process():
         report.update(

@@ -14,11 +14,13 @@ from mmseg_ddu.core.ranking import RankingCounts
 from mmseg_ddu.core.sampling import (
     PixelReservoir,
     nearest_cells,
+    pixels_of,
     random_keys,
     sample_per_class,
 )
+from mmseg_ddu.core.temperature import fit_temperature
 from mmseg_ddu.models.gda_head import GDAHead
-from mmseg_ddu.models.presets import PREDICTED
+from mmseg_ddu.models.presets import LOGITS, PREDICTED
 
 
 class DensityFitter:
@@ -42,6 +44,8 @@ class DensityFitter:
         calibration_pixels (int): Size of the sample.
         seed (int): The choice of pixels depends on it and on the image's
             number alone, not on order or rank.
+        temperature (bool): Fit a temperature for the logits to the
+            calibration pixels (Guo et al., ICML 2017).
     """
 
     def __init__(
@@ -52,8 +56,10 @@ class DensityFitter:
         held_out: Collection[int] = (),
         calibration_pixels: int = 16384,
         seed: int = 0,
+        temperature: bool = False,
     ) -> None:
         self.head = head
+        self.temperature = temperature
         self.ignore_index = ignore_index
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
@@ -146,7 +152,11 @@ class DensityFitter:
             kept.append(view.sample(feature, cells))
         predicted = features[PREDICTED]
         cells = nearest_cells(where, grid, _grid(predicted))
-        return [*kept, predicted.long().flatten()[cells]]
+        kept.append(predicted.long().flatten()[cells])
+        logits = features.get(LOGITS)
+        if logits is None:
+            return [*kept, torch.zeros(len(cells), 0)]
+        return [*kept, pixels_of(logits, cells).float()]
 
     def _check_labels(self, labels: Tensor) -> None:
         wrong = (labels < 0) | (labels >= self.head.num_classes)
@@ -239,8 +249,12 @@ class DensityFitter:
                 'The held-out images have no labelled pixel to calibrate '
                 'with; use another seed or calibration_fraction=0.'
             )
-        *vectors, predicted, fields, labels = sample
+        *vectors, predicted, logits, fields, labels = sample
         report, scores = self.head.calibrate(vectors, predicted, fields)
+        if self.temperature:
+            value = fit_temperature(logits, labels)
+            self.head.temperature.fill_(value)
+            report['temperature'] = value
         counts = RankingCounts()
         counts.update(scores.cpu(), predicted != labels)
         both = counts.num_positives and counts.num_negatives

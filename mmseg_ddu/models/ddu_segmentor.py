@@ -14,7 +14,7 @@ from mmseg_ddu.registry import MODELS
 
 from .heads import classifying_head, last_decode_head
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
-from .presets import DEFAULT, PENULTIMATE, PREDICTED, resolve_views
+from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED, resolve_views
 from .probe import known_channels, probe, tap_place
 
 
@@ -75,13 +75,15 @@ class DDUMixin(UncertaintyMapsMixin):
         """A tap on every feature that the density head needs.
 
         Args:
-            classes (bool): Tap the predicted classes even if the head can do
-                without.
+            classes (bool): Tap logits and predicted classes even if the head
+                can do without.
         """
         head = classifying_head(self)
         places = {}
         for name in self.gda_head.taps:
             places[name] = tap_place(self, name)
+        if classes:
+            places[LOGITS] = (head.conv_seg, 'output')
         if classes or self.gda_head.needs_classes:
             places[PREDICTED] = (head.conv_seg, 'output')
         return FeatureTap(places)
@@ -90,6 +92,8 @@ class DDUMixin(UncertaintyMapsMixin):
         """The tapped features, with the predicted classes."""
         try:
             features = {name: tap[name] for name in self.gda_head.taps}
+            if LOGITS in tap:
+                features[LOGITS] = tap[LOGITS]
             if PREDICTED in tap:
                 features[PREDICTED] = self._classes(tap[PREDICTED])
         except KeyError as error:
@@ -130,6 +134,10 @@ class DDUMixin(UncertaintyMapsMixin):
             logits = super().encode_decode(inputs, batch_img_metas)
         scores = self.gda_head(self.features(tap))
         return concatenate_maps(logits, scores, self.align_corners)
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits over the temperature of the fit, which is 1 by default."""
+        return logits / self.gda_head.temperature
 
     def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
         return dict(pred_epistemic=maps, pred_aleatoric=entropy_map(logits))

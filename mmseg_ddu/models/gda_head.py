@@ -60,6 +60,7 @@ class GDAHead(BaseModule):
     view_std: Tensor
     view_threshold: Tensor
     score_quantiles: Tensor
+    temperature: Tensor
 
     def __init__(
         self,
@@ -102,6 +103,8 @@ class GDAHead(BaseModule):
             raise ValueError('Expected at least one view with a density.')
         count = len(self.views)
         self.register_buffer('fitted', torch.tensor(False))
+        # Divides the logits, if a temperature was asked for.
+        self.register_buffer('temperature', torch.ones(()))
         self.register_buffer('view_mean', torch.zeros(count))
         self.register_buffer('view_std', torch.ones(count))
         self.register_buffer('view_threshold', torch.zeros(count))
@@ -146,6 +149,7 @@ class GDAHead(BaseModule):
     def reset(self) -> None:
         """Forget the fit: the features are about to change."""
         self.fitted.fill_(False)
+        self.temperature.fill_(1)
 
     def require_fitted(self) -> None:
         """Raise NotFittedError before the fit."""

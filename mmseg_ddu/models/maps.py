@@ -31,6 +31,10 @@ class UncertaintyMapsMixin:
         """Channels that travel behind the logits."""
         return 1
 
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Final logits as they are handed out, (C, H, W) -> (C, H, W)."""
+        return logits
+
     def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
         """Fields of one image from its final logits and maps.
 
@@ -67,6 +71,7 @@ class UncertaintyMapsMixin:
             everything = sample.seg_logits.data
             logits = everything[: self.out_channels]
             maps = everything[self.out_channels :]
+            logits = self.calibrated(logits)
             fields = self.split_maps(logits, maps)
             if self.out_channels > 1:
                 # As argmax, in half the time on a CPU.

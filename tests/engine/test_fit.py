@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.apis import fit_gda, init_ddu, predict
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.engine.build import build_ddu
 from mmseg_ddu.engine.checkpoint import read_checkpoint
@@ -372,3 +372,30 @@ def test_real_foreign_checkpoint(
 
 def test_not_fitted_error_is_importable_from_core():
     assert issubclass(NotFittedError, ValueError)
+
+
+def test_temperature_divides_the_logits(plain_cfg, checkpoint, tmp_path):
+    plain = fit_gda(plain_cfg, checkpoint, tmp_path / 'plain.pth')
+    warm = fit_gda(
+        plain_cfg, checkpoint, tmp_path / 'warm.pth', temperature=True
+    )
+    report = json.loads(warm.with_suffix('.json').read_text())
+    value = report['calibration']['temperature']
+    assert value != 1
+    image = next((Path(plain_cfg.data_root) / 'JPEGImages').glob('test*.jpg'))
+    before, after = (
+        predict(init_ddu(plain_cfg, path, device='cpu'), str(image))
+        for path in (plain, warm)
+    )
+    torch.testing.assert_close(
+        after.seg_logits.data * value, before.seg_logits.data
+    )
+    assert torch.equal(after.pred_sem_seg.data, before.pred_sem_seg.data)
+    torch.testing.assert_close(
+        after.pred_epistemic.data, before.pred_epistemic.data
+    )
+    probabilities = after.seg_logits.data.double().softmax(0)
+    entropy = -(probabilities * probabilities.log()).sum(0)
+    torch.testing.assert_close(
+        after.pred_aleatoric.data[0].double(), entropy, rtol=1e-4, atol=1e-5
+    )
