@@ -37,12 +37,12 @@ def files(sample_cfg, tmp_path_factory):
         classes = list(cfg.metainfo.classes)
         meta = dict(dataset_meta=dict(classes=classes), seed=seed + 10)
         save_checkpoint(paths[name], model.state_dict(), meta)
-    for views in ('ddu-paper', 'class-polar'):
+    for views in ('ddu-paper', 'multi-scale'):
         paths[views] = fit_gda(
             cfg,
             paths['a'],
             folder / f'a_{views}.pth',
-            gda_head=dict(views=views, shrinkage='oas'),
+            gda_head=dict(views=views, reg_covar=1e-3),
         )
     return paths
 
@@ -55,7 +55,7 @@ def names(files):
         f'entropy={a}',
         f'max_logit={files["ddu-paper"]}',
         f'ddu-paper={files["ddu-paper"]}',
-        f'ddu-polar={files["class-polar"]}',
+        f'ddu-multi={files["multi-scale"]}',
         f'mc_dropout2={a}',
         f'mc_dropout3={a}',
         f'ensemble={a},{b},{c}',

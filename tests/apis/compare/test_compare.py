@@ -102,7 +102,7 @@ def test_every_row_has_the_same_columns(done):
     content, out, _ = done
     methods = content['methods']
     sampled = ('mc_dropout2', 'mc_dropout3', 'ensemble')
-    rows = ['entropy', 'max_logit', 'ddu-paper', 'ddu-polar']
+    rows = ['entropy', 'max_logit', 'ddu-paper', 'ddu-multi']
     rows += [f'{name}-{score}' for name in sampled for score in ('mi', 'pe')]
     assert list(methods) == [*rows, 'energy', 'ddu-unfitted']
     assert content['complete'] and content['default'] == 'ddu-paper'

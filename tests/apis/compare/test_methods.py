@@ -31,7 +31,7 @@ def test_groups(names, demo_cfg, tmp_path):
         parse_methods([*names, f'energy={tmp_path / "absent.pth"}']), demo_cfg
     )
     assert [[method.name for method in group] for group in found] == [
-        ['entropy', 'max_logit', 'ddu-paper', 'ddu-polar'],
+        ['entropy', 'max_logit', 'ddu-paper', 'ddu-multi'],
         ['mc_dropout2', 'mc_dropout3'],
         ['ensemble'],
         ['energy'],
@@ -53,7 +53,7 @@ def test_one_pass_gives_what_each_model_gives(
     (got,) = predict(names[:4], demo_cfg, images, stride)
     for row, file in (
         ('ddu-paper', files['ddu-paper']),
-        ('ddu-polar', files['class-polar']),
+        ('ddu-multi', files['multi-scale']),
     ):
         model = init_ddu(demo_cfg, file, 'cpu')
         with torch.no_grad():
