@@ -56,8 +56,10 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
         )
     if auroc is not None and auroc < CHANCE:
         logger.warning(
-            'That is worse than chance: unsure pixels look familiar to these '
-            'densities, so do not read the epistemic map as it is. Try '
-            'the default views (multi-scale), or longer training.'
+            'That is worse than chance: either most errors lie between classes '
+            'that look alike, which is aleatoric, or unsure pixels look '
+            'familiar to these densities. Look at the maps of a few images '
+            'before you rely on them; the views multi-scale (the default) '
+            'were inverted on no network tried.'
         )
     logger.info(f'Wrote {out}')
