@@ -56,10 +56,9 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
         )
     if auroc is not None and auroc < CHANCE:
         logger.warning(
-            'That is worse than chance: either most errors lie between classes '
-            'that look alike, which is aleatoric, or unsure pixels look '
-            'familiar to these densities. Look at the maps of a few images '
-            'before you rely on them; the views multi-scale (the default) '
-            'were inverted on no network tried.'
+            'That is worse than chance: either most errors lie between '
+            'classes that look alike, which is aleatoric, or unsure pixels '
+            'look familiar to these densities. Look at the maps of a few '
+            'images before you rely on them.'
         )
     logger.info(f'Wrote {out}')
