@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -29,7 +30,7 @@ class FeatureTap:
 
     def __init__(self, modules: Mapping[str, tuple]) -> None:
         self._modules = modules
-        self._features: dict[str, object] = {}
+        self._features: dict[str, Any] = {}
         self._handles: list = []
 
     def __enter__(self) -> FeatureTap:

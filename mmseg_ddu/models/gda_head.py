@@ -272,9 +272,10 @@ class GDAHead(BaseModule):
             vector = vector.to(device)
             view.calibrate(vector, predicted)
             scores.append(view.score(vector, predicted))
-        for index, score in enumerate(scores):
+        for index, (view, score) in enumerate(zip(self.views, scores)):
             self.view_mean[index] = score.mean()
-            self.view_std[index] = spread(score)
+            width = spread(score).clamp_min(view.smallest_spread)
+            self.view_std[index] = width
         for index, (view, score) in enumerate(zip(self.views, scores)):
             if view.excess is not None:
                 z = (score - self.view_mean[index]) / self.view_std[index]

@@ -26,6 +26,7 @@ class EntropyView(View):
     """
 
     class_floor: Tensor
+    smallest_spread = 1e-3  # nats
 
     @property
     def needs_classes(self) -> bool:

@@ -55,6 +55,8 @@ class View(nn.Module):
 
     class_mean: Tensor
     class_std: Tensor
+    # A smaller one of the training scores is rounding.
+    smallest_spread = 0.0
 
     def __init__(
         self,

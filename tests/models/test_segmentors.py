@@ -8,6 +8,7 @@ from mmseg.structures import SegDataSample
 from torch.distributions import Categorical
 
 from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.engine.fitter import DensityFitter
 from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.registry import MODELS
@@ -25,18 +26,16 @@ def fit(model, images=3, size=48):
     head = model.gda_head
     rng = torch.Generator().manual_seed(0)
     inputs = torch.randn(images, 3, size, size, generator=rng)
-    (_, features), *_ = model.iter_features(inputs, metas(inputs))
-    grid = features['predicted'].shape[2:]
-    vectors = [
-        view.vectors(torch.nn.functional.interpolate(features[view.tap], grid))
-        for view in head.views
-    ]
-    labels = torch.arange(len(vectors[0])) % model.num_classes
-    for view, vector in zip(head.views, vectors):
-        view.density.reg_covar = 1e-2
-        view.density.fit(vector, labels)
-    head.calibrate(vectors, features['predicted'].flatten())
-    head.fitted.fill_(True)
+    for view in head.views:
+        if hasattr(view, 'density'):
+            view.density.reg_covar = 1e-2
+    fitter = DensityFitter(head)
+    for index, image in enumerate(inputs.split(1)):
+        (_, features), *_ = model.iter_features(image, metas(image))
+        height, width = features['predicted'].shape[2:]
+        labels = torch.arange(height * width) % model.num_classes
+        fitter.update(features, labels.reshape(height, width), index)
+    fitter.finalize()
     return model
 
 
@@ -80,8 +79,10 @@ def test_fields_and_the_plain_prediction(model, demo_cfg):
 
 
 @torch.no_grad()
-def test_epistemic_is_the_density_of_the_penultimate_feature(model):
+def test_epistemic_is_the_density_of_the_penultimate_feature(demo_cfg):
     """The feature is caught here by overriding cls_seg, not by a hook."""
+    demo_cfg.model.gda_head.views = 'ddu-paper'
+    model = fit(build(demo_cfg))
     inputs = torch.randn(1, 3, 48, 48)
     caught = []
     original = model.decode_head.cls_seg
