@@ -53,10 +53,12 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_ddu', 'mmseg_ddu.*']),
+    package_data={'mmseg_ddu.apis.html_report': ['parts/*']},
     cmdclass=dict(build_py=BuildWithMim),
     install_requires=[
         'numpy',
         'opencv-python',
+        'jinja2',
         'matplotlib',
         'Pillow',
         'prettytable',
@@ -83,6 +85,7 @@ setup(
             'ruff==0.17.6',
             'mypy==2.4.1',
             'build',
+            'selenium',
         ],
     },
 )

@@ -4,6 +4,7 @@ from mmseg_ddu.engine.fit import fit_gda
 
 from .compare import aggregate, compare
 from .exporting import export
+from .html_report import write_report
 from .inference import init_ddu, predict
 from .runner import train
 from .testing import test
@@ -17,4 +18,5 @@ __all__ = [
     'predict',
     'test',
     'train',
+    'write_report',
 ]

@@ -72,7 +72,7 @@ def markdown(content: dict) -> str:
     for row, entry in methods.items():
         if 'error' in entry:
             errors.append(f'- {row} failed: {entry["error"]}')
-        cells = [_cell(key, value_of(entry, key)) for key in keys]
+        cells = [cell(key, value_of(entry, key)) for key in keys]
         lines.append([row, *cells])
     text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
     images = dict(content['protocol']['images'])
@@ -85,7 +85,8 @@ def markdown(content: dict) -> str:
     return '\n'.join([text, note, *errors]).rstrip() + '\n'
 
 
-def _cell(key: str, value: float | None) -> str:
+def cell(key: str, value: float | None) -> str:
+    """A figure as the table writes it."""
     if value is None:
         return '-'
     if key == 'parameters':

@@ -1,0 +1,109 @@
+"""The table and the curves of a comparison, for the page."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from mmseg_ddu.apis.compare.curves import draw_curves
+from mmseg_ddu.apis.compare.report import read_results
+from mmseg_ddu.apis.compare.tables import cell, columns, value_of
+
+from .encode import file_uri
+
+LOWER_IS_BETTER = (
+    'ece',
+    'nll',
+    'brier',
+    'aurc',
+    'ms',
+    'peak_mib',
+    'passes',
+    'parameters',
+)
+CURVES = {
+    'risk_coverage': 'Risk against coverage',
+    'reliability': 'Reliability',
+    'histograms': 'Scores of right, wrong and strange pixels',
+    'trio': 'Accurate and certain over the threshold (void ignored)',
+    'trio_void_wrong': 'The same, void counted as an error',
+    'trio_pixels': 'The same on single pixels',
+}
+
+
+def comparison(folder: Path) -> dict:
+    """Everything about a comparison that the page shows.
+
+    Args:
+        folder (Path): Written by ``tools/compare_uncertainty.py``.
+
+    Returns:
+        dict: ``protocol``, ``headings``, ``rows``, ``failed``, ``figures``.
+    """
+    content = read_results(folder)
+    methods = content['methods']
+    return dict(
+        protocol=content['protocol'],
+        complete=content.get('complete', True),
+        headings=list(columns(methods).values()),
+        rows=table_rows(methods, content.get('default')),
+        failed={
+            name: entry['error']
+            for name, entry in methods.items()
+            if 'error' in entry
+        },
+        figures=figures(folder, methods),
+    )
+
+
+def table_rows(methods: dict[str, dict], default: str | None) -> list[dict]:
+    """Rows of cells: ``text``, ``value`` to sort by, ``best`` of its column.
+    """
+    keys = list(columns(methods))
+    values = {
+        key: {row: value_of(entry, key) for row, entry in methods.items()}
+        for key in keys
+    }
+    best = {key: best_of(key, list(values[key].values())) for key in keys}
+    return [
+        dict(
+            name=row,
+            default=row == default,
+            cells=[
+                dict(
+                    text=cell(key, values[key][row]),
+                    value=values[key][row],
+                    best=best[key] is not None
+                    and cell(key, values[key][row]) == best[key],
+                )
+                for key in keys
+            ],
+        )
+        for row in methods
+    ]
+
+
+def best_of(key: str, values: list[float | None]) -> str | None:
+    """The best figure of a column as written; None if all are the same."""
+    there = [value for value in values if value is not None]
+    if len({cell(key, value) for value in there}) < 2:
+        return None
+    lower = key in LOWER_IS_BETTER or key.endswith('fpr95')
+    return cell(key, min(there) if lower else max(there))
+
+
+def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
+    """The pictures of the curves; drawn if the folder has none."""
+    if not any((folder / f'{name}.png').is_file() for name in CURVES):
+        with tempfile.TemporaryDirectory() as temporary:
+            draw_curves(methods, Path(temporary))
+            return _embedded(Path(temporary))
+    return _embedded(folder)
+
+
+def _embedded(folder: Path) -> list[dict]:
+    return [
+        dict(name=name, title=title, uri=file_uri(folder / f'{name}.png'))
+        for name, title in CURVES.items()
+        if (folder / f'{name}.png').is_file()
+    ]

@@ -1,0 +1,242 @@
+// The browser of images: state, controls, legend.
+
+const data = JSON.parse(document.getElementById('data').textContent);
+const $ = (id) => document.getElementById(id);
+const canvas = $('canvas');
+const colors = Object.fromEntries(SCORES.map((s) => [s, readColors(data.luts[s])]));
+const ORDERS = {
+  unusual_share: 'most unusual pixels first',
+  epistemic_mean: 'highest mean epistemic first',
+  aleatoric_mean: 'highest mean aleatoric first',
+  error_share: 'most errors first',
+  name: 'name',
+};
+const state = { image: 0, method: 0, layer: 'epistemic', order: 'name' };
+let ranking = [];
+let drawing = 0;
+let shownGrey = {};
+
+const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const number = (value) => String(Number(value.toPrecision(3)));
+const method = () => data.methods[state.method];
+const mapsOf = (index) => method().images[index];
+const className = (label) => (label === 255 ? 'void' : label === 254
+  ? 'out of distribution' : data.classes[label] || `class ${label}`);
+const rgb = (color) => `rgb(${color.join(',')})`;
+
+function element(tag, properties, parent) {
+  const made = Object.assign(document.createElement(tag), properties);
+  if (parent) parent.append(made);
+  return made;
+}
+
+function scoreText(key, value) {
+  const share = key === 'unusual_share' || key === 'error_share';
+  return share ? percent(value) : number(value);
+}
+
+function describeImage() {
+  const words = {
+    unusual_share: 'unusual pixels', epistemic_mean: 'mean epistemic',
+    aleatoric_mean: 'mean aleatoric', error_share: 'wrong pixels',
+  };
+  const scores = Object.entries(mapsOf(state.image).scores)
+    .map(([key, value]) => `${words[key]} ${scoreText(key, value)}`);
+  const many = data.methods.length > 1 ? `${method().name}: ` : '';
+  return `${data.images[state.image].name} (${many}${scores.join(', ')})`;
+}
+
+function swatches(entries) {
+  for (const [color, text] of entries) {
+    element('span', { className: 'swatch', textContent: text }, $('legend'))
+      .style.setProperty('--swatch', rgb(color));
+  }
+}
+
+function drawLegend() {
+  const legend = $('legend');
+  legend.replaceChildren();
+  const image = data.images[state.image];
+  if (state.layer === 'truth' || state.layer === 'prediction') {
+    const labels = state.layer === 'truth'
+      ? image.in_truth || [] : mapsOf(state.image).in_prediction;
+    swatches(labels.map((label) => [data.palette[label], className(label)]));
+  } else if (state.layer === 'error') {
+    swatches([[data.error_colors[1], 'wrong'],
+      [data.error_colors[2], 'out of distribution'],
+      [data.error_colors[3], 'void'], [[80, 80, 80], 'right (photo, dark)']]);
+  } else if (SCORES.includes(state.layer)) {
+    const stops = colors[state.layer].filter((_, i) => i % 17 === 0).map(rgb);
+    element('div', { className: 'bar' }, legend)
+      .style.background = `linear-gradient(to right, ${stops.join(',')})`;
+    const ticks = element('div', { className: 'ticks' }, legend);
+    const { values, unit } = method().scores[state.layer];
+    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+      const value = values[Math.min(255, Math.round(share * LEVELS))];
+      element('span', { textContent: `${100 * share} % · ${number(value)}` }, ticks);
+    }
+    element('span', { textContent: 'colour: percentile among the pixels of '
+      + `the images here · ${state.layer} score (${unit})` }, legend);
+  }
+}
+
+async function draw() {
+  drawing += 1;
+  const turn = drawing;
+  const index = state.image;
+  const image = data.images[index];
+  const maps = mapsOf(index);
+  const size = [image.width, image.height];
+  const layer = state.layer;
+  const opacity = Number($('opacity').value) / 100;
+  const p = Number($('threshold').value);
+  const uri = layer === 'image' ? null : layer === 'truth' ? image.truth : maps[layer];
+  const [photo, over, ...greys] = await Promise.all([
+    decode(image.photo, ...size), uri ? decode(uri, ...size) : null,
+    ...SCORES.map((score) => decode(maps[score], ...size)),
+  ]);
+  if (turn !== drawing) return;
+  shownGrey = Object.fromEntries(SCORES.map((s, i) => [s, greys[i]]));
+  const result = new ImageData(new Uint8ClampedArray(photo), ...size);
+  const pixels = result.data;
+  let note = 'The threshold acts on the layers aleatoric and epistemic.';
+  if (SCORES.includes(layer)) {
+    const score = method().scores[layer];
+    const cut = cutLevel(p, $('reference').value, score, over);
+    const share = composeScore(pixels, photo, over, colors[layer], cut, opacity);
+    note = `${percent(share)} of the pixels of this image are shown.`;
+  } else if (over) {
+    composeColors(pixels, photo, over, layer === 'error' && data.error_colors[0], opacity);
+  } else if (layer !== 'image') {
+    note = `There is no ${layer} for this image.`;
+  }
+  [canvas.width, canvas.height] = size;
+  canvas.getContext('2d').putImageData(result, 0, 0);
+  $('threshold-note').textContent = note;
+  $('caption').textContent = describeImage();
+  canvas.setAttribute('aria-label', `${layer} of ${describeImage()}`);
+  drawLegend();
+  canvas.dataset.drawn = turn;
+}
+
+function showThumbnails() {
+  const strip = $('thumbnails');
+  strip.replaceChildren();
+  for (const index of ranking) {
+    const image = data.images[index];
+    const score = mapsOf(index).scores[state.order];
+    const button = element('button', { type: 'button', title: image.name }, strip);
+    button.dataset.index = index;
+    element('img', { src: image.photo, alt: '', loading: 'lazy' }, button);
+    element('span', { textContent: image.name }, button);
+    if (score !== undefined) {
+      element('span', { textContent: scoreText(state.order, score) }, button);
+    }
+    button.addEventListener('click', () => select(index));
+  }
+}
+
+function rank() {
+  const score = (index) => mapsOf(index).scores[state.order] ?? -Infinity;
+  const name = (index) => data.images[index].name;
+  ranking = data.images.map((_, index) => index).sort((a, b) =>
+    (state.order === 'name' ? 0 : score(b) - score(a)) || name(a).localeCompare(name(b)));
+  showThumbnails();
+}
+
+function update() {
+  const scored = SCORES.includes(state.layer);
+  const training = $('reference').querySelector('[value=training]');
+  const score = method().scores[state.layer];
+  training.disabled = !(score && score.training);
+  if (scored && training.disabled && $('reference').value === 'training') {
+    $('reference').value = 'all';
+  }
+  $('threshold').disabled = $('reference').disabled = !scored;
+  $('threshold-field').classList.toggle('off', !scored);
+  $('opacity-text').textContent = `${$('opacity').value} %`;
+  $('threshold-text').textContent = $('threshold').value;
+  $('method').value = state.method;
+  $('layers').querySelector(`[value=${state.layer}]`).checked = true;
+  $('position').textContent = `${ranking.indexOf(state.image) + 1} of ${ranking.length}`;
+  for (const button of $('thumbnails').children) {
+    const current = Number(button.dataset.index) === state.image;
+    button.setAttribute('aria-current', current);
+  }
+  return draw();
+}
+
+function select(index) {
+  state.image = index;
+  update();
+}
+
+function step(by) {
+  const count = ranking.length;
+  select(ranking[(ranking.indexOf(state.image) + by + count) % count]);
+  const current = $('thumbnails').querySelector('[aria-current=true]');
+  const strip = $('thumbnails');
+  strip.scrollLeft = current.offsetLeft - strip.clientWidth / 2;
+}
+
+function setMethod(index) {
+  state.method = index;
+  rank();
+  update();
+}
+
+function read(event) {
+  const box = canvas.getBoundingClientRect();
+  const image = data.images[state.image];
+  const scale = Math.min(box.width / image.width, box.height / image.height);
+  const x = Math.floor((event.clientX - box.left - (box.width - scale * image.width) / 2) / scale);
+  const y = Math.floor((event.clientY - box.top - (box.height - scale * image.height) / 2) / scale);
+  if (x < 0 || y < 0 || x >= image.width || y >= image.height) return;
+  $('readout').textContent = SCORES.filter((s) => shownGrey[s]).map((name) => {
+    const level = shownGrey[name][4 * (y * image.width + x)];
+    const { values, training, unit } = method().scores[name];
+    const among = training ? `, ${percent(training[level])} of training` : '';
+    return `${name} ${number(values[level])} ${unit} (${percent(level / LEVELS)} here${among})`;
+  }).join(' · ');
+}
+
+function press(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.tagName === 'SELECT') return;
+  const layer = $('layers').querySelectorAll('input')[Number(event.key) - 1];
+  if (event.key === 'n') step(1);
+  else if (event.key === 'p') step(-1);
+  else if (event.key === 'm') setMethod((state.method + 1) % data.methods.length);
+  else if ((event.key === '[' || event.key === ']') && !$('threshold').disabled) {
+    $('threshold').value = Number($('threshold').value) + (event.key === ']' ? 5 : -5);
+    update();
+  } else if (layer && !layer.disabled) layer.click();
+}
+
+function start() {
+  const keys = Object.keys(ORDERS).filter((key) => key === 'name'
+    || data.methods.some((m) => m.images.some((row) => key in row.scores)));
+  for (const key of keys) element('option', { value: key, textContent: ORDERS[key] }, $('order'));
+  [state.order] = keys;
+  rank();
+  [state.image] = ranking;
+  $('layers').addEventListener('change', (event) => {
+    state.layer = event.target.value;
+    update();
+  });
+  $('method').addEventListener('change', () => setMethod(Number($('method').value)));
+  $('order').addEventListener('change', () => {
+    state.order = $('order').value;
+    rank();
+    select(ranking[0]);
+  });
+  for (const id of ['opacity', 'threshold', 'reference']) $(id).addEventListener('input', update);
+  $('next').addEventListener('click', () => step(1));
+  $('previous').addEventListener('click', () => step(-1));
+  canvas.addEventListener('pointermove', read);
+  canvas.addEventListener('pointerdown', read);
+  document.addEventListener('keydown', press);
+  update();
+}
+
+start();

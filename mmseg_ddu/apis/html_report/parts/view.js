@@ -1,0 +1,89 @@
+'use strict';
+// Pixels: decoding the embedded pictures and laying a layer over the photo.
+
+const SCORES = ['aleatoric', 'epistemic'];
+const LEVELS = 256;
+const decoded = new Map();
+
+// RGBA bytes of an embedded picture.
+function decode(uri, width, height) {
+  if (!decoded.has(uri)) {
+    const promise = (async () => {
+      const picture = new Image();
+      picture.src = uri;
+      await picture.decode();
+      const canvas = document.createElement('canvas');
+      canvas.width = width;
+      canvas.height = height;
+      const context = canvas.getContext('2d', { willReadFrequently: true });
+      context.drawImage(picture, 0, 0);
+      return context.getImageData(0, 0, width, height).data;
+    })();
+    if (decoded.size > 200) decoded.clear();
+    decoded.set(uri, promise);
+  }
+  return decoded.get(uri);
+}
+
+// A colour map from its hexadecimal digits: 256 x [r, g, b].
+function readColors(digits) {
+  const bytes = digits.match(/../g).map((pair) => parseInt(pair, 16));
+  return Array.from({ length: LEVELS }, (_, i) => bytes.slice(3 * i, 3 * i + 3));
+}
+
+// The lowest level that is above the p-th percentile.
+function cutLevel(p, reference, score, grey) {
+  if (p <= 0) return 0;
+  if (p >= 100) return LEVELS;
+  if (reference === 'training' && score.training) {
+    const first = score.training.findIndex((share) => share >= p / 100);
+    return first < 0 ? LEVELS : first;
+  }
+  if (reference === 'image') {
+    const counts = new Array(LEVELS).fill(0);
+    for (let i = 0; i < grey.length; i += 4) counts[grey[i]] += 1;
+    let room = (grey.length / 4) * (1 - p / 100);
+    let level = LEVELS;
+    while (level > 0 && counts[level - 1] <= room) {
+      level -= 1;
+      room -= counts[level];
+    }
+    return level;
+  }
+  return Math.ceil(p * LEVELS / 100);
+}
+
+// What is not shown: the photo, grey and dark.
+function dim(target, photo, i) {
+  const grey = 0.45 * (0.3 * photo[i] + 0.59 * photo[i + 1] + 0.11 * photo[i + 2]);
+  target[i] = target[i + 1] = target[i + 2] = grey;
+}
+
+function mix(target, photo, i, color, opacity) {
+  for (let c = 0; c < 3; c += 1) {
+    target[i + c] = (1 - opacity) * photo[i + c] + opacity * color[c];
+  }
+}
+
+// Scores over a photo; returns the share of pixels shown.
+function composeScore(target, photo, grey, colors, cut, opacity) {
+  let shown = 0;
+  for (let i = 0; i < photo.length; i += 4) {
+    if (grey[i] >= cut) {
+      mix(target, photo, i, colors[grey[i]], opacity);
+      shown += 1;
+    } else {
+      dim(target, photo, i);
+    }
+  }
+  return shown / (photo.length / 4);
+}
+
+// Colours over a photo; pixels of the colour `clear` show the photo, dim.
+function composeColors(target, photo, layer, clear, opacity) {
+  for (let i = 0; i < photo.length; i += 4) {
+    const isClear = clear && clear.every((value, c) => layer[i + c] === value);
+    if (isClear) dim(target, photo, i);
+    else mix(target, photo, i, layer.subarray(i, i + 3), opacity);
+  }
+}

@@ -1,0 +1,107 @@
+"""The annotated classes of exported images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
+from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.registry import DATASETS
+
+from .encode import shrink_labels
+
+VOID, OOD = 255, 254
+RIGHT, WRONG, STRANGE, IGNORED = range(4)
+TruthReader = Callable[[Path], 'np.ndarray | None']
+
+
+def no_truth(image: Path) -> None:
+    """Of images that nobody annotated."""
+
+
+def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
+    """Masks of class indices (255 is void) named as the images are.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'There is no folder of masks {folder}.')
+
+    def read(image: Path) -> np.ndarray | None:
+        path = folder / f'{image.stem}.png'
+        if not path.is_file():
+            return None
+        with Image.open(path) as opened:
+            labels = np.asarray(opened)
+        if labels.ndim != 2:
+            raise ValueError(
+                f'Expected {path} to hold one class index a pixel, but it is '
+                f'of shape {labels.shape}.'
+            )
+        return labels.astype(np.uint8)
+
+    return read
+
+
+def truth_from_config(
+    config: str | os.PathLike, cfg_options: dict | None = None
+) -> TruthReader:
+    """Masks of the test images of a config, as its test pipeline loads them.
+
+    An image is found by its file name. Pixels out of distribution, where
+    the pipeline knows them, are 254.
+    """
+    cfg = read_config(config, cfg_options)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    index_of = {
+        Path(info['img_path']).name: index for index, info in enumerate(infos)
+    }
+
+    def read(image: Path) -> np.ndarray | None:
+        index = index_of.get(image.name)
+        if index is None:
+            return None
+        sample = dataset[index]['data_samples']
+        if 'gt_sem_seg' not in sample:
+            return None
+        labels = sample.gt_sem_seg.data[0].numpy().astype(np.uint8)
+        if 'gt_ood_map' in sample:
+            strange = sample.gt_ood_map.data[0].numpy()
+            labels[strange == OUT_OF_DISTRIBUTION] = OOD
+        return labels
+
+    return read
+
+
+def read_truth(
+    reader: TruthReader, image: Path, shape: tuple[int, int]
+) -> np.ndarray | None:
+    """Labels of an image in the size of its prediction; None without any."""
+    labels = reader(image)
+    if labels is None or labels.shape == shape:
+        return labels
+    return shrink_labels(labels, shape)
+
+
+def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Right 0, wrong 1, out of distribution 2, void 3."""
+    errors = np.where(truth == predicted, RIGHT, WRONG)
+    errors[truth == OOD] = STRANGE
+    errors[truth == VOID] = IGNORED
+    return errors.astype(np.uint8)
+
+
+def error_share(errors: np.ndarray) -> float | None:
+    """Wrong among the pixels that count; None if none does."""
+    wrong, right = (errors == WRONG).sum(), (errors == RIGHT).sum()
+    return float(wrong / (wrong + right)) if wrong + right else None
