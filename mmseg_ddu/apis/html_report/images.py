@@ -118,9 +118,7 @@ def browser(
                 f'{other.name} has other classes than {first.name}; make a '
                 'report of each.'
             )
-    common = [
-        key for key in first.rows if all(key in e.rows for e in exports)
-    ]
+    common = [key for key in first.rows if all(key in e.rows for e in exports)]
     if not common:
         raise ValueError(
             'The exports have no image in common; export the same images '

@@ -1,4 +1,4 @@
-"""Scores as 256 levels of equal share, so that a grey value is a percentile."""
+"""Scores as 256 levels of equal share: a grey value is a percentile."""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ function drawLegend() {
     const { values, unit } = method().scores[state.layer];
     for (const share of [0, 0.25, 0.5, 0.75, 1]) {
       const value = values[Math.min(255, Math.round(share * LEVELS))];
-      element('span', { textContent: `${100 * share} % · ${number(value)}` }, ticks);
+      const tick = element('span', {}, ticks);
+      element('span', { textContent: `${100 * share} %` }, tick);
+      element('span', { textContent: number(value) }, tick);
     }
     element('span', { textContent: 'colour: percentile among the pixels of '
       + `the images here · ${state.layer} score (${unit})` }, legend);

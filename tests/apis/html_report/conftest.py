@@ -1,0 +1,97 @@
+"""Exports of two densities and a comparison, on the small sample."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmseg_ddu.apis import compare, export, write_report
+from mmseg_ddu.engine.checkpoint import save_checkpoint
+from mmseg_ddu.engine.fit import fit_gda
+from mmseg_ddu.models.convert import to_plain_model
+from mmseg_ddu.registry import DATASETS, MODELS
+from tests.conftest import CONFIGS, DEMO, shrink
+
+
+@pytest.fixture(scope='session')
+def config(sample_root, tmp_path_factory):
+    """A config file of a small network on the sample."""
+    init_default_scope('mmseg')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('DDU_SAMPLE', str(sample_root))
+        cfg = shrink(Config.fromfile(CONFIGS / 'ddu' / f'ddu_{DEMO}'))
+    path = tmp_path_factory.mktemp('config') / 'config.py'
+    cfg.dump(path)
+    return path
+
+
+@pytest.fixture(scope='session')
+def weights(config, tmp_path_factory):
+    """Random weights, and two kinds of densities on them."""
+    folder = tmp_path_factory.mktemp('weights')
+    cfg = Config.fromfile(config)
+    torch.manual_seed(0)
+    model = MODELS.build(to_plain_model(cfg.model))
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    meta = dict(dataset_meta=dict(cfg.metainfo))
+    save_checkpoint(folder / 'a.pth', model.state_dict(), meta)
+    options = dict(shrinkage='oas')
+    return {
+        views: fit_gda(
+            cfg,
+            folder / 'a.pth',
+            folder / f'{views}.pth',
+            gda_head=dict(views=views, **options),
+        )
+        for views in ('ddu-paper', 'direction')
+    }
+
+
+@pytest.fixture(scope='session')
+def test_images(config):
+    """Image to mask file, as the config's data set lists them."""
+    init_default_scope('mmseg')
+    dataset = DATASETS.build(Config.fromfile(config).test_dataloader.dataset)
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
+    return {info['img_path']: info['seg_map_path'] for info in infos}
+
+
+@pytest.fixture(scope='session')
+def exports(config, weights, test_images, tmp_path_factory):
+    """Name of the method to its folder of maps."""
+    folder = tmp_path_factory.mktemp('exports')
+    for name, path in weights.items():
+        export(config, path, list(test_images), folder / name, pictures=False)
+    return {name: folder / name for name in weights}
+
+
+@pytest.fixture(scope='session')
+def compared(config, weights, tmp_path_factory):
+    """A comparison without pictures, one row of which failed."""
+    folder = tmp_path_factory.mktemp('compared')
+    path = weights['ddu-paper']
+    methods = [f'entropy={path}', f'ddu={path}', 'energy=/<b>absent</b>.pth']
+    compare(
+        config,
+        methods,
+        folder,
+        shifts=['none'],
+        max_images=2,
+        timing_images=1,
+        pictures=False,
+    )
+    return folder
+
+
+@pytest.fixture(scope='session')
+def page(config, compared, exports, tmp_path_factory):
+    """The whole page."""
+    return write_report(
+        compared,
+        maps=exports,
+        config=config,
+        out=tmp_path_factory.mktemp('page') / 'all.html',
+        title='A </title> & more',
+    )

@@ -1,0 +1,252 @@
+"""The page in a real browser; skipped where there is none."""
+
+import base64
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+BINARIES = ('chromium', 'chromium-browser', 'google-chrome')
+LAYERS = ('image', 'truth', 'prediction', 'error', 'aleatoric', 'epistemic')
+
+
+@pytest.fixture(scope='module')
+def chromium(page):
+    webdriver = pytest.importorskip(
+        'selenium.webdriver', reason='selenium is not installed'
+    )
+    from selenium.webdriver.chrome.service import Service
+
+    binary = next(filter(None, map(shutil.which, BINARIES)), None)
+    driver = shutil.which('chromedriver')
+    if binary is None or driver is None:
+        pytest.skip('there is no Chromium with chromedriver')
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu'):
+        options.add_argument(flag)
+    logs = {'browser': 'ALL', 'performance': 'ALL'}
+    options.set_capability('goog:loggingPrefs', logs)
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    browser.set_script_timeout(20)
+    yield browser
+    browser.quit()
+
+
+class Page:
+    """The page, freshly opened, and what a test does to it."""
+
+    def __init__(self, browser, path):
+        self.browser = browser
+        browser.get(path.as_uri())
+        self.settle()
+
+    def run(self, script, *args):
+        return self.browser.execute_script(script, *args)
+
+    def settle(self):
+        """Wait until the canvas shows the present state."""
+        done = self.browser.execute_async_script(
+            'const done = arguments[0], end = Date.now() + 15000;'
+            'const look = () => canvas.dataset.drawn === String(drawing)'
+            ' ? done(true) : Date.now() > end ? done(false)'
+            ' : setTimeout(look, 20); look();'
+        )
+        assert done, 'the canvas was not drawn'
+
+    def pixels(self):
+        uri = self.run('return canvas.toDataURL("image/png")')
+        content = base64.b64decode(uri.split(',', 1)[1])
+        return np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))
+
+    def press(self, keys):
+        for key in keys:
+            self.browser.switch_to.active_element.send_keys(key)
+            self.settle()
+
+    def set(self, name, value):
+        self.run(
+            'const field = document.getElementById(arguments[0]);'
+            'field.value = arguments[1];'
+            'for (const kind of ["input", "change"])'
+            ' field.dispatchEvent(new Event(kind, {bubbles: true}));',
+            name,
+            str(value),
+        )
+        self.settle()
+
+    def text(self, name):
+        script = 'return document.getElementById(arguments[0]).textContent'
+        return self.run(script, name)
+
+    def name(self):
+        return self.run('return data.images[state.image].name')
+
+    def shown(self):
+        """Pixels in colour: what is below the threshold is grey."""
+        return np.ptp(self.pixels().astype(int), axis=-1) > 0
+
+
+@pytest.fixture
+def view(chromium, page):
+    return Page(chromium, page)
+
+
+def test_layers_switch_by_click_and_by_key(view):
+    by_key = {}
+    for number, layer in enumerate(LAYERS, 1):
+        view.press(str(number))
+        assert view.run('return state.layer') == layer
+        by_key[layer] = view.pixels()
+    for layer in LAYERS:
+        for other in LAYERS:
+            same = np.array_equal(by_key[layer], by_key[other])
+            assert same == (layer == other), (layer, other)
+        view.run(f'document.querySelector("[value={layer}]").click()')
+        view.settle()
+        assert np.array_equal(view.pixels(), by_key[layer])
+        assert view.run('return canvas.ariaLabel').startswith(layer)
+
+
+def test_full_opacity_shows_the_prediction_itself(view, exports):
+    view.press('3')
+    view.set('opacity', 100)
+    path = exports['ddu-paper'] / 'class' / f'{view.name()}.png'
+    expected = np.asarray(Image.open(path).convert('RGB'))
+    assert np.array_equal(view.pixels(), expected)
+
+
+@pytest.mark.parametrize('layer', ['aleatoric', 'epistemic'])
+@pytest.mark.parametrize('percentile', [60, 90])
+def test_the_threshold_is_a_percentile(view, exports, layer, percentile):
+    view.run(f'document.querySelector("[value={layer}]").click()')
+    view.set('opacity', 100)
+    folder = exports['ddu-paper'] / layer
+    mine = np.load(folder / f'{view.name()}.npy')
+    files = folder.glob('*.npy')
+    everyone = np.concatenate([np.load(file).ravel() for file in files])
+    before = view.pixels()
+    for reference, values in (('image', mine), ('all', everyone)):
+        view.set('reference', reference)
+        view.set('threshold', percentile)
+        above = mine > np.percentile(values, percentile)
+        assert (view.shown() != above).mean() <= 0.02
+        assert not np.array_equal(view.pixels(), before)
+    view.set('threshold', 100)
+    assert not view.shown().any()
+    assert view.text('threshold-note').startswith('0.0 %')
+
+
+def test_threshold_among_training_pixels(view, exports):
+    view.set('reference', 'training')
+    view.set('threshold', 80)
+    path = exports['ddu-paper'] / 'percentile' / f'{view.name()}.npy'
+    assert (view.shown() != (np.load(path) > 0.8)).mean() <= 0.02
+    view.press('5')  # entropy has no training percentiles
+    assert view.run('return $("reference").value') == 'all'
+
+
+def test_most_unusual_first_and_every_order(view, exports):
+    manifest = json.loads((exports['ddu-paper'] / 'manifest.json').read_text())
+    rows = manifest['images']
+    for order in ('unusual_share', 'aleatoric_mean'):
+        view.set('order', order)
+        found = view.run(
+            'return [...document.querySelectorAll("#thumbnails button")]'
+            '.map((button) => data.images[button.dataset.index].name)'
+        )
+        scores = {r['files']['class'][6:-4]: r[order] for r in rows}
+        ordered = [scores[name] for name in found]
+        assert ordered == sorted(ordered, reverse=True)
+        assert view.name() == found[0] and len(found) == len(rows)
+    first = view.name()
+    view.press('n')
+    assert view.name() != first and view.text('position').startswith('2 of')
+    view.press('p')
+    assert view.name() == first
+
+
+def test_methods_differ_and_keys_work(view):
+    before = view.pixels()
+    view.press('m')
+    assert 'direction' in view.text('caption')
+    assert not np.array_equal(view.pixels(), before)
+    view.press(']]')
+    assert view.run('return $("threshold").value') == '10'
+    view.press('[')
+    assert view.run('return $("threshold").value') == '5'
+
+
+def test_everything_is_reached_with_tab(view):
+    from selenium.webdriver.common.keys import Keys
+
+    seen = set()
+    for _ in range(24):
+        view.browser.switch_to.active_element.send_keys(Keys.TAB)
+        seen.add(view.run('return document.activeElement.id'))
+        seen.add(view.run('return document.activeElement.name'))
+    wanted = 'previous next layer method opacity threshold reference order'
+    assert set(wanted.split()) <= seen
+
+
+def test_pointing_reads_the_scores(view):
+    view.run(
+        'const box = canvas.getBoundingClientRect();'
+        'canvas.dispatchEvent(new PointerEvent("pointerdown", {'
+        'clientX: box.left + box.width / 2,'
+        'clientY: box.top + box.height / 2}));'
+    )
+    text = view.text('readout')
+    assert 'epistemic' in text and 'nats' in text and 'of training' in text
+
+
+def test_the_table_sorts(view):
+    view.run('document.querySelector("#table thead button").click()')
+    script = (
+        'return [...document.querySelectorAll("#table tbody td:nth-child(2)'
+        '")].map((cell) => cell.dataset.value)'
+    )
+    values = view.run(script)
+    numbers = [float(value) for value in values if value]
+    assert numbers == sorted(numbers, reverse=True) and values[-1] == ''
+
+
+@pytest.mark.parametrize('width', [320, 375, 1280])
+def test_no_sideways_scrolling(view, width):
+    command = 'Emulation.setDeviceMetricsOverride'
+    metrics = dict(height=800, deviceScaleFactor=1, mobile=width < 700)
+    view.browser.execute_cdp_cmd(command, dict(width=width, **metrics))
+    try:
+        wide = view.run('return document.documentElement.scrollWidth')
+        canvas = view.run('return canvas.getBoundingClientRect().width')
+    finally:
+        view.browser.execute_cdp_cmd(
+            'Emulation.clearDeviceMetricsOverride', {}
+        )
+    assert wide <= width and canvas > 0.5 * min(width, 600)
+
+
+def test_it_prints(view):
+    content = base64.b64decode(view.browser.print_page())
+    assert content.startswith(b'%PDF') and len(content) > 20_000
+
+
+def test_no_console_errors_and_no_network(chromium, page):
+    for log in ('browser', 'performance'):
+        chromium.get_log(log)  # empties it
+    view = Page(chromium, page)
+    view.press('123456nm]')
+    assert chromium.get_log('browser') == []
+    events = [
+        json.loads(entry['message'])['message']
+        for entry in chromium.get_log('performance')
+    ]
+    urls = [
+        event['params']['request']['url']
+        for event in events
+        if event['method'] == 'Network.requestWillBeSent'
+    ]
+    assert urls and all(u.startswith(('file:', 'data:')) for u in urls)

@@ -1,0 +1,67 @@
+"""Truth from folders and from configs; the error map."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_ddu.apis.html_report.truth import (
+    OOD,
+    VOID,
+    error_map,
+    error_share,
+    read_truth,
+    truth_from_config,
+    truth_from_masks,
+)
+
+
+def test_masks_are_found_by_name(tmp_path):
+    labels = np.array([[0, 1], [255, 2]], np.uint8)
+    Image.fromarray(labels).save(tmp_path / 'one.png')
+    read = truth_from_masks(tmp_path)
+    assert (read(Path('elsewhere/one.jpg')) == labels).all()
+    assert read(Path('two.jpg')) is None
+    large = read_truth(read, Path('one.jpg'), (4, 6))
+    assert (large == labels.repeat(2, 0).repeat(3, 1)).all()
+
+
+def test_masks_of_colours_and_no_folder_are_refused(tmp_path):
+    Image.new('RGB', (4, 4)).save(tmp_path / 'one.png')
+    with pytest.raises(ValueError, match='one class index a pixel'):
+        truth_from_masks(tmp_path)(Path('one.jpg'))
+    with pytest.raises(FileNotFoundError, match='no folder of masks'):
+        truth_from_masks(tmp_path / 'absent')
+
+
+def test_a_config_gives_its_test_masks(config, test_images):
+    read = truth_from_config(config)
+    assert read(Path('unknown.png')) is None
+    strange = 0
+    for image, mask in test_images.items():
+        labels = read(Path(image))
+        raw = np.asarray(Image.open(mask))
+        known = labels < OOD
+        assert (labels[known] == raw[known]).all() and known.any()
+        strange += (labels == OOD).sum()
+    assert strange > 0  # the sample's test images hold unknown objects
+
+
+def test_errors_pixel_by_pixel():
+    rng = np.random.default_rng(0)
+    truth = rng.choice([0, 1, 2, OOD, VOID], (9, 7)).astype(np.uint8)
+    predicted = rng.integers(0, 3, (9, 7), np.uint8)
+    errors = error_map(truth, predicted)
+    wrong = counted = 0
+    for t, p, e in zip(truth.flat, predicted.flat, errors.flat):
+        if t == VOID:
+            assert e == 3
+        elif t == OOD:
+            assert e == 2
+        else:
+            assert e == int(t != p)
+            wrong += t != p
+            counted += 1
+    assert error_share(errors) == pytest.approx(wrong / counted)
+    assert error_share(np.full((2, 2), 3, np.uint8)) is None
