@@ -57,7 +57,7 @@ def comparison(folder: Path) -> dict:
 
 
 def table_rows(methods: dict[str, dict], default: str | None) -> list[dict]:
-    """Rows of cells: ``text``, ``value`` to sort by, ``best`` of its column."""
+    """Rows of cells: ``text``, ``value`` (to sort by), ``best`` of all."""
     keys = list(columns(methods))
     values = {
         key: {row: value_of(entry, key) for row, entry in methods.items()}

@@ -222,11 +222,16 @@ def test_no_sideways_scrolling(view, width):
     try:
         wide = view.run('return document.documentElement.scrollWidth')
         canvas = view.run('return canvas.getBoundingClientRect().width')
+        rows = view.run(
+            'return [...document.querySelectorAll("tbody tr")]'
+            '.map((row) => row.getBoundingClientRect().height)'
+        )
     finally:
         view.browser.execute_cdp_cmd(
             'Emulation.clearDeviceMetricsOverride', {}
         )
     assert wide <= width and canvas > 0.5 * min(width, 600)
+    assert max(rows) < 60  # no column is squeezed
 
 
 def test_it_prints(view):
