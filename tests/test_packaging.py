@@ -51,7 +51,8 @@ def test_wheel_holds_configs_and_tools(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     for path in (*ROOT.glob('configs/**/*.py'), *ROOT.glob('tools/*.py')):
         assert f'mmseg_ddu/.mim/{path.relative_to(ROOT)}' in names
-    for path in ROOT.glob('mmseg_ddu/**/*.py'):
+    parts = ROOT.glob('mmseg_ddu/apis/html_report/parts/*')
+    for path in (*ROOT.glob('mmseg_ddu/**/*.py'), *parts):
         if '.mim' not in path.parts:
             assert str(path.relative_to(ROOT)) in names
     assert not any(name.startswith('tests') for name in names)

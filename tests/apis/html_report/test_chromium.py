@@ -14,7 +14,7 @@ LAYERS = ('image', 'truth', 'prediction', 'error', 'aleatoric', 'epistemic')
 
 
 @pytest.fixture(scope='module')
-def chromium(page):
+def chromium():
     webdriver = pytest.importorskip(
         'selenium.webdriver', reason='selenium is not installed'
     )
