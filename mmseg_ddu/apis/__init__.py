@@ -5,10 +5,12 @@ from mmseg_ddu.engine.fit import fit_gda
 from .compare import aggregate, compare
 from .exporting import export
 from .inference import init_ddu, predict
+from .inferencer import DDUInferencer
 from .runner import train
 from .testing import test
 
 __all__ = [
+    'DDUInferencer',
     'aggregate',
     'compare',
     'export',

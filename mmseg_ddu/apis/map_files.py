@@ -108,3 +108,11 @@ class MapWriter:
         path = self.out_dir / folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def save_picture(folder: Path, name: str, picture: np.ndarray) -> None:
+    """Write ``name.png``; the name may hold folders."""
+    path = folder / f'{name}.png'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        Image.fromarray(picture).save(temporary)

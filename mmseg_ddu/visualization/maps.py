@@ -83,17 +83,18 @@ def sample_maps(sample, model: nn.Module | None = None) -> dict:
     """The maps of a prediction, name to (H, W) float32.
 
     Args:
-        sample (SegDataSample): With ``pred_epistemic`` or
-            ``pred_aleatoric``, or both.
+        sample (SegDataSample): With some of ``pred_epistemic``,
+            ``pred_aleatoric`` and ``pred_percentile``.
         model (nn.Module, optional): With a density head, whose training
             scores turn the epistemic score into the ``percentile``.
     """
     maps = {
         name: sample.get(f'pred_{name}').data[0]
-        for name in ('epistemic', 'aleatoric')
+        for name in ('epistemic', 'aleatoric', 'percentile')
         if f'pred_{name}' in sample
     }
-    if 'epistemic' in maps and hasattr(model, 'gda_head'):
+    unknown = 'epistemic' in maps and 'percentile' not in maps
+    if unknown and hasattr(model, 'gda_head'):
         maps['percentile'] = model.gda_head.percentile(maps['epistemic'])
     return {key: value.cpu().float().numpy() for key, value in maps.items()}
 
