@@ -6,6 +6,7 @@ from .compare import aggregate, compare
 from .exporting import export
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
+from .onnx_export import export_onnx
 from .runner import train
 from .testing import test
 
@@ -14,6 +15,7 @@ __all__ = [
     'aggregate',
     'compare',
     'export',
+    'export_onnx',
     'fit_gda',
     'init_ddu',
     'predict',
