@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import warnings
 from collections.abc import Sequence
@@ -99,6 +100,8 @@ def write_onnx(
     """
     axes = {2: 'height', 3: 'width'}
     names = (INPUT, *OUTPUTS)
+    known = inspect.signature(torch.onnx.export).parameters
+    legacy = dict(dynamo=False) if 'dynamo' in known else {}
     with warnings.catch_warnings(), torch.no_grad():
         # Shapes that Python reads while tracing: those of channels.
         warnings.simplefilter('ignore')
@@ -110,7 +113,7 @@ def write_onnx(
             output_names=list(OUTPUTS),
             dynamic_axes=dict.fromkeys(names, axes),
             opset_version=OPSET,
-            dynamo=False,
+            **legacy,
         )
 
 
@@ -152,7 +155,8 @@ def compare(
             expected = [value.numpy() for value in model(batch)]
         results = session.run(list(OUTPUTS), {INPUT: batch.numpy()})
         for name, want, got in zip(OUTPUTS, expected, results):
-            worst[name] = max(worst[name], difference(name, want, got))
+            found = difference(name, want, got)
+            worst[name] = float(np.maximum(worst[name], found))  # or NaN
     return dict(size=list(batches[0].shape[2:]), images=len(batches), **worst)
 
 
@@ -171,8 +175,8 @@ def difference(name: str, want: np.ndarray, got: np.ndarray) -> float:
 
 def require_close(checked: Sequence[dict], tolerance: float) -> None:
     """Raise ValueError if any difference is above the tolerance."""
-    worst = max(row[name] for row in checked for name in OUTPUTS)
-    if not worst <= tolerance:
+    worst = float(np.max([[row[name] for name in OUTPUTS] for row in checked]))
+    if not worst <= tolerance:  # NaN as well
         raise ValueError(
             f'The exported graph differs from PyTorch by {worst:.2g}, more '
             f'than {tolerance:g}: {list(checked)}. Nothing was written.'

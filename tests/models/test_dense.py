@@ -73,6 +73,21 @@ def test_dense_equals_the_engine(fitted, name, size):
     torch.testing.assert_close(aleatoric, expected[2], rtol=1e-4, atol=1e-4)
 
 
+def test_a_traced_graph_follows_the_size_of_its_input(fitted, tmp_path):
+    model = DenseSegmentor(fitted('multi-scale'))
+    first, second = (
+        torch.randint(0, 256, (1, 3, *size)).float()
+        for size in ((48, 48), (57, 83))
+    )
+    with torch.no_grad():
+        traced = torch.jit.trace(model, (first,), check_trace=False)
+        traced.save(tmp_path / 'model.pt')
+        loaded = torch.jit.load(tmp_path / 'model.pt')
+        for image in (first, second):
+            for got, want in zip(loaded(image), model(image), strict=True):
+                torch.testing.assert_close(got, want)
+
+
 def test_what_is_refused(fitted, plain_cfg, checkpoint):
     model = fitted('direction')
     model.test_cfg = dict(mode='slide')
