@@ -17,6 +17,8 @@ from mmseg_ddu.registry import HOOKS
 from mmseg_ddu.visualization import DDULocalVisualizer, colorize
 from mmseg_ddu.visualization.maps import Scale
 
+from ..apis.test_tools import call
+
 PALETTE = [[0, 0, 0], [250, 0, 0]]
 NUMBERS = count()
 SCALES = dict(
@@ -116,8 +118,22 @@ def pictures(folder):
 
 def test_test_writes_pictures(plain_cfg, checkpoint, tmp_path):
     fitted = fit_gda(plain_cfg, checkpoint)
-    work = tmp_path / 'pictures'
-    run_test(plain_cfg, fitted, work_dir=work, cfg_options=options())
+    config, work = tmp_path / 'config.py', tmp_path / 'pictures'
+    plain_cfg.dump(config)
+    hook = 'default_hooks.visualization'
+    done = call(
+        'test.py',
+        config,
+        fitted,
+        '--work-dir',
+        work,
+        '--cfg-options',
+        'visualizer.type=mmseg_ddu.DDULocalVisualizer',
+        f'{hook}.type=mmseg_ddu.DDUVisualizationHook',
+        f'{hook}.draw=True',
+        f'{hook}.interval=2',
+    )
+    assert done.returncode == 0, done.stderr
     found = pictures(work)
     assert len(found) == 2  # of four images
     for path in found:
