@@ -78,10 +78,12 @@ setup(
             'ftfy',
             'regex',
         ],
+        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         'tests': [
             'pytest',
             'scikit-learn>=1.3',
             'scipy',
+            'tensorboard',
             'ruff==0.17.6',
             'mypy==2.4.1',
             'build',

@@ -8,17 +8,18 @@ from mmengine import registry as root
 from mmengine.registry import Registry
 
 
-def _child(name: str, parent: Registry, location: str) -> Registry:
+def _child(name: str, parent: Registry, *locations: str) -> Registry:
     return Registry(
         name,
         parent=parent,
         scope='mmseg_ddu',
-        locations=[f'mmseg_ddu.{location}'],
+        locations=[f'mmseg_ddu.{location}' for location in locations],
     )
 
 
 MODELS = _child('model', root.MODELS, 'models')
-HOOKS = _child('hook', root.HOOKS, 'engine')
+HOOKS = _child('hook', root.HOOKS, 'engine', 'visualization')
 METRICS = _child('metric', root.METRICS, 'evaluation')
 DATASETS = _child('dataset', root.DATASETS, 'datasets')
 TRANSFORMS = _child('transform', root.TRANSFORMS, 'datasets')
+VISUALIZERS = _child('visualizer', root.VISUALIZERS, 'visualization')

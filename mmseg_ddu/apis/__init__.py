@@ -6,13 +6,17 @@ from .compare import aggregate, compare
 from .exporting import export
 from .html_report import write_report
 from .inference import init_ddu, predict
+from .inferencer import DDUInferencer
+from .onnx_export import export_onnx
 from .runner import train
 from .testing import test
 
 __all__ = [
+    'DDUInferencer',
     'aggregate',
     'compare',
     'export',
+    'export_onnx',
     'fit_gda',
     'init_ddu',
     'predict',

@@ -13,7 +13,13 @@ from mmengine.dist import init_dist
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
-EXPECTED = (OSError, ValueError, TypeError, torch.linalg.LinAlgError)
+EXPECTED = (
+    OSError,
+    ImportError,
+    ValueError,
+    TypeError,
+    torch.linalg.LinAlgError,
+)
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:

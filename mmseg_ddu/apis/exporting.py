@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
@@ -17,9 +15,15 @@ from torch import nn
 from mmseg_ddu.engine.checkpoint import plain
 from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import require_writable_folder, sha256, write_json
+from mmseg_ddu.visualization.maps import (
+    Scale,
+    map_scales,
+    sample_classes,
+    sample_maps,
+)
 
 from .inference import check_image, init_ddu, prepare
-from .map_files import MapWriter, Scale
+from .map_files import MapWriter
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 MANIFEST = 'manifest.json'
@@ -111,14 +115,8 @@ def export_one(
         return dict(image=str(path), error=reason)
     with torch.no_grad():
         sample = model.test_step(data)[0]
-    maps = dict(
-        epistemic=sample.pred_epistemic.data[0],
-        aleatoric=sample.pred_aleatoric.data[0],
-    )
-    if hasattr(model, 'gda_head'):
-        maps['percentile'] = model.gda_head.percentile(maps['epistemic'])
-    arrays = {key: value.cpu().float().numpy() for key, value in maps.items()}
-    classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    arrays = sample_maps(sample, model)
+    classes = sample_classes(sample)
     row = dict(
         image=str(path),
         height=classes.shape[0],
@@ -132,31 +130,6 @@ def export_one(
     if 'percentile' in arrays:
         row['unusual_share'] = float((arrays['percentile'] > UNUSUAL).mean())
     return row
-
-
-def map_scales(model: nn.Module) -> dict[str, Scale]:
-    """The linear scale of each map, the same for all images.
-
-    Entropy runs from 0 to log C. The epistemic score runs from the lowest
-    training score to as far above the training median as four times the
-    distance between that and the 99th percentile; heat maps are brightest
-    at twice that distance.
-    """
-    top = math.log(max(2, model.out_channels))
-    scales = dict(aleatoric=Scale(0.0, top, 'nats'))
-    if not hasattr(model, 'gda_head'):
-        return dict(epistemic=Scale(0.0, top, 'nats'), **scales)
-    head = model.gda_head
-    table = head.score_quantiles.double().cpu()
-    low, median, high = (
-        float(torch.quantile(table, level)) for level in (0.0, 0.5, 0.99)
-    )
-    step = max(high - median, 1e-6)
-    return dict(
-        epistemic=Scale(low, median + 4 * step, head.unit, median + 2 * step),
-        percentile=Scale(0.0, 1.0, 'share of training pixels'),
-        **scales,
-    )
 
 
 def describe(

@@ -115,11 +115,18 @@ def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
         model (nn.Module): From :func:`init_ddu`.
         image (str or np.ndarray): A path, or (H, W, 3) uint8 BGR.
     """
+    return as_batch(prepare_item(model, image))
+
+
+def prepare_item(
+    model: nn.Module, image: str | os.PathLike | np.ndarray
+) -> dict:
+    """Read and transform one image, as an item of a batch."""
     from_array = isinstance(image, np.ndarray)
     pipeline = model.pipelines[from_array]
     if from_array:
-        return as_batch(pipeline(dict(img=image, img_path=None)))
-    return as_batch(pipeline(dict(img_path=str(image), img_id=0)))
+        return pipeline(dict(img=image, img_path=None))
+    return pipeline(dict(img_path=str(image), img_id=0))
 
 
 def check_image(path: Path) -> None:

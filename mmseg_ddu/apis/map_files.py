@@ -3,54 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image
 
 from mmseg_ddu.fileio import atomic_write
-from mmseg_ddu.visualization import (
-    blend,
-    class_colors,
-    heat_map,
-    side_by_side,
-)
-
-CMAPS = dict(epistemic='magma', percentile='magma', aleatoric='viridis')
-MAX_16_BIT = 65535
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A linear scale of 16-bit pictures.
-
-    Attributes:
-        low (float): Value of pixel 0.
-        high (float): Value of pixel 65535.
-        unit (str): Of the values.
-        bright (float, optional): Value of the brightest colour in heat maps,
-            where that is not ``high``.
-    """
-
-    low: float
-    high: float
-    unit: str
-    bright: float | None = None
-
-    def label(self, name: str) -> str:
-        """What a colour bar says."""
-        return name if name == 'percentile' else f'{name} ({self.unit})'
-
-    def encode(self, values: np.ndarray) -> np.ndarray:
-        """Values to uint16, clipped."""
-        share = (values.astype(np.float64) - self.low) / (self.high - self.low)
-        return (MAX_16_BIT * np.clip(share, 0, 1)).round().astype(np.uint16)
-
-    def clipped_share(self, values: np.ndarray) -> float:
-        """Share of the values outside the scale."""
-        return float(((values < self.low) | (values > self.high)).mean())
+from mmseg_ddu.visualization.maps import Scale, default_palette, panel
 
 
 class MapWriter:
@@ -78,7 +37,7 @@ class MapWriter:
     def write(
         self,
         name: str,
-        source: Path,
+        source: Path | None,
         classes: np.ndarray,
         maps: dict[str, np.ndarray],
     ) -> dict[str, str]:
@@ -86,7 +45,7 @@ class MapWriter:
 
         Args:
             name (str): File name without suffix; may hold folders.
-            source (Path): The image, for the overlay.
+            source (Path, optional): The image, for the overlay.
             classes (np.ndarray): (H, W) uint8.
             maps (dict[str, np.ndarray]): (H, W) float32 each.
 
@@ -102,9 +61,7 @@ class MapWriter:
                 key, f'{name}.png', scale.encode(values)
             )
             if self.pictures:
-                label = scale.label(key)
-                top = scale.high if scale.bright is None else scale.bright
-                picture = heat_map(values, scale.low, top, label, CMAPS[key])
+                picture = scale.draw(key, values)
                 pictures.append((key, picture))
                 files[f'{key}_heat'] = self._save(
                     key, f'{name}_heat.png', picture
@@ -118,22 +75,16 @@ class MapWriter:
     def _overlay(self, name, source, classes, pictures) -> str:
         with Image.open(source) as opened:
             image = np.asarray(opened.convert('RGB'))
-        if image.shape[:2] != classes.shape:  # rotated by its EXIF tag
-            image = cv2.resize(image, classes.shape[::-1])
-        colors = class_colors(classes, self.palette)
         # The percentile is what a person can read; without densities there
         # is only the score itself.
         shown = 'percentile' if 'percentile' in pictures else 'epistemic'
-        panel = side_by_side(
-            [
-                image,
-                blend(image, colors),
-                pictures['aleatoric'],
-                pictures[shown],
-            ],
-            ['image', 'prediction', 'aleatoric', 'epistemic'],
+        heat_maps = dict(
+            aleatoric=pictures['aleatoric'], epistemic=pictures[shown]
         )
-        return self._save('overlay', f'{name}.png', panel)
+        picture = panel(
+            image, dict(prediction=classes), heat_maps, self.palette
+        )
+        return self._save('overlay', f'{name}.png', picture)
 
     def _class_map(self, name: str, classes: np.ndarray) -> str:
         image = Image.fromarray(classes, mode='P')
@@ -159,9 +110,9 @@ class MapWriter:
         return path
 
 
-def default_palette() -> list[list[int]]:
-    """Distinct colours for models that bring none."""
-    hues = (np.arange(256) * 67 % 180).astype(np.uint8)
-    full = np.full(256, 220, np.uint8)
-    hsv = np.stack([hues, full, full], 1)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0].tolist()
+def save_picture(folder: Path, name: str, picture: np.ndarray) -> None:
+    """Write ``name.png``; the name may hold folders."""
+    path = folder / f'{name}.png'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        Image.fromarray(picture).save(temporary)

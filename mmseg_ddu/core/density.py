@@ -244,14 +244,14 @@ class GaussianDensity(nn.Module):
         Scaled, relative to the offset, projected and, if all classes have
         one covariance, whitened.
         """
-        vectors = block.mT.to(self.means.dtype)
+        vectors = block.transpose(-1, -2).to(self.means.dtype)
         if scale is not None:
             vectors = vectors * scale[part].to(vectors)
         vectors = vectors - self.offset[:, None]
         constant: Tensor | float = 0.0
         if self.rank is not None:
             everything = vectors.square().sum(0)
-            vectors = self.basis.mT @ vectors
+            vectors = self.basis.transpose(-1, -2) @ vectors
             residual = (everything - vectors.square().sum(0)).clamp_min(0)
             dropped = self.num_features - self.rank
             log_noise = dropped * (_LOG_2_PI + self.residual_variance.log())

@@ -35,7 +35,7 @@ def row_distances(
     Returns:
         Tensor: (n,).
     """
-    rows = factor[:stop, start:stop].mT @ vectors[:stop]
+    rows = factor[:stop, start:stop].transpose(-1, -2) @ vectors[:stop]
     return rows.sub_(shift[start:stop, None]).square_().sum(0)
 
 
@@ -112,7 +112,7 @@ class Gaussians:
         parts = []
         for start in range(0, len(classes), step):
             some = classes[start : start + step]
-            rows = self.factors[some].mT.flatten(0, 1) @ vectors
+            rows = self.factors[some].transpose(-1, -2).flatten(0, 1) @ vectors
             rows -= shifts[some].flatten()[:, None]
             rows = rows.square_().unflatten(0, (len(some), -1))
             parts.append(rows.sum(1))
@@ -212,7 +212,8 @@ def whiten(vectors: Tensor, factor: Tensor) -> Tensor:
     steps = range(0, len(vectors), ROWS)
     return torch.cat(
         [
-            factor[: i + ROWS, i : i + ROWS].mT @ vectors[: i + ROWS]
+            factor[: i + ROWS, i : i + ROWS].transpose(-1, -2)
+            @ vectors[: i + ROWS]
             for i in steps
         ]
     )
@@ -221,5 +222,5 @@ def whiten(vectors: Tensor, factor: Tensor) -> Tensor:
 def columns(vectors: Tensor, where: Tensor) -> Tensor:
     """Chosen columns, (K, n) -> (K, len(where)), in either layout."""
     if vectors.stride(0) == 1:  # vectors lie one behind the other
-        return vectors.mT.index_select(0, where).mT
+        return vectors.transpose(-1, -2).index_select(0, where).mT
     return vectors.index_select(1, where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -212,7 +212,10 @@ class GDAHead(BaseModule):
         return known[grid]
 
     def combine(
-        self, scores: Sequence[Tensor], regions: Tensor | None = None
+        self,
+        scores: Sequence[Tensor],
+        regions: Tensor | None = None,
+        average: Callable[[Tensor, Tensor], Tensor] = region_means,
     ) -> Tensor:
         """One score from those of each view.
 
@@ -221,6 +224,7 @@ class GDAHead(BaseModule):
                 (N,) each if there are regions.
             regions (Tensor, optional): (N,) integers, the region of each
                 pixel, for views with a ``region_weight``.
+            average (Callable): The means of values over regions.
         """
         if self.plain:
             return scores[0]
@@ -234,7 +238,7 @@ class GDAHead(BaseModule):
             if view.region_weight:
                 region = region + view.region_weight * score
         if isinstance(region, Tensor):
-            pixel = pixel + region_means(region, regions)
+            pixel = pixel + average(region, regions)
         return pixel
 
     def percentile(self, scores: Tensor) -> Tensor:

@@ -8,8 +8,12 @@ from .heatmap import (
     heat_map,
     side_by_side,
 )
+from .hook import DDUVisualizationHook
+from .visualizer import DDULocalVisualizer
 
 __all__ = [
+    'DDULocalVisualizer',
+    'DDUVisualizationHook',
     'blend',
     'class_colors',
     'color_bar',

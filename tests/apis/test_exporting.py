@@ -15,8 +15,8 @@ from PIL import Image
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
 from mmseg_ddu.apis.exporting import find_images
 from mmseg_ddu.apis.inference import prepare
-from mmseg_ddu.apis.map_files import Scale
 from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.visualization.maps import Scale
 
 
 @pytest.fixture

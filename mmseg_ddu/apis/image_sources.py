@@ -1,0 +1,188 @@
+"""Images of whatever is given: files, folders, arrays, streams, videos."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .exporting import find_images
+from .inference import check_image
+
+VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
+_MAX_LOST = 250  # frames in a row, where a video does not tell its length
+
+
+@dataclass
+class Source:
+    """One image of a stream.
+
+    Attributes:
+        name (str): File name without suffix, or a running number.
+        image (Path or np.ndarray): A file, or (H, W, 3) uint8 BGR; None if
+            there is none.
+        error (str, optional): Why there is none.
+    """
+
+    name: str
+    image: Path | np.ndarray | None
+    error: str | None = None
+
+    def checked(self) -> Source:
+        """The same, with the error if the image cannot be used."""
+        if self.error is not None:
+            return self
+        try:
+            if isinstance(self.image, Path):
+                check_image(self.image)
+            else:
+                check_array(self.image)
+        except Exception as error:  # whatever a decoder may raise
+            reason = f'{type(error).__name__}: {error}'
+            return Source(self.name, None, reason)
+        return self
+
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        if isinstance(self.image, Path):
+            # As the loading step of mmseg: EXIF rotation and no alpha.
+            image = cv2.imread(str(self.image), cv2.IMREAD_COLOR)
+        else:
+            image = self.image
+        return np.ascontiguousarray(image[..., ::-1])
+
+
+def check_array(image: object) -> None:
+    """Raise unless it is (H, W, 3) uint8, the only form that is clear."""
+    if not isinstance(image, np.ndarray):
+        raise TypeError(
+            'Expected an image as path or numpy array, but got '
+            f'{type(image).__name__}.'
+        )
+    good = image.ndim == 3 and image.shape[2] == 3 and image.size
+    if not good or image.dtype != np.uint8:
+        raise ValueError(
+            'Expected an image of shape (H, W, 3) and type uint8 (BGR), but '
+            f'got {image.shape} and {image.dtype}.'
+        )
+
+
+def is_single(inputs: object) -> bool:
+    """Whether one image is given, and not a collection of them."""
+    if isinstance(inputs, (str, os.PathLike)):
+        return not (Path(inputs).is_dir() or is_video(inputs))
+    return isinstance(inputs, np.ndarray) and inputs.ndim != 4
+
+
+def is_video(path: object) -> bool:
+    """Whether a path names a video file."""
+    return (
+        isinstance(path, (str, os.PathLike))
+        and Path(path).suffix.lower() in VIDEO_SUFFIXES
+    )
+
+
+def iter_sources(inputs: object) -> Iterator[Source]:
+    """Images one by one; nothing is read before its turn.
+
+    Args:
+        inputs: A path of an image, a folder (searched for images) or a
+            video; an array (H, W, 3) or (N, H, W, 3), uint8 BGR; or an
+            iterable of any of these.
+
+    Yields:
+        Source: With a name that no other has.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder, or no image
+            in it; inside an iterable it is an error of that source alone.
+        TypeError: If it is nothing of these.
+    """
+    used: dict[str, int] = {}
+    for source in _sources(inputs):
+        count = used.get(source.name, 0)
+        used[source.name] = count + 1
+        if count:
+            source.name = f'{source.name}_{count}'
+        yield source
+
+
+def count_sources(inputs: object) -> int | None:
+    """How many images there will be, or None where that is not known."""
+    if isinstance(inputs, (str, os.PathLike)):
+        return None if is_video(inputs) else len(find_images(inputs))
+    if is_single(inputs):
+        return 1
+    return len(inputs) if isinstance(inputs, Sized) else None
+
+
+def _sources(inputs: object) -> Iterator[Source]:
+    if isinstance(inputs, (str, os.PathLike)):
+        yield from _path_sources(Path(inputs))
+    elif isinstance(inputs, np.ndarray) and inputs.ndim != 4:
+        yield Source(_number(0), inputs)
+    elif isinstance(inputs, Iterable):
+        for index, item in enumerate(inputs):
+            yield from _item_sources(index, item)
+    else:
+        raise TypeError(
+            'Expected a path, an array, or an iterable of them, but got '
+            f'{type(inputs).__name__}.'
+        )
+
+
+def _item_sources(index: int, item: object) -> Iterator[Source]:
+    if not isinstance(item, (str, os.PathLike)):
+        yield Source(_number(index), item)
+        return
+    try:
+        yield from _path_sources(Path(item))
+    except OSError as error:
+        reason = f'{type(error).__name__}: {error}'
+        yield Source(Path(item).stem, None, reason)
+
+
+def _path_sources(path: Path) -> Iterator[Source]:
+    if is_video(path) and path.is_file():
+        yield from video_frames(path)
+        return
+    for name, file in find_images(path).items():
+        yield Source(name, file)
+
+
+def video_frames(path: Path) -> Iterator[Source]:
+    """Frames of a video; one that cannot be decoded is an error of its own.
+
+    Raises:
+        OSError: If the file is no video that OpenCV can read.
+    """
+    capture = cv2.VideoCapture(str(path))
+    try:
+        if not capture.isOpened():
+            raise OSError(f'OpenCV cannot read the video {path}.')
+        total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        lost: list[Source] = []
+        index = 0
+        while len(lost) < _MAX_LOST and (total <= 0 or index < total):
+            name = f'{path.stem}_{_number(index)}'
+            index += 1
+            good, frame = capture.read()
+            if not good:
+                lost.append(Source(name, None, 'the frame cannot be decoded'))
+                if total <= 0:
+                    return
+                continue
+            yield from lost
+            lost.clear()
+            yield Source(name, frame)
+        yield from lost
+    finally:
+        capture.release()
+
+
+def _number(index: int) -> str:
+    return str(index).zfill(8)

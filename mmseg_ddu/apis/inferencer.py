@@ -1,0 +1,302 @@
+"""mmseg's inferencer for models with both uncertainties."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.structures import PixelData
+from mmseg.apis import MMSegInferencer
+from mmseg.structures import SegDataSample
+from rich.progress import track
+from torch import nn
+
+from mmseg_ddu.visualization import DDULocalVisualizer
+from mmseg_ddu.visualization.maps import (
+    default_palette,
+    map_scales,
+    sample_classes,
+    sample_maps,
+)
+
+from .image_sources import Source, count_sources, is_single, iter_sources
+from .inference import init_ddu, prepare_item
+from .map_files import MapWriter, save_picture
+
+
+class DDUInferencer(MMSegInferencer):
+    """Classes and both uncertainties of images, folders, streams, videos.
+
+    ``MMSegInferencer`` with a fitted checkpoint. Beyond it: inputs may be
+    generators and videos and are read one batch at a time, images of a batch
+    may differ in size, and an image that cannot be read is reported and left
+    out instead of ending the run.
+
+    Args:
+        model (str or Config): The config the network was trained with.
+        weights (str): A ``*_gda.pth`` file, or plain weights for a config of
+            ``MCDropoutEncoderDecoder``.
+        classes (Sequence[str], optional): Names, those of the checkpoint by
+            default.
+        palette (Sequence, optional): Colours, likewise.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        show_progress (bool): Show a progress bar.
+        cfg_options (dict, optional): Overrides settings of the config.
+        tta (bool): Means over augmentations, see
+            :func:`mmseg_ddu.apis.init_ddu`.
+
+    Raises:
+        NotFittedError: If the checkpoint holds no fitted densities.
+        ValueError: If there are no weights, or they are of another network.
+
+    Example:
+        >>> inferencer = DDUInferencer(
+        ...     'config.py', 'weights_gda.pth')  # doctest: +SKIP
+        >>> result = inferencer('photo.jpg')  # doctest: +SKIP
+        >>> result['predictions']['pred_epistemic'].shape  # doctest: +SKIP
+        (375, 500)
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Config,
+        weights: str | os.PathLike | None = None,
+        classes: Sequence[str] | None = None,
+        palette: Sequence | None = None,
+        device: str | None = None,
+        show_progress: bool = True,
+        cfg_options: dict | None = None,
+        tta: bool = False,
+    ) -> None:
+        if weights is None:
+            raise ValueError(
+                'DDUInferencer needs the weights of a fitted model: a '
+                '*_gda.pth file, as tools/fit_gda.py writes it.'
+            )
+        self._options = dict(cfg_options=cfg_options, tta=tta)
+        if isinstance(model, os.PathLike):
+            model = os.fspath(model)
+        super().__init__(
+            model, str(weights), device=device, show_progress=show_progress
+        )
+        meta = self.model.dataset_meta
+        self.classes = classes or meta.get('classes')
+        self.palette = palette or meta.get('palette') or default_palette()
+        self.scales = map_scales(self.model)
+        self.visualizer.scales = self.scales
+        self.visualizer.dataset_meta = dict(
+            classes=self.classes, palette=self.palette
+        )
+
+    def __call__(
+        self,
+        inputs,
+        return_datasamples: bool = False,
+        batch_size: int = 1,
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0,
+        out_dir: str | os.PathLike = '',
+        img_out_dir: str = 'vis',
+        pred_out_dir: str = 'pred',
+        opacity: float = 0.6,
+    ) -> dict | SegDataSample | list[SegDataSample]:
+        """Predict, draw and write images.
+
+        Args:
+            inputs: A path of an image, a folder (searched for images) or a
+                video; an array (H, W, 3) or (N, H, W, 3), uint8 BGR; or an
+                iterable of any of these, as a list or a generator of frames.
+            return_datasamples (bool): Return samples instead of arrays.
+            batch_size (int): Images in one forward pass.
+            return_vis (bool): Also return the pictures.
+            show (bool): Show them in windows.
+            wait_time (float): For how long each, in seconds.
+            out_dir (str): Where to write pictures and maps; nowhere by
+                default.
+            img_out_dir (str): Folder of the pictures in it; none if empty.
+            pred_out_dir (str): Folder of the maps in it, in the layout of
+                :func:`mmseg_ddu.apis.export`; none if empty.
+            opacity (float): Of the class colours in pictures.
+
+        Returns:
+            dict: ``predictions``, for each image a dict with ``name``,
+            ``pred_sem_seg`` (H, W) uint8, ``pred_epistemic``,
+            ``pred_aleatoric`` and, with densities, ``pred_percentile``
+            (H, W) float32; ``visualization``, its pictures (uint8 RGB); and
+            ``skipped``, a dict with ``name`` and ``error`` for each image
+            that could not be read. If ``inputs`` is one image, the first two
+            are not lists. With ``return_datasamples``, the sample or the
+            list of samples alone.
+
+        Raises:
+            FileNotFoundError: If there is no such file or folder.
+            ValueError: If the only image cannot be read.
+        """
+        vis, pred = (
+            str(Path(out_dir) / folder) if out_dir and folder else ''
+            for folder in (img_out_dir, pred_out_dir)
+        )
+        single = is_single(inputs)
+        result: dict = dict(predictions=[], visualization=[], skipped=[])
+        for source, sample in self._tracked(inputs, batch_size):
+            if sample is None:
+                if single:
+                    raise ValueError(f'This cannot be read: {source.error}')
+                lost = dict(name=source.name, error=source.error)
+                result['skipped'].append(lost)
+                continue
+            drawn = self.visualize(
+                [source], [sample], return_vis, show, wait_time, vis, opacity
+            )
+            done = self.postprocess(
+                [sample], drawn, return_datasamples, pred, [source.name]
+            )
+            if return_datasamples:
+                done = dict(predictions=done, visualization=())
+            for key, values in done.items():
+                result[key] += values
+        if single:
+            for key in ('predictions', 'visualization'):
+                result[key] = result[key][0] if result[key] else None
+        return result['predictions'] if return_datasamples else result
+
+    def stream(
+        self, inputs, batch_size: int = 1
+    ) -> Iterator[tuple[Source, SegDataSample | None]]:
+        """Predict one batch after another, keeping nothing.
+
+        Args:
+            inputs: As in :meth:`__call__`.
+            batch_size (int): Images in one forward pass.
+
+        Yields:
+            tuple: The image (its ``name``; ``pixels()``, RGB; ``error``) and
+            its sample, or None where it could not be read; in order.
+        """
+        for sources, batch in self.preprocess(inputs, batch_size):
+            samples = iter(self.forward(batch) if batch else ())
+            for source in sources:
+                yield source, None if source.error else next(samples)
+
+    def preprocess(
+        self, inputs, batch_size: int = 1
+    ) -> Iterator[tuple[list[Source], dict | None]]:
+        """Read and transform images batch by batch.
+
+        Yields:
+            tuple: Images, and the batch of those that could be read.
+        """
+        if batch_size < 1:
+            raise ValueError(
+                f'Expected batch_size to be at least 1, but got {batch_size}.'
+            )
+        rest = iter_sources(inputs)
+        while chunk := list(islice(rest, batch_size)):
+            read = [self._read(source) for source in chunk]
+            items = [item for _, item in read if item is not None]
+            batch = pseudo_collate(items) if items else None
+            yield [source for source, _ in read], batch
+
+    def _read(self, source: Source) -> tuple[Source, dict | None]:
+        source = source.checked()
+        if source.error is None:
+            try:
+                return source, prepare_item(self.model, source.image)
+            except Exception as error:  # whatever a decoder may raise
+                reason = f'{type(error).__name__}: {error}'
+                source = Source(source.name, None, reason)
+        MMLogger.get_current_instance().warning(
+            f'{source.name} cannot be read and is skipped: {source.error}'
+        )
+        return source, None
+
+    @torch.no_grad()
+    def forward(self, inputs: dict) -> list[SegDataSample]:
+        """Predict a batch; samples with ``pred_percentile`` as well."""
+        samples = self.model.test_step(inputs)
+        if hasattr(self.model, 'gda_head'):
+            for sample in samples:
+                scores = sample.pred_epistemic.data
+                share = self.model.gda_head.percentile(scores)
+                sample.set_data(dict(pred_percentile=PixelData(data=share)))
+        return samples
+
+    def visualize(
+        self,
+        inputs: Sequence[Source],
+        preds: Sequence[SegDataSample],
+        return_vis: bool = False,
+        show: bool = False,
+        wait_time: float = 0,
+        img_out_dir: str = '',
+        opacity: float = 0.6,
+    ) -> list[np.ndarray] | None:
+        """Pictures: image, prediction and both heat maps side by side."""
+        if not (return_vis or show or img_out_dir):
+            return None
+        self.visualizer.alpha = opacity
+        pictures = []
+        for source, sample in zip(inputs, preds):
+            picture = self.visualizer.draw(
+                source.pixels(), sample, draw_gt=False
+            )
+            pictures.append(picture)
+            if show:
+                self.visualizer.show(
+                    picture, win_name=source.name, wait_time=wait_time
+                )
+            if img_out_dir:
+                save_picture(Path(img_out_dir), source.name, picture)
+        return pictures if return_vis else None
+
+    def postprocess(
+        self,
+        preds: Sequence[SegDataSample],
+        visualization: Sequence[np.ndarray] | None,
+        return_datasample: bool = False,
+        pred_out_dir: str = '',
+        names: Sequence[str] = (),
+    ) -> dict | list[SegDataSample]:
+        """Turn samples into arrays, and write these if there is a folder."""
+        results: dict = dict(
+            predictions=[], visualization=list(visualization or ())
+        )
+        for index, sample in enumerate(preds):
+            name = names[index] if names else str(index).zfill(8)
+            classes, maps = sample_classes(sample), sample_maps(sample)
+            if pred_out_dir:
+                folder = Path(pred_out_dir)
+                folder.mkdir(parents=True, exist_ok=True)
+                writer = MapWriter(folder, self.scales, self.palette, False)
+                writer.write(name, None, classes, maps)
+            fields = {f'pred_{key}': value for key, value in maps.items()}
+            results['predictions'].append(
+                dict(name=name, pred_sem_seg=classes, **fields)
+            )
+        return list(preds) if return_datasample else results
+
+    def _tracked(
+        self, inputs, batch_size: int
+    ) -> Iterator[tuple[Source, SegDataSample | None]]:
+        stream = self.stream(inputs, batch_size)
+        if not self.show_progress:
+            return stream
+        total = count_sources(inputs)
+        return iter(track(stream, 'Inference', total))
+
+    def _init_model(self, cfg, weights, device: str = 'cpu') -> nn.Module:
+        return init_ddu(cfg, weights, device, **self._options)
+
+    def _init_pipeline(self, cfg) -> None:
+        """The model has its pipelines."""
+
+    def _init_visualizer(self, cfg) -> DDULocalVisualizer:
+        return DDULocalVisualizer()

@@ -1,0 +1,183 @@
+"""ONNX files of models with both uncertainties, checked when written."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.models.dense import DenseSegmentor
+
+from .inference import init_ddu
+
+INPUT = 'image'
+OUTPUTS = ('class', 'epistemic', 'aleatoric')
+OPSET = 18
+TOLERANCE = 1e-3
+SIZES = ((512, 512), (384, 640))
+
+
+def export_onnx(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    images: Sequence[str | os.PathLike | np.ndarray] = (),
+    sizes: Sequence[tuple[int, int]] = SIZES,
+    tolerance: float = TOLERANCE,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Write a fitted model as ONNX and compare it with PyTorch.
+
+    The graph takes ``image`` (1, 3, H, W), float32, BGR, 0 to 255, of any
+    height and width, and gives ``class`` (int64), ``epistemic`` and
+    ``aleatoric`` (float32), each (1, 1, H, W). Normalisation is part of it;
+    resizing is not. A file that fails the comparison is not written.
+
+    Args:
+        config (str or Config): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        out (str): ``.onnx`` file.
+        images (Sequence): Paths or (H, W, 3) uint8 BGR arrays to compare
+            with, resized to each of the sizes; noise by default.
+        sizes (Sequence[tuple[int, int]]): Heights and widths to compare at.
+        tolerance (float): Largest difference of a map, relative to its
+            largest value if that is above 1.
+        cfg_options (dict, optional): Overrides settings of the config.
+
+    Returns:
+        dict: ``out``, ``bytes``, and under ``checks`` for each size the
+        largest ``epistemic`` and ``aleatoric`` difference and the share of
+        pixels of another ``class``.
+
+    Raises:
+        ImportError: If onnx or onnxruntime is not installed.
+        TypeError: If the model has no density head.
+        ValueError: If the test mode is ``slide``, or the results differ.
+    """
+    require_onnx()
+    model = DenseSegmentor(init_ddu(config, checkpoint, 'cpu', cfg_options))
+    checked = []
+    with atomic_write(out) as temporary:
+        write_onnx(model, temporary, sizes[0])
+        for size in sizes:
+            batches = [to_input(image, size) for image in images]
+            checked.append(compare(model, temporary, batches or [noise(size)]))
+        size = temporary.stat().st_size
+        require_close(checked, tolerance)
+    return dict(out=str(out), bytes=size, checks=checked)
+
+
+def require_onnx() -> None:
+    """Raise ImportError with the remedy if the extra is missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f'The export needs {error.name}: pip install "mmseg_ddu[onnx]", '
+            'or pip install onnx onnxruntime.'
+        ) from error
+
+
+def write_onnx(
+    model: nn.Module, path: str | os.PathLike, size: tuple[int, int]
+) -> None:
+    """Trace a :class:`DenseSegmentor` into one file, no data beside it.
+
+    Args:
+        model (nn.Module): The graph.
+        path (str): Where to.
+        size (tuple[int, int]): Of the image to trace with.
+    """
+    axes = {2: 'height', 3: 'width'}
+    names = (INPUT, *OUTPUTS)
+    known = inspect.signature(torch.onnx.export).parameters
+    legacy = dict(dynamo=False) if 'dynamo' in known else {}
+    with warnings.catch_warnings(), torch.no_grad():
+        # Shapes that Python reads while tracing: those of channels.
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            model,
+            (noise(size),),
+            str(path),
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_axes=dict.fromkeys(names, axes),
+            opset_version=OPSET,
+            **legacy,
+        )
+
+
+def to_input(
+    image: str | os.PathLike | np.ndarray, size: tuple[int, int]
+) -> Tensor:
+    """An image as the graph takes it, (1, 3, H, W).
+
+    Raises:
+        FileNotFoundError: If OpenCV cannot read the file.
+    """
+    if not isinstance(image, np.ndarray):
+        path = image
+        image = cv2.imread(str(path))
+        if image is None:
+            raise FileNotFoundError(f'There is no readable image {path}.')
+    resized = cv2.resize(image, size[::-1])
+    return torch.from_numpy(resized).movedim(2, 0)[None].float()
+
+
+def noise(size: tuple[int, int]) -> Tensor:
+    """An image of noise, (1, 3, H, W), always the same."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(1, 3, *size, generator=generator) * 255
+
+
+def compare(
+    model: nn.Module, path: str | os.PathLike, batches: Sequence[Tensor]
+) -> dict:
+    """Largest differences between a file and the model, over images."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        str(path), providers=['CPUExecutionProvider']
+    )
+    worst = dict.fromkeys(OUTPUTS, 0.0)
+    for batch in batches:
+        with torch.no_grad():
+            expected = [value.numpy() for value in model(batch)]
+        results = session.run(list(OUTPUTS), {INPUT: batch.numpy()})
+        for name, want, got in zip(OUTPUTS, expected, results):
+            found = difference(name, want, got)
+            worst[name] = float(np.maximum(worst[name], found))  # or NaN
+    return dict(size=list(batches[0].shape[2:]), images=len(batches), **worst)
+
+
+def difference(name: str, want: np.ndarray, got: np.ndarray) -> float:
+    """Share of other classes, or the largest difference of a map."""
+    if want.shape != got.shape:
+        raise ValueError(
+            f'The output {name} has shape {got.shape} instead of '
+            f'{want.shape}; the graph does not follow the size of its input.'
+        )
+    if name == 'class':
+        return float((want != got).mean())
+    unit = max(1.0, float(np.abs(want).max()))
+    return float(np.abs(want - got).max()) / unit
+
+
+def require_close(checked: Sequence[dict], tolerance: float) -> None:
+    """Raise ValueError if any difference is above the tolerance."""
+    worst = float(np.max([[row[name] for name in OUTPUTS] for row in checked]))
+    if not worst <= tolerance:  # NaN as well
+        raise ValueError(
+            f'The exported graph differs from PyTorch by {worst:.2g}, more '
+            f'than {tolerance:g}: {list(checked)}. Nothing was written.'
+        )

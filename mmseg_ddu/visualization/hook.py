@@ -1,0 +1,85 @@
+"""Pictures of both uncertainties during validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmengine.model import is_model_wrapper
+from mmseg.engine.hooks import SegVisualizationHook
+from mmseg.structures import SegDataSample
+
+from mmseg_ddu.registry import HOOKS
+
+from .maps import map_scales
+from .visualizer import DDULocalVisualizer
+
+
+@HOOKS.register_module()
+class DDUVisualizationHook(SegVisualizationHook):
+    """mmseg's hook with one scale of colours for all images.
+
+    Takes the place of ``SegVisualizationHook`` under
+    ``default_hooks.visualization``, together with ``DDULocalVisualizer``.
+    During validation the first image of every ``interval``-th batch is
+    drawn; while no density is fitted yet, without the epistemic map.
+
+    Args:
+        draw (bool): Whether to draw at all.
+        interval (int): Draw every so-manieth batch of the validation and,
+            unlike in mmseg, every so-manieth image of the test, from the
+            first on.
+        kwargs: As in mmseg's ``SegVisualizationHook``.
+
+    Raises:
+        TypeError: If the visualizer of the config is another one.
+    """
+
+    def __init__(
+        self, draw: bool = True, interval: int = 50, **kwargs
+    ) -> None:
+        super().__init__(draw=draw, interval=interval, **kwargs)
+        self._seen = 0
+
+    def before_val(self, runner) -> None:
+        """Read the scales off the densities, which may be new."""
+        self._set_scales(runner)
+
+    def before_test(self, runner) -> None:
+        """Read the scales off the densities; count images from 0."""
+        self._set_scales(runner)
+        self._seen = 0
+
+    def after_test_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: dict,
+        outputs: Sequence[SegDataSample],
+    ) -> None:
+        """Draw those images of a batch whose turn it is."""
+        first = self._seen
+        self._seen += len(outputs)
+        chosen = [
+            sample
+            for number, sample in enumerate(outputs, first)
+            if number % self.interval == 0
+        ]
+        super().after_test_iter(runner, batch_idx, data_batch, chosen)
+
+    def _set_scales(self, runner) -> None:
+        if not self.draw:
+            return
+        visualizer = self._visualizer = runner.visualizer
+        if not isinstance(visualizer, DDULocalVisualizer):
+            raise TypeError(
+                'DDUVisualizationHook needs visualizer=dict('
+                "type='mmseg_ddu.DDULocalVisualizer', …) in the config, but "
+                f'it is of type {type(visualizer).__name__}.'
+            )
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        scales = map_scales(model)
+        head = getattr(model, 'gda_head', None)
+        if head is not None and not head.fitted:
+            scales = dict(aleatoric=scales['aleatoric'])
+        visualizer.scales = scales

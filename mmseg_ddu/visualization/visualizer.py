@@ -1,0 +1,121 @@
+"""mmseg's visualizer, which also draws both uncertainties."""
+
+from __future__ import annotations
+
+import mmcv
+import numpy as np
+from mmengine.dist import master_only
+from mmseg.structures import SegDataSample
+from mmseg.visualization import SegLocalVisualizer
+
+from mmseg_ddu.registry import VISUALIZERS
+
+from .maps import Scale, default_palette, panel, sample_classes, sample_maps
+
+
+@VISUALIZERS.register_module()
+class DDULocalVisualizer(SegLocalVisualizer):
+    """Image, truth, prediction and the heat maps of both uncertainties.
+
+    They stand side by side in one picture, each heat map with its colour
+    bar, and go to the backends of the config (local files, TensorBoard).
+    Colours mean the same in all images once :attr:`scales` is set, which
+    :class:`DDUVisualizationHook` and ``DDUInferencer`` do; before, each map
+    spans its own range.
+
+    Args:
+        name (str): Of the instance.
+        alpha (float): Weight of the class colours over the image.
+        args, kwargs: As in mmseg's ``SegLocalVisualizer``.
+
+    Example:
+        >>> visualizer = dict(  # in a config
+        ...     type='mmseg_ddu.DDULocalVisualizer',
+        ...     vis_backends=[dict(type='LocalVisBackend')],
+        ...     name='visualizer')
+    """
+
+    def __init__(
+        self, name: str = 'visualizer', *args, alpha: float = 0.6, **kwargs
+    ) -> None:
+        super().__init__(name, *args, alpha=alpha, **kwargs)
+        self.scales: dict[str, Scale] = {}
+
+    def draw(
+        self,
+        image: np.ndarray,
+        data_sample: SegDataSample,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+    ) -> np.ndarray:
+        """The picture, (H', W', 3) uint8 RGB.
+
+        Args:
+            image (np.ndarray): (H, W, 3) uint8 RGB.
+            data_sample (SegDataSample): Drawn is what it has of
+                ``gt_sem_seg``, ``pred_sem_seg``, ``pred_aleatoric`` and
+                ``pred_epistemic``.
+            draw_gt (bool): Draw the truth.
+            draw_pred (bool): Draw the prediction and its maps.
+        """
+        classes, heat_maps = {}, {}
+        if draw_gt and 'gt_sem_seg' in data_sample:
+            truth = data_sample.gt_sem_seg.data.squeeze()
+            classes['truth'] = truth.cpu().numpy().astype(np.uint8)
+        if draw_pred and 'pred_sem_seg' in data_sample:
+            classes['prediction'] = sample_classes(data_sample)
+        if draw_pred:
+            maps = sample_maps(data_sample)
+            for name in ('aleatoric', 'epistemic'):
+                if name in maps:
+                    scale = self._scale(name, maps[name])
+                    heat_maps[name] = scale.draw(name, maps[name])
+        palette = (self.dataset_meta or {}).get('palette')
+        return panel(
+            image, classes, heat_maps, palette or default_palette(), self.alpha
+        )
+
+    def _scale(self, name: str, values: np.ndarray) -> Scale:
+        if name in self.scales:
+            return self.scales[name]
+        return Scale(float(values.min()), float(values.max()), '')
+
+    @master_only
+    def add_datasample(
+        self,
+        name: str,
+        image: np.ndarray,
+        data_sample: SegDataSample | None = None,
+        draw_gt: bool = True,
+        draw_pred: bool = True,
+        show: bool = False,
+        wait_time: float = 0,
+        out_file: str | None = None,
+        step: int = 0,
+        with_labels: bool | None = True,
+        with_image: bool | None = True,
+    ) -> None:
+        """Draw a prediction into all backends, or into ``out_file``.
+
+        Args:
+            name (str): Of the picture.
+            image (np.ndarray): (H, W, 3) uint8 RGB.
+            data_sample (SegDataSample, optional): See :meth:`draw`.
+            draw_gt (bool): Draw the truth.
+            draw_pred (bool): Draw the prediction and its maps.
+            show (bool): In a window.
+            wait_time (float): For how long, in seconds.
+            out_file (str, optional): Write here instead.
+            step (int): Number under which backends file it.
+            with_labels, with_image: Of mmseg's interface; class names are
+                not drawn, the image always is.
+        """
+        sample = SegDataSample() if data_sample is None else data_sample
+        picture = self.draw(image, sample, draw_gt, draw_pred)
+        self.set_image(picture)
+        if show:
+            self.show(picture, win_name=name, wait_time=wait_time)
+        if out_file is None:
+            self.add_image(name, picture, step)
+        else:
+            mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)

@@ -1,0 +1,102 @@
+"""ONNX files in onnxruntime against the model's own prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg_ddu.apis import export_onnx, fit_gda, init_ddu, predict
+from mmseg_ddu.apis.onnx_export import (
+    OUTPUTS,
+    difference,
+    require_close,
+    to_input,
+)
+from mmseg_ddu.core import NotFittedError
+
+onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnx')
+
+
+def drawn(height, width):
+    """Blobs, so that regions of several classes come up."""
+    generator = np.random.default_rng(0)
+    coarse = generator.integers(0, 255, (height // 8, width // 8, 3), np.uint8)
+    return coarse.repeat(8, 0).repeat(8, 1)
+
+
+@pytest.mark.parametrize('views', ['multi-scale', 'ddu-paper'])
+def test_the_file_predicts_what_the_model_predicts(
+    plain_cfg, checkpoint, tmp_path, views
+):
+    weights = fit_gda(plain_cfg, checkpoint, gda_head=dict(views=views))
+    out = tmp_path / 'model.onnx'
+    sizes = ((48, 48), (57, 83))
+    report = export_onnx(
+        plain_cfg, weights, out, images=[drawn(64, 64)], sizes=sizes
+    )
+    assert [tuple(row['size']) for row in report['checks']] == list(sizes)
+    assert report['bytes'] == out.stat().st_size > 0
+    assert not list(tmp_path.glob('.tmp-*'))
+    session = onnxruntime.InferenceSession(
+        str(out), providers=['CPUExecutionProvider']
+    )
+    assert [o.name for o in session.get_outputs()] == [
+        'class',
+        'epistemic',
+        'aleatoric',
+    ]
+    model = init_ddu(plain_cfg, weights, 'cpu')
+    for size in ((64, 48), (96, 128)):  # neither traced nor checked
+        image = drawn(*size)
+        data = to_input(image, size).numpy()
+        classes, *maps = session.run(None, dict(image=data))
+        assert classes.shape == (1, 1, *size)
+        sample = predict(model, image)  # the engine, with its groups
+        same = classes[0] == sample.pred_sem_seg.data.numpy()
+        assert same.mean() > 0.999
+        for values, name in zip(maps, ('epistemic', 'aleatoric')):
+            expected = sample.get(f'pred_{name}').data.numpy()
+            unit = max(1, np.abs(expected).max())
+            assert np.abs(values[0] - expected).max() / unit < 1e-3
+
+
+def test_a_file_that_differs_is_not_written(plain_cfg, checkpoint, tmp_path):
+    weights = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='direction'))
+    out = tmp_path / 'model.onnx'
+    with pytest.raises(ValueError, match='differs'):
+        export_onnx(plain_cfg, weights, out, sizes=((48, 48),), tolerance=-1.0)
+    assert not out.exists()
+    with pytest.raises(FileNotFoundError, match='absent'):
+        export_onnx(
+            plain_cfg,
+            weights,
+            out,
+            images=[tmp_path / 'absent.png'],
+            sizes=((48, 48),),
+        )
+    assert not out.exists()
+    with pytest.raises(NotFittedError):
+        export_onnx(plain_cfg, checkpoint, out)
+
+
+def test_a_wrong_number_anywhere_is_noticed():
+    good = dict.fromkeys(OUTPUTS, 0.0)
+    require_close([good], 1e-3)
+    for value in (float('nan'), 0.1):
+        with pytest.raises(ValueError, match='differs'):
+            require_close([good, dict(good, aleatoric=value), good], 1e-3)
+    want = np.array([1.0, 4.0])
+    assert difference('epistemic', want, want + [0, 1]) == 0.25
+    assert np.isnan(difference('epistemic', want, want + [np.nan, 0]))
+    assert difference('class', want, want + [0, 1]) == 0.5
+    with pytest.raises(ValueError, match='size of its input'):
+        difference('class', want, want[:1])
+
+
+def test_to_input_keeps_the_pixels():
+    image = drawn(16, 24)
+    batch = to_input(image, (16, 24))
+    assert batch.shape == (1, 3, 16, 24) and batch.dtype == torch.float32
+    assert (batch[0].permute(1, 2, 0).numpy() == image).all()

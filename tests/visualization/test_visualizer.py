@@ -1,0 +1,201 @@
+"""Heat maps beside the prediction, in the backends of a config."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.apis import test as run_test
+from mmseg_ddu.registry import HOOKS
+from mmseg_ddu.visualization import DDULocalVisualizer, colorize
+from mmseg_ddu.visualization.maps import Scale
+
+from ..apis.test_tools import call
+
+PALETTE = [[0, 0, 0], [250, 0, 0]]
+NUMBERS = count()
+SCALES = dict(
+    epistemic=Scale(-1.0, 4.0, 'nats', 1.0), aleatoric=Scale(0.0, 0.7, 'nats')
+)
+
+
+@pytest.fixture
+def visualizer():
+    made = DDULocalVisualizer()
+    made.dataset_meta = dict(classes=('a', 'b'), palette=PALETTE)
+    return made
+
+
+def make_sample(size=(200, 220), **fields):
+    sample = SegDataSample()
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.randint(0, 2, (1, *size), generator=generator)
+    values = torch.rand(1, *size, generator=generator)
+    maps = dict(
+        gt_sem_seg=classes, pred_sem_seg=classes, pred_aleatoric=values
+    )
+    for name, data in {**maps, **fields}.items():
+        sample.set_data({name: PixelData(data=data)})
+    return sample
+
+
+def contains(picture, part):
+    """Whether a picture shows another one somewhere."""
+    rows, columns = part.shape[:2]
+    for y, x in np.argwhere((picture == part[0, 0]).all(-1)):
+        window = picture[y : y + rows, x : x + columns]
+        if window.shape == part.shape and (window == part).all():
+            return True
+    return False
+
+
+def test_the_picture_shows_every_map(visualizer):
+    epistemic = torch.linspace(-1, 5, 200 * 220).reshape(1, 200, 220)
+    sample = make_sample(pred_epistemic=epistemic)
+    image = np.random.default_rng(0).integers(0, 255, (200, 220, 3), np.uint8)
+    visualizer.scales = SCALES
+    picture = visualizer.draw(image, sample)
+    assert contains(picture, image)
+    aleatoric = sample.pred_aleatoric.data[0].numpy()
+    assert contains(picture, colorize(aleatoric, 0, 0.7, 'viridis'))
+    assert contains(picture, colorize(epistemic[0].numpy(), -1, 1, 'magma'))
+    red = np.asarray(PALETTE)[sample.pred_sem_seg.data[0]]
+    blended = (0.4 * image + 0.6 * red).round()
+    mean = blended.reshape(-1, 3).mean(0)
+    column = picture[26:226, 2 * 226 : 2 * 226 + 220]  # behind the truth
+    np.testing.assert_allclose(column.reshape(-1, 3).mean(0), mean, atol=0.6)
+
+
+def test_maps_that_are_not_there_are_left_out(visualizer):
+    image = np.zeros((200, 220, 3), np.uint8)
+    both = make_sample(pred_epistemic=torch.rand(1, 200, 220))
+    widths = [
+        visualizer.draw(image, both).shape[1],
+        visualizer.draw(image, make_sample()).shape[1],
+        visualizer.draw(image, both, draw_gt=False).shape[1],
+        visualizer.draw(image, both, draw_pred=False).shape[1],
+    ]
+    assert widths[0] > widths[1] > widths[3]
+    assert widths[0] == widths[2] + 226
+    assert widths[3] == 2 * 220 + 6
+
+
+def test_out_file_and_get_image(visualizer, tmp_path):
+    image = np.zeros((180, 190, 3), np.uint8)
+    sample = make_sample((180, 190))
+    path = tmp_path / 'sub' / 'a.png'
+    visualizer.add_datasample('a', image, sample, out_file=str(path))
+    saved = np.asarray(Image.open(path))
+    assert (saved == visualizer.draw(image, sample)).all()
+    assert (saved == visualizer.get_image()).all()
+
+
+def options(draw=True, interval=2, kind='DDULocalVisualizer', backends=()):
+    kinds = ('LocalVisBackend', *backends)
+    return {
+        # mmengine keeps visualizers by their names for the whole process.
+        'visualizer.name': f'visualizer_{next(NUMBERS)}',
+        'visualizer.type': f'mmseg_ddu.{kind}' if 'DDU' in kind else kind,
+        'visualizer.vis_backends': [dict(type=kind) for kind in kinds],
+        'default_hooks.visualization': dict(
+            type='mmseg_ddu.DDUVisualizationHook',
+            draw=draw,
+            interval=interval,
+        ),
+    }
+
+
+def pictures(folder):
+    return sorted(folder.rglob('vis_image/*.png'))
+
+
+def test_test_writes_pictures(plain_cfg, checkpoint, tmp_path):
+    fitted = fit_gda(plain_cfg, checkpoint)
+    config, work = tmp_path / 'config.py', tmp_path / 'pictures'
+    plain_cfg.dump(config)
+    hook = 'default_hooks.visualization'
+    done = call(
+        'test.py',
+        config,
+        fitted,
+        '--work-dir',
+        work,
+        '--cfg-options',
+        'visualizer.type=mmseg_ddu.DDULocalVisualizer',
+        f'{hook}.type=mmseg_ddu.DDUVisualizationHook',
+        f'{hook}.draw=True',
+        f'{hook}.interval=2',
+    )
+    assert done.returncode == 0, done.stderr
+    found = pictures(work)
+    assert len(found) == 2  # of four images
+    for path in found:
+        picture = np.asarray(Image.open(path))
+        # image, truth, prediction and two maps, each 48 -> 192 pixels wide,
+        # the maps with a colour bar
+        assert picture.shape[1] > 5 * 192 and picture.shape[0] == 192 + 26
+        assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+
+
+def test_nothing_is_drawn_unless_asked(plain_cfg, checkpoint, tmp_path):
+    fitted = fit_gda(plain_cfg, checkpoint)
+    work = tmp_path / 'none'
+    with pytest.warns(UserWarning, match='draw is False'):
+        run_test(plain_cfg, fitted, work_dir=work, cfg_options=options(False))
+    assert pictures(work) == []
+
+
+def test_tensorboard_gets_the_pictures(plain_cfg, checkpoint, tmp_path):
+    pytest.importorskip('tensorboard')
+    from tensorboard.backend.event_processing.event_accumulator import (
+        EventAccumulator,
+    )
+
+    fitted = fit_gda(plain_cfg, checkpoint)
+    work = tmp_path / 'board'
+    chosen = options(interval=1, backends=['TensorboardVisBackend'])
+    run_test(plain_cfg, fitted, work_dir=work, cfg_options=chosen)
+    (events,) = work.rglob('events.out.tfevents.*')
+    board = EventAccumulator(str(events.parent))
+    board.Reload()
+    tags = board.Tags()['images']
+    assert len(tags) == len(pictures(work)) == 4
+    (first,) = board.Images(sorted(tags)[0])
+    assert (first.width, first.height) == Image.open(pictures(work)[0]).size
+
+
+def test_validation_while_nothing_is_fitted(demo_cfg, tmp_path):
+    from mmseg_ddu.apis.runner import build_runner
+
+    demo_cfg.merge_from_dict(options(interval=1))
+    demo_cfg.work_dir = str(tmp_path / 'val')
+    demo_cfg.default_hooks.checkpoint = dict(type='CheckpointHook')
+    runner = build_runner(demo_cfg)
+    runner.val()
+    found = pictures(tmp_path / 'val')
+    assert found
+    width = Image.open(found[0]).width
+    assert 4 * 192 < width < 5 * 192  # without the epistemic map
+    assert set(runner.visualizer.scales) == {'aleatoric'}
+
+
+def test_another_visualizer_is_refused(plain_cfg, checkpoint, tmp_path):
+    fitted = fit_gda(plain_cfg, checkpoint)
+    with pytest.raises(TypeError, match='DDULocalVisualizer'):
+        run_test(
+            plain_cfg,
+            fitted,
+            work_dir=tmp_path / 'other',
+            cfg_options=options(kind='SegLocalVisualizer'),
+        )
+
+
+def test_hook_is_found_by_its_scope():
+    assert HOOKS.get('mmseg_ddu.DDUVisualizationHook') is not None
