@@ -57,8 +57,7 @@ class DDUInferencer(MMSegInferencer):
         ValueError: If there are no weights, or they are of another network.
 
     Example:
-        >>> inferencer = DDUInferencer(
-        ...     'config.py', 'weights_gda.pth')  # doctest: +SKIP
+        >>> inferencer = DDUInferencer(*files)  # doctest: +SKIP
         >>> result = inferencer('photo.jpg')  # doctest: +SKIP
         >>> result['predictions']['pred_epistemic'].shape  # doctest: +SKIP
         (375, 500)
@@ -289,8 +288,7 @@ class DDUInferencer(MMSegInferencer):
         stream = self.stream(inputs, batch_size)
         if not self.show_progress:
             return stream
-        total = count_sources(inputs)
-        return iter(track(stream, 'Inference', total))
+        return iter(track(stream, 'Inference', count_sources(inputs)))
 
     def _init_model(self, cfg, weights, device: str = 'cpu') -> nn.Module:
         return init_ddu(cfg, weights, device, **self._options)

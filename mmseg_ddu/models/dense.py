@@ -50,10 +50,8 @@ class DenseScorer(nn.Module):
         densities = [getattr(view, 'density', None) for view in head.views]
         self.present = [d and present_classes(d) for d in densities]
         self.peaks = [
-            float(density.score_samples(density.means))
-            if isinstance(view, StyleView)
-            else None
-            for view, density in zip(head.views, densities)
+            float(view.peak()) if isinstance(view, StyleView) else None
+            for view in head.views
         ]
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
@@ -196,6 +194,7 @@ class DenseSegmentor(nn.Module):
         scores = self.scorer(segmentor.features(tap))
         everything = concatenate_maps(logits, scores, segmentor.align_corners)
         logits, epistemic = everything[:, :-1], everything[:, -1:]
+        logits = segmentor.calibrated(logits)
         aleatoric = entropy(log_probabilities(logits))
         if logits.shape[1] > 1:
             classes = logits.argmax(1, keepdim=True)

@@ -115,10 +115,13 @@ class StyleView(View):
         scale: Tensor | None = None,
     ) -> Tensor:
         """(N, 2 D) -> Mahalanobis distances (N,)."""
-        centre = self.density.means + self.density.offset
-        highest = self.density.score_samples(centre)
-        behind = highest - self.density.score_samples(vectors)
+        behind = self.peak() - self.density.score_samples(vectors)
         return (2 * behind).clamp_min(0).sqrt()
+
+    def peak(self) -> Tensor:
+        """The highest log density there is, (1,)."""
+        centre = self.density.means + self.density.offset
+        return self.density.score_samples(centre)
 
     def forward(
         self, feature: Tensor, predicted: Tensor | ClassGroups | None = None

@@ -116,7 +116,9 @@ def test_batches_of_several_sizes_keep_the_order(inferencer):
     for image, first, second in zip(images, one, four, strict=True):
         assert first['pred_epistemic'].shape == image.shape[:2]
         for key in MAPS:
-            np.testing.assert_allclose(first[key], second[key], atol=1e-4)
+            np.testing.assert_allclose(
+                first[key], second[key], rtol=1e-4, atol=1e-4
+            )
 
 
 def test_a_stream_is_read_as_it_is_used(inferencer):
@@ -159,7 +161,7 @@ def test_video(inferencer, tmp_path):
     again = inferencer(np.stack(decoded))['predictions']
     for first, second in zip(result['predictions'], again, strict=True):
         np.testing.assert_allclose(
-            first['pred_epistemic'], second['pred_epistemic'], atol=1e-4
+            first['pred_epistemic'], second['pred_epistemic'], rtol=1e-4
         )
 
 
