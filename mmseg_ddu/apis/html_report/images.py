@@ -13,7 +13,7 @@ from PIL import Image
 from rich.progress import track
 
 from mmseg_ddu.apis.exporting import MANIFEST
-from mmseg_ddu.apis.map_files import CMAPS, default_palette
+from mmseg_ddu.visualization.maps import CMAPS, default_palette
 
 from . import encode, levels
 from .truth import (
