@@ -21,7 +21,7 @@ class FeatureTap:
 
     Example:
         >>> import torch
-        >>> layer = nn.Linear(2, 1)
+        >>> layer = torch.nn.Linear(2, 1)
         >>> with FeatureTap({'x': (layer, 'input')}) as tap:
         ...     _ = layer(torch.ones(3, 2))
         >>> tap['x'].shape

@@ -79,7 +79,11 @@ def test_one_cell_is_the_usual_fit(study, cfg, checkpoint):
     """The row of the 1 x 1 grid, against fit_gda and scikit-learn."""
     report, _ = study(gda_head=dict(shrinkage=0.0))
     fitted = fit_gda(
-        cfg, checkpoint, pixels_per_class=None, calibration_fraction=0
+        cfg,
+        checkpoint,
+        gda_head=dict(views='ddu-paper'),
+        pixels_per_class=None,
+        calibration_fraction=0,
     )
     model = init_ddu(cfg, fitted, device='cpu')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
