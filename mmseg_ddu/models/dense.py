@@ -16,7 +16,6 @@ from mmseg_ddu.core.dense import (
 from mmseg_ddu.core.scores import entropy, log_probabilities
 from mmseg_ddu.core.transforms import (
     flatten_pixels,
-    style,
     unflatten_pixels,
 )
 
@@ -84,17 +83,17 @@ class DenseScorer(nn.Module):
         """Score of one view on the grid of its tap, (B, 1, h', w')."""
         feature = features[view.tap]
         if isinstance(view, StyleView):
-            score = self._mixture(index, view, style(feature))
+            score = self._mixture(index, view, view.statistics(feature))
             behind = self.peaks[index] - score
             return (2 * behind).clamp_min(0).sqrt()[:, None, None, None]
+        entropies = isinstance(view, EntropyView)
+        if entropies:
+            feature = view.averaged(entropy(log_probabilities(feature)))
         step = view.stride
         feature = feature[:, :, step // 2 :: step, step // 2 :: step]
-        if isinstance(view, EntropyView):
+        if entropies:
             labels = nearest_classes(features[PREDICTED], feature.shape[2:])
-            return (
-                entropy(log_probabilities(feature))
-                - (view.class_floor[labels])
-            )
+            return view.beyond_floor(feature, labels)
         vectors, scale = flatten_pixels(feature).float(), None
         if view.transform == 'direction':
             scale = dense_inverse_norms(vectors)
