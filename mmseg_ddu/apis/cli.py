@@ -89,12 +89,13 @@ def run(main: Callable[[], int | None]) -> None:
     """Run a tool; what a user can mend is one line, not a traceback.
 
     ``MMSEG_DDU_TRACEBACK=1`` shows the traceback. Exit codes: 0 done, 1 done
-    but something was left out, 2 an error, 130 Ctrl-C.
+    but something was left out, 2 an error, 130 stopped by a signal.
     """
     try:
         code = main() or 0
-    except KeyboardInterrupt:
-        print('Interrupted; files are whole or as before.', file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        default = 'Interrupted; files are whole or as before.'
+        print(str(stop) or default, file=sys.stderr)
         code = INTERRUPTED
     except EXPECTED as error:
         if os.environ.get('MMSEG_DDU_TRACEBACK'):
