@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import DictAction
-from mmengine.dist import init_dist
+
+from mmseg_ddu.engine.ranks import join
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -77,12 +78,7 @@ def set_local_rank(args: argparse.Namespace) -> None:
 
 def init_distributed(launcher: str) -> None:
     """Join the process group of a launcher, on CPU too."""
-    if launcher == 'none':
-        return
-    if torch.cuda.is_available():
-        init_dist(launcher)
-    else:  # mmengine's init_dist insists on CUDA
-        torch.distributed.init_process_group('gloo')
+    join(launcher)
 
 
 def run(main: Callable[[], int | None]) -> None:
