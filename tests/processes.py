@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import tempfile
 import time
@@ -51,6 +52,7 @@ def _receive(pipe, end: float):
 
 
 def _rank(pipe, file, rank, world, function, args) -> None:
+    os.environ['LOCAL_RANK'] = str(rank)
     dist.init_process_group(
         'gloo',
         init_method=f'file://{Path(file)}',

@@ -48,6 +48,7 @@ def build_runner(cfg: Config) -> Runner:
         join(launcher)
         wrapper = dict(
             type='MMDistributedDataParallel',
+            device_ids=None,
             broadcast_buffers=False,
             find_unused_parameters=cfg.get('find_unused_parameters', False),
         )
