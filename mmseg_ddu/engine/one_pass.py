@@ -81,6 +81,7 @@ class OnePass:
                         self._see(*batch[0])
                         self._between_images()
                         bar.advance(task)
+                    self._between_images()  # if there was none
 
     def _see(self, index: int, item: dict | None, error: str | None) -> None:
         if error is not None:
@@ -99,8 +100,8 @@ class OnePass:
         if not self.saved:
             return
         if self.stop.made:
-            # Before the others hear of it, whom the launcher may not let
-            # answer.
+            # First of all: the launcher may not have the patience to let
+            # the others answer.
             self.saved.write(self.fitter.collected, self.unreadable)
             raise Interrupted
         self.saved.write_if_due(self.fitter.collected, self.unreadable)

@@ -33,6 +33,7 @@ def test_hook_fits_last_and_best(kind, demo_cfg, request, tmp_path):
     assert fitted(work / 'iter_4_gda.pth')
     best = list(work.glob('best_mIoU_iter_?_gda.pth'))
     assert len(best) == 1
+    assert not list(work.glob('*.unfinished'))
     plain = read_checkpoint(work / 'iter_4.pth')['state_dict']
     with_density = read_checkpoint(work / 'iter_4_gda.pth')['state_dict']
     for key, value in plain.items():
