@@ -112,8 +112,7 @@ class OnePass:
             yield
         except Interrupted:  # this process, or another
             self.saved.write(self.fitter.collected, self.unreadable)
-            done = len(self.fitter.collected.images) + len(self.unreadable)
             raise Interrupted(
-                f'Stopped after {done} of {self.total} images. The same '
-                'command with --resume goes on from there.'
+                f'Stopped with {self.saved.images} of {self.total} images '
+                'saved. The same command with --resume goes on from there.'
             ) from None

@@ -39,6 +39,9 @@ class SavedFit:
             the fit is stopped.
         resume (bool): Go on from the state that is there.
 
+    Attributes:
+        images (int): Done in the state on disk.
+
     Raises:
         ValueError: If ``every`` is not positive.
     """
@@ -58,7 +61,8 @@ class SavedFit:
         self.belongs = plain(dict(belongs, format=FORMAT))
         self.every = every
         self.resume = resume
-        self._written = 0, time.monotonic()  # images, when
+        self.images = 0  # in the state
+        self._tried = time.monotonic()
 
     def restore(self, collected: Collected) -> list[dict]:
         """Bring back what was seen; the images that could not be read.
@@ -86,8 +90,8 @@ class SavedFit:
         state = self._read()
         collected.load_state_dict(state['collected'])
         unreadable = state['unreadable']
-        self._written = _images(collected, unreadable), time.monotonic()
-        logger.info(f'Going on after {self._written[0]} images.')
+        self.images = len(collected.images) + len(unreadable)
+        logger.info(f'Going on after {self.images} images.')
         return unreadable
 
     def _read(self) -> dict:
@@ -128,17 +132,18 @@ class SavedFit:
 
     def write_if_due(self, collected: Collected, unreadable: list) -> None:
         """Write the state if the last time was long enough ago."""
-        age = time.monotonic() - self._written[1]
+        age = time.monotonic() - self._tried
         if self.every is not None and age >= self.every:
             self.write(collected, unreadable)
+            self._tried = time.monotonic()
 
     def write(self, collected: Collected, unreadable: list[dict]) -> None:
         """Write the state, whole or not at all.
 
-        A disk that is full is a warning: the fit itself goes on.
+        A disk that is full is a warning: the fit itself can go on.
         """
-        images = _images(collected, unreadable)
-        if images == self._written[0]:
+        images = len(collected.images) + len(unreadable)
+        if images == self.images:
             return
         state = dict(
             belongs=self.belongs,
@@ -151,18 +156,14 @@ class SavedFit:
                 torch.save(state, temporary)
         except (OSError, RuntimeError) as error:
             MMLogger.get_current_instance().warning(
-                f'The state of the fit cannot be written ({error}); the fit '
-                'goes on.'
+                f'The state of the fit cannot be written ({error}).'
             )
-        self._written = images, time.monotonic()
+        else:
+            self.images = images
 
     def remove(self) -> None:
         """The fit is written: its state has served."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _images(collected: Collected, unreadable: list[dict]) -> int:
-    return len(collected.images) + len(unreadable)
 
 
 def digest(value: Any) -> str:

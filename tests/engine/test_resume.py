@@ -43,7 +43,7 @@ def stopped(plain_cfg, checkpoint, tmp_path, signalled, monkeypatch):
     """A fit that was stopped after 5 images; its output and its arguments."""
     arguments = plain_cfg, checkpoint, tmp_path / 'out.pth'
     signalled(5)
-    with pytest.raises(Interrupted, match='after 5 of 12.*--resume'):
+    with pytest.raises(Interrupted, match='5 of 12.*--resume'):
         fit_gda(*arguments, save_every=HOUR)
     monkeypatch.undo()
     monkeypatch.setenv('DDU_SAMPLE', str(plain_cfg.data_root))
@@ -173,7 +173,7 @@ def test_no_state_is_no_reason_to_stop(plain_cfg, checkpoint, tmp_path):
 
 
 def test_full_disk_is_a_warning(
-    plain_cfg, checkpoint, tmp_path, monkeypatch, log
+    plain_cfg, checkpoint, tmp_path, monkeypatch, signalled, log
 ):
     save = torch.save
 
@@ -186,6 +186,9 @@ def test_full_disk_is_a_warning(
     out = fit_gda(plain_cfg, checkpoint, tmp_path / 'a.pth', save_every=1e-9)
     assert out.is_file()
     assert 'cannot be written (No space left on device)' in log.text
+    signalled(5)
+    with pytest.raises(Interrupted, match='0 of 12 images saved'):
+        fit_gda(plain_cfg, checkpoint, out, save_every=HOUR)
 
 
 def test_library_calls_take_no_signals_and_write_no_state(
