@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import DictAction
-from mmengine.dist import init_dist
+
+from mmseg_ddu.engine.ranks import join
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -77,24 +78,20 @@ def set_local_rank(args: argparse.Namespace) -> None:
 
 def init_distributed(launcher: str) -> None:
     """Join the process group of a launcher, on CPU too."""
-    if launcher == 'none':
-        return
-    if torch.cuda.is_available():
-        init_dist(launcher)
-    else:  # mmengine's init_dist insists on CUDA
-        torch.distributed.init_process_group('gloo')
+    join(launcher)
 
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a tool; what a user can mend is one line, not a traceback.
 
     ``MMSEG_DDU_TRACEBACK=1`` shows the traceback. Exit codes: 0 done, 1 done
-    but something was left out, 2 an error, 130 Ctrl-C.
+    but something was left out, 2 an error, 130 stopped by a signal.
     """
     try:
         code = main() or 0
-    except KeyboardInterrupt:
-        print('Interrupted; files are whole or as before.', file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        default = 'Interrupted; files are whole or as before.'
+        print(str(stop) or default, file=sys.stderr)
         code = INTERRUPTED
     except EXPECTED as error:
         if os.environ.get('MMSEG_DDU_TRACEBACK'):

@@ -158,6 +158,27 @@ class ClassMoments:
             total.merge(part)
         return total
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that was seen, on the CPU, bit for bit."""
+        names = ('counts', 'means', 'scatters')
+        return {name: getattr(self, name).cpu() for name in names}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> ClassMoments:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: If it is of other classes, features or kind.
+        """
+        for name, values in state.items():
+            own = getattr(self, name)
+            if own.shape != values.shape:
+                raise ValueError(
+                    f'Expected {name} of shape {tuple(own.shape)}, but the '
+                    f'saved moments have {tuple(values.shape)}.'
+                )
+            own.copy_(values)
+        return self
+
     def _merge_class(
         self,
         label: int,

@@ -134,3 +134,23 @@ def test_bad_input():
         moments.pooled_mean()
     with pytest.raises(ValueError, match='same classes'):
         moments.merge(ClassMoments(3, 6))
+
+
+def test_state_goes_on_bit_for_bit():
+    rng = torch.Generator().manual_seed(0)
+    blocks = [
+        (torch.randn(50, 3, generator=rng), torch.arange(50) % 3)
+        for _ in range(4)
+    ]
+    whole, first = ClassMoments(4, 3), ClassMoments(4, 3)
+    for block in blocks:
+        whole.update(*block)
+    for block in blocks[:2]:
+        first.update(*block)
+    second = ClassMoments(4, 3).load_state_dict(first.state_dict())
+    for block in blocks[2:]:
+        second.update(*block)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(second.state_dict()[name], value), name
+    with pytest.raises(ValueError, match='saved moments'):
+        ClassMoments(4, 3, diagonal=True).load_state_dict(first.state_dict())

@@ -307,49 +307,6 @@ class TestBadInput:
             fit_gda(plain_cfg, checkpoint, tmp_path / 'file' / 'x.pth')
 
 
-DISTRIBUTED = """
-import sys
-import torch
-from tests.conftest import Config
-from mmseg_ddu.engine import fit_gda
-torch.distributed.init_process_group('gloo')
-cfg = Config.fromfile(sys.argv[1])
-fit_gda(cfg, sys.argv[2], sys.argv[3], gda_head=dict(views='polar'))
-"""
-
-
-def test_two_processes_equal_one(plain_cfg, checkpoint, tmp_path):
-    plain_cfg.dump(tmp_path / 'cfg.py')
-    one = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='polar'))
-    script = tmp_path / 'run.py'
-    script.write_text(DISTRIBUTED)
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [
-            sys.executable,
-            '-m',
-            'torch.distributed.run',
-            '--nproc-per-node=2',
-            '--master-port=29517',
-            str(script),
-            str(tmp_path / 'cfg.py'),
-            str(checkpoint),
-            str(tmp_path / 'two.pth'),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=root,
-        env={**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    first = read_checkpoint(one)['state_dict']
-    second = read_checkpoint(tmp_path / 'two.pth')['state_dict']
-    for key, value in first.items():
-        torch.testing.assert_close(
-            second[key], value, rtol=1e-4, atol=1e-4, msg=key
-        )
-
-
 def test_real_foreign_checkpoint(
     voc_animals, voc5_weights, tmp_path, monkeypatch
 ):
