@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -192,9 +193,9 @@ def _costs(
 ) -> dict:
     """Costs of a method that runs alone."""
     predictor = Predictor([method], cfg, setting.device, images.metainfo)
-    number = min(setting.timing_images, len(images))
-    items = [read_item(images, index) for index in range(number)]
-    batches = [as_batch(item) for item in items if isinstance(item, dict)]
+    items = (read_item(images, index) for index in range(len(images)))
+    readable = (as_batch(item) for item in items if isinstance(item, dict))
+    batches = list(islice(readable, setting.timing_images))
     modules = [predictor.model, *predictor.guests]
     costs = dict(ms=math.nan, peak_mib=None, parameters=None)
     if batches:

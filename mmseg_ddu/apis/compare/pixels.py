@@ -26,6 +26,7 @@ IN_DISTRIBUTION = (CORRECT, WRONG)
 OUT_OF_DISTRIBUTION = (HELD_OUT, NEAR, FAR)
 NEAR_KEYS = ('near_ood_labels', 'held_out_labels')
 VOID = 255
+JPEG = ('.jpg', '.jpeg')
 
 
 class FolderImages(Dataset):
@@ -116,12 +117,14 @@ def build_pools(
 
 def read_item(pool: SeededSubset, index: int) -> dict | str:
     """An image of a pool; its name and the error if it cannot be read."""
+    info = pool.dataset.get_data_info(pool.indices[index])
+    path = Path(info['img_path'])
     try:
+        if path.suffix.lower() in JPEG and path.is_file():
+            check_image(path)  # OpenCV reads half a JPEG and says nothing
         return pool[index]
     except Exception as error:  # whatever a decoder raises
-        info = pool.dataset.get_data_info(pool.indices[index])
-        name = Path(info['img_path']).name
-        return f'{name}: {type(error).__name__}: {error}'
+        return f'{path.name}: {type(error).__name__}: {error}'
 
 
 class Truth:
