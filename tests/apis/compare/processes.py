@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 from torch import distributed
 
-PATIENCE = 120
+PATIENCE = 600  # seconds; for machines that do much else
 
 
 def forked(function, *args):
