@@ -114,7 +114,8 @@ def test_torchrun(alone, few, sample_cfg, sample_root, tmp_path):
     out = tmp_path / 'out'
     command = f"""-m torch.distributed.run --nproc-per-node=2
         --rdzv-backend=c10d --rdzv-endpoint=localhost:0
-        tools/compare_uncertainty.py {tmp_path}/cfg.py --out-dir {out} --shifts noise upside_down --shift-images 2
+        tools/compare_uncertainty.py {tmp_path}/cfg.py --out-dir {out}
+        --shifts noise upside_down --shift-images 2
         --stride 2 --patch 3 --timing-images 1 --device cpu
         --launcher pytorch --method""".split()
     done = subprocess.run(
