@@ -51,6 +51,7 @@ def parse_args():
     add('--aggregate', nargs='+', metavar='DIR', help='finished runs')
     add('--quality-json', metavar='FILE', help='means over --aggregate')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     args = parser.parse_args()
     given = (args.config, args.method, args.out_dir)
     if args.aggregate and not args.quality_json:

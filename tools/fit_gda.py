@@ -1,8 +1,8 @@
 """Fit the densities of a trained mmseg model. No retraining, no new config.
 
-Reads the config's training images once, through its test pipeline, and
-writes <checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON.
-Any EncoderDecoder whose decode head ends in cls_seg will do.
+Reads the config's training images once, through its test pipeline, and writes
+<checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON. Any
+EncoderDecoder whose decode head ends in cls_seg will do.
 """
 
 from mmengine.config import DictAction
@@ -36,9 +36,8 @@ def parse_args():
         default=512,
         help='most pixels of a class taken from one image (512)',
     )
-    parser.add_argument(
-        '--max-images', type=int, help='use a seeded choice of the images'
-    )
+    add = parser.add_argument
+    add('--max-images', type=int, help='use a seeded choice of the images')
     parser.add_argument(
         '--calibration-fraction',
         type=float,
@@ -51,6 +50,7 @@ def parse_args():
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
     parser.add_argument('--device', help='cuda if there is one, else cpu')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
 

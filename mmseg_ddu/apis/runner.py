@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.checkpoint import allow_mmengine_types
+from mmseg_ddu.engine.safe_load import safe_loading
 
 
 def load_config(
@@ -39,12 +39,12 @@ def load_config(
 
 def build_runner(cfg: Config) -> Runner:
     """The config's runner, mmengine's if it names none."""
-    allow_mmengine_types()
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
 
 
+@safe_loading()
 def train(
     config: str | os.PathLike | Config,
     *,

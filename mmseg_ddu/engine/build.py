@@ -25,6 +25,8 @@ from .checkpoint import (
     read_checkpoint,
     weights_digest,
 )
+from .fitted_head import fitted_head
+from .safe_load import safe_loading
 
 
 def read_config(
@@ -55,16 +57,20 @@ def model_of_checkpoint(model: dict, meta: dict) -> dict:
     Args:
         model (dict): ``model`` of an mmseg config.
         meta (dict): ``meta`` of the checkpoint.
+
+    Raises:
+        ValueError: If what it says of its densities makes no sense.
     """
     kind = str(model.get('type', ''))
     if kind.startswith(OWN_SCOPE) and not is_ddu(model):
         return model
     model = to_ddu_model(model)
     if 'gda' in meta:
-        model['gda_head'] = dict(meta['gda']['head'])
+        model['gda_head'] = fitted_head(meta['gda'])
     return model
 
 
+@safe_loading()
 def build_ddu(
     model_cfg: dict,
     state_dict: dict[str, Tensor],
