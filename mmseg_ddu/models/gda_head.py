@@ -87,7 +87,9 @@ class GDAHead(BaseModule):
             reg_covar=reg_covar,
             priors=priors,
         )
-        check_options(dict(common, normalize=normalize), HEAD, 'gda_head')
+        own = dict(normalize=normalize, channels=channels)
+        own.update(common, num_classes=num_classes)
+        check_options(own, HEAD, 'gda_head')
         configs = checked_views(views)
         for config in configs:
             if normalize and config.get('transform', 'raw') == 'raw':
