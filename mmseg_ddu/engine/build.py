@@ -79,7 +79,7 @@ def model_of_checkpoint(model: dict, meta: dict) -> dict:
     Raises:
         ValueError: If what it says of its densities makes no sense.
     """
-    kind = str(model.get('type', ''))
+    kind = str(dict(model).get('type', ''))
     if kind.startswith(OWN_SCOPE) and not is_ddu(model):
         return model
     model = to_ddu_model(model)

@@ -135,11 +135,12 @@ def test_resume_does_not_run_the_config_in_the_file(
     work = tmp_path / 'work'
     train(plain_cfg.copy(), work_dir=work, cfg_options=SHORT)
     code = f'open({str(marker)!r}, "w")\ngpu_ids = range(1)'
-    path = work / 'iter_2.pth'
-    content = torch.load(path, weights_only=False)
+    path = work / 'evil.pth'
+    content = torch.load(work / 'iter_2.pth', weights_only=False)
     content['meta'].update(config=code, cfg=code)
     content['message_hub']['runtime_info']['cfg'] = code
     torch.save(content, path)
+    (work / 'last_checkpoint').write_text(str(path))
     options = {**SHORT, 'train_cfg.max_iters': 3}
     arguments = dict(work_dir=work, resume=True, cfg_options=options)
     assert train(plain_cfg.copy(), **arguments).iter == 3

@@ -53,10 +53,12 @@ fuzz = settings(
 
 
 def _audit(event: str, arguments: tuple) -> None:
-    if watching and event in SIGNS:
+    lazy = event in ('exec', 'compile') and '<string>' not in str(arguments)
+    if watching and event in SIGNS and not lazy:  # an import of Python's own
         watching[-1].append((event, str(arguments)[:200]))
 
 
+repr(torch.zeros(1))  # has torch import what it imports late
 sys.addaudithook(_audit)
 
 
@@ -246,7 +248,7 @@ def test_random_numbers_in_the_state(tmp_path_factory, key, edits):
     value = content['state_dict'][key]
     data = bytes(value.contiguous().flatten().view(torch.uint8).numpy())
     data = edit(data, [e for e in edits if e[0] in ('flip', 'write')])
-    if value.dtype != torch.bool:
+    if value.dtype != torch.bool and data:
         content['state_dict'][key] = torch.frombuffer(
             bytearray(data), dtype=value.dtype
         ).reshape(value.shape)
