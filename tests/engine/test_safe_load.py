@@ -2,6 +2,7 @@
 
 import io
 import os
+import runpy
 import warnings
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
+from mmseg_ddu.engine import safe_load
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.safe_load import load, safe_loading, trust_checkpoints
 from tests import hostile
@@ -218,3 +220,9 @@ def test_a_file_that_is_not_there(tmp_path):
         read_checkpoint(tmp_path / 'absent.pth')
     with pytest.raises(FileNotFoundError):
         load(tmp_path / 'absent.pth')
+
+
+def test_an_old_torch_is_refused(monkeypatch):
+    monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
+    with pytest.raises(ImportError, match='needs torch 2.6.0 or newer'):
+        runpy.run_path(safe_load.__file__)
