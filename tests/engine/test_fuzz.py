@@ -45,7 +45,7 @@ SIGNS = {
 }
 watching: list[list] = []
 fuzz = settings(
-    max_examples=int(os.environ.get('FUZZ_EXAMPLES', 60)),
+    max_examples=int(os.environ.get('FUZZ_EXAMPLES', 30)),
     deadline=None,
     database=None,
     derandomize='FUZZ_EXAMPLES' not in os.environ,
