@@ -48,6 +48,7 @@ def parse_args():
     add('--aggregate', nargs='+', metavar='DIR', help='finished runs')
     add('--quality-json', metavar='FILE', help='means over --aggregate')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     args = parser.parse_args()
     given = (args.config, args.method, args.out_dir)

@@ -34,6 +34,7 @@ def parse_args():
     parser.add_argument('--device', help='cuda if there is one, else cpu')
     cli.add_tta(parser)
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     return parser.parse_args()
 
 

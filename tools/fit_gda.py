@@ -1,8 +1,8 @@
 """Fit the densities of a trained mmseg model. No retraining, no new config.
 
-Reads the config's training images once, through its test pipeline, and
-writes <checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON.
-Any EncoderDecoder whose decode head ends in cls_seg will do.
+Reads the config's training images once, through its test pipeline, and writes
+<checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON. Any
+EncoderDecoder whose decode head ends in cls_seg will do.
 """
 
 from mmengine.config import DictAction
@@ -57,6 +57,7 @@ def parse_args():
     )
     add('--resume', action='store_true', help='go on from a stopped fit')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
 

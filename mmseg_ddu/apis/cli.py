@@ -11,6 +11,7 @@ import torch
 from mmengine.config import DictAction
 
 from mmseg_ddu.engine.ranks import join
+from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -71,6 +72,24 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Trust(argparse.Action):
+    """Takes effect at once, for the rest of the process."""
+
+    def __call__(self, *_: object) -> None:
+        TRUSTED.set(True)
+
+
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """``--trust-checkpoint``, for files of one's own that hold code."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action=_Trust,
+        nargs=0,
+        dest=argparse.SUPPRESS,
+        help='let the code in checkpoints run (refused: see docs/security.md)',
+    )
+
+
 def set_local_rank(args: argparse.Namespace) -> None:
     """torchrun sets the variable, torch.distributed.launch the argument."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -88,7 +107,8 @@ def run(main: Callable[[], int | None]) -> None:
     but something was left out, 2 an error, 130 stopped by a signal.
     """
     try:
-        code = main() or 0
+        with safe_loading():
+            code = main() or 0
     except KeyboardInterrupt as stop:
         default = 'Interrupted; files are whole or as before.'
         print(str(stop) or default, file=sys.stderr)

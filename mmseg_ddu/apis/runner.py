@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.checkpoint import allow_mmengine_types
 from mmseg_ddu.engine.ranks import join
+from mmseg_ddu.engine.safe_load import safe_loading
 
 
 def load_config(
@@ -41,7 +41,6 @@ def load_config(
 
 def build_runner(cfg: Config) -> Runner:
     """The config's runner, mmengine's if it names none."""
-    allow_mmengine_types()
     launcher = cfg.get('launcher', 'none')
     if launcher != 'none' and not torch.cuda.is_available():
         # What mmengine does by itself needs a GPU for each process.
@@ -58,6 +57,7 @@ def build_runner(cfg: Config) -> Runner:
     return Runner.from_cfg(cfg)
 
 
+@safe_loading()
 def train(
     config: str | os.PathLike | Config,
     *,

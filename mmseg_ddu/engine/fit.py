@@ -17,6 +17,8 @@ from mmseg_ddu.fileio import (
     write_json,
 )
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.head_options import explicit
+from mmseg_ddu.models.head_state import FORMAT
 from mmseg_ddu.models.heads import last_decode_head
 
 from .build import build_ddu, check_classes, read_config
@@ -139,7 +141,8 @@ def fit_gda(
     with together():
         if is_main_process():
             report.update(
-                head=model_cfg.get('gda_head') or {},
+                format=FORMAT,
+                head=explicit(model_cfg.get('gda_head') or {}),
                 config=str(cfg.filename),
                 checkpoint=str(checkpoint),
                 checkpoint_sha256=file_digest,

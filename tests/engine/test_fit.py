@@ -20,6 +20,8 @@ from mmseg_ddu.engine.fitter import (
     DensityFitter,
 )
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.head_state import FORMAT
+from mmseg_ddu.models.presets import resolve_views
 
 
 def density(path: Path) -> dict:
@@ -99,7 +101,8 @@ def test_report_and_meta(plain_cfg, checkpoint):
     assert report['images'] == 12 and report['held_out_images'] == 1
     assert report['calibration']['held_out'] is True
     assert len(report['vectors_per_class']) == 6
-    assert report['head']['views'] == 'polar'
+    assert report['head']['views'] == resolve_views('polar')
+    assert report['format'] == FORMAT
     assert len(report['checkpoint_sha256']) == 64
     assert report['versions']['torch'] == torch.__version__
     assert read_checkpoint(out)['meta']['gda'] == report

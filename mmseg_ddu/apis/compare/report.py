@@ -127,10 +127,33 @@ def read_results(folder: Path) -> dict:
         raise FileNotFoundError(
             f'There is no {path}; run tools/compare_uncertainty.py first.'
         )
-    content = json.loads(path.read_text())
-    if not {'protocol', 'methods'} <= set(content):
+    try:
+        content = json.loads(path.read_text())
+        sound = _is_results(content)
+    except (ValueError, RecursionError):
+        sound = False
+    if not sound:
         raise ValueError(f'{path} holds no results of a comparison.')
     return content
+
+
+def _is_results(content: Any) -> bool:
+    if not isinstance(content, dict):
+        return False
+    protocol, methods = content.get('protocol'), content.get('methods')
+    if not isinstance(protocol, dict) or not isinstance(methods, dict):
+        return False
+    images = protocol.get('images')
+    return (
+        isinstance(images, dict)
+        and 'plain' in images
+        and {'config', 'stride'} <= set(protocol)
+        and all(
+            isinstance(entry, dict)
+            and ('error' in entry or isinstance(entry.get('shifts'), dict))
+            for entry in methods.values()
+        )
+    )
 
 
 def strict(value: Any) -> Any:
