@@ -84,6 +84,14 @@ VIEW = dict(
     ),
     stride=(lambda value: _whole(value) and value >= 1, 'an integer >= 1'),
     optional=(_is(bool), 'True or False'),
+    window=(
+        lambda value: _whole(value) and value >= 1 and value % 2 == 1,
+        'an odd integer',
+    ),
+    log_scale=(
+        lambda value: value is None or _between(1e-30, 1e30)(value),
+        'None or a positive number',
+    ),
 )
 
 
