@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+_TEMPORARY = re.compile(r'\.tmp-[a-z0-9_]{8}(\.\w+)?')
 
 
 @contextmanager
@@ -36,6 +39,21 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary(folder: str | os.PathLike, below: bool = False) -> None:
+    """Remove what a killed :func:`atomic_write` left in a folder.
+
+    Args:
+        folder (str): Need not exist.
+        below (bool): Also in the folders in it; links are not followed.
+    """
+    for root, folders, names in os.walk(folder):
+        if not below:
+            folders.clear()
+        for name in names:
+            if _TEMPORARY.fullmatch(name):
+                Path(root, name).unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

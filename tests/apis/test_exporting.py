@@ -240,7 +240,9 @@ def test_interrupt_keeps_a_manifest(fitted, photos, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return prepare(model, image)
 
-    monkeypatch.setattr('mmseg_ddu.apis.exporting.prepare', interrupted)
+    monkeypatch.setattr(
+        'mmseg_ddu.apis.exporting.one_image.prepare', interrupted
+    )
     with pytest.raises(KeyboardInterrupt):
         export(*fitted, photos, tmp_path / 'maps')
     manifest = json.loads((tmp_path / 'maps/manifest.json').read_text())
