@@ -290,7 +290,7 @@ def test_names(tmp_path):
 def test_real_photographs(voc_animals, voc5_weights, tmp_path, monkeypatch):
     """A foreign checkpoint, fitted and exported on real images."""
     monkeypatch.setenv('VOC_ANIMALS', str(voc_animals))
-    configs = Path(__file__).resolve().parents[2] / 'configs' / 'ddu'
+    configs = Path(__file__).resolve().parents[3] / 'configs' / 'ddu'
     (path,) = configs.glob('*voc-animals5*')
     cfg = Config.fromfile(path)
     cfg.train_dataloader.dataset.dataset.indices = 60
