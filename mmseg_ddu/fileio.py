@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-_TEMPORARY = re.compile(r'\.tmp-[a-z0-9_]{8}(\.\w+)?')
+TEMPORARY = '.tmp-'
+_LEFT_OVER = re.compile(re.escape(TEMPORARY) + r'[a-z0-9_]{8}(\.\w+)?')
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(
-        prefix='.tmp-', suffix=path.suffix, dir=path.parent
+        prefix=TEMPORARY, suffix=path.suffix, dir=path.parent
     )
     os.close(handle)
     temporary = Path(name)
@@ -52,7 +53,7 @@ def remove_temporary(folder: str | os.PathLike, below: bool = False) -> None:
         if not below:
             folders.clear()
         for name in names:
-            if _TEMPORARY.fullmatch(name):
+            if _LEFT_OVER.fullmatch(name):
                 Path(root, name).unlink(missing_ok=True)
 
 

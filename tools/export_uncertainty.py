@@ -25,9 +25,7 @@ def parse_args():
     parser.add_argument('--out-dir', required=True, help='folder to write')
     used = parser.add_mutually_exclusive_group()
     used.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='write into a folder that is not empty',
+        '--overwrite', action='store_true', help='write into a used folder'
     )
     used.add_argument(
         '--resume', action='store_true', help='go on with a stopped export'
@@ -67,12 +65,13 @@ def main():
         cfg_options=args.cfg_options,
         tta=args.tta,
     )
+    if not is_main_process():
+        return 0  # the main process speaks for all
     skipped = manifest['num_skipped']
-    if is_main_process():
-        print(
-            f'{manifest["num_exported"]} images exported to {args.out_dir}, '
-            f'{skipped} skipped.'
-        )
+    print(
+        f'{manifest["num_exported"]} images exported to {args.out_dir}, '
+        f'{skipped} skipped.'
+    )
     return 1 if skipped else 0
 
 

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
+from mmseg_ddu.fileio import TEMPORARY
+
 ENDINGS = ('.npy', '.png', '_heat.png')  # of the files of one name
 MAX_PART = 255 - len('_heat.png')  # bytes; file systems allow 255
 MAX_NAME = 1000
@@ -23,7 +25,7 @@ def output_names(
     Upper and lower case, and the ways to encode an accent, count as the
     same, as some file systems have it. Where a name would be too long, or
     its files those of an earlier image, it is the file's own name with a
-    digest of ``files`` behind, without folders.
+    digest of the path behind, without folders.
 
     Args:
         relative (Sequence[PurePath]): Where each input lies below the
@@ -58,12 +60,14 @@ def _key(name: str | PurePath) -> str:
 
 
 def _fits(name: str) -> bool:
+    if PurePath(name).name.startswith(TEMPORARY):  # would be cleaned up
+        return False
     parts = [len(os.fsencode(part)) for part in PurePath(name).parts]
     return max(parts, default=0) <= MAX_PART and sum(parts) <= MAX_NAME
 
 
 def _cut(name: str) -> str:
-    return os.fsencode(name)[:_CUT].decode('utf-8', 'ignore')
+    return os.fsencode(name.lstrip('.'))[:_CUT].decode('utf-8', 'ignore')
 
 
 def _digest(text: str) -> str:

@@ -104,7 +104,11 @@ def export(
                 share, 'Exporting maps', disable=ranks.rank > 0
             ):
                 row = export_one(model, writer, name, path, max_pixels)
-                journal.append(row)
+                try:
+                    journal.append(row)
+                except BaseException:
+                    writer.remove(name, writer.scales)
+                    raise
                 stop.check()
             ranks.wait()
     except BaseException as error:
