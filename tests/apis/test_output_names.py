@@ -29,6 +29,14 @@ def test_ordinary_names_are_kept():
     assert names('a.jpg', 'a.png') == ['a.jpg', 'a.png']
 
 
+def test_names_of_a_folder(tmp_path):
+    for name in ('a.jpg', 'a.png', 'b.jpg'):
+        (tmp_path / name).write_bytes(b'')
+    assert sorted(find_images(tmp_path)) == ['a.jpg', 'a.png', 'b']
+    listed = find_images([tmp_path / 'b.jpg', tmp_path / 'a.png'])
+    assert sorted(listed) == ['a', 'b']
+
+
 @pytest.mark.parametrize(
     'paths',
     [

@@ -10,7 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from mmseg_ddu.apis import export
+from mmseg_ddu.apis.exporting import one_image, run
 
 TEMPORARY = '.tmp-'
 
@@ -91,3 +95,21 @@ def start_child(function: Callable[[], object]) -> int:
 
 def end_of(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def stopped(tiny, photos, out, after=3):
+    """An export that lost its network after some images."""
+
+    def broken(*args):
+        raise RuntimeError('out of order')
+
+    calls = []
+
+    def works_for_a_while(*args):
+        calls.append(args)
+        return one_image.export_one(*args) if len(calls) <= after else broken()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, 'export_one', works_for_a_while)
+        with pytest.raises(RuntimeError, match='out of order'):
+            export(*tiny, photos, out)

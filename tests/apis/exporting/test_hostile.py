@@ -22,7 +22,7 @@ from mmseg_ddu.models import DDUEncoderDecoder
 from mmseg_ddu.visualization.heatmap import TITLE_HEIGHT
 
 from .checks import assert_manifest_is_the_disk, assert_whole, in_child
-from .hostile import bomb, encoded, make_corpus, rotated, sixteen_bit
+from .hostile import animated, bomb, encoded, make_corpus, rotated, sixteen_bit
 
 COUNT = int(os.environ.get('DDU_HOSTILE_FILES', 200))
 
@@ -233,6 +233,10 @@ def test_odd_pixels_are_as_the_loader_has_them(tiny, tmp_path):
         path.write_bytes(data)
         expected = cv2.imread(str(path), cv2.IMREAD_COLOR)[..., ::-1]
         assert (loaded_pixels(model, path) == expected).all()
+    for kind, suffix in [('PNG', '.png'), ('WEBP', '.webp')]:
+        path = tmp_path / f'film{suffix}'
+        path.write_bytes(animated(kind))
+        assert loaded_pixels(model, path).max() < 20  # the first frame
     # Sixteen bits keep their eight high ones.
     deep = np.asarray(Image.open(tmp_path / 'grey16.png'))
     shown = loaded_pixels(model, tmp_path / 'grey16.png')[..., 0]

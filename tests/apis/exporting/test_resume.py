@@ -19,6 +19,7 @@ from .checks import (
     contents,
     in_child,
     journal_rows,
+    stopped,
 )
 
 
@@ -27,24 +28,6 @@ def whole(tiny, photos, tmp_path):
     """An export that nothing disturbed."""
     export(*tiny, photos, tmp_path / 'whole')
     return contents(tmp_path / 'whole')
-
-
-def stopped(tiny, photos, out, after=3):
-    """An export that lost its network after some images."""
-
-    def broken(*args):
-        raise RuntimeError('out of order')
-
-    calls = []
-
-    def works_for_a_while(*args):
-        calls.append(args)
-        return one_image.export_one(*args) if len(calls) <= after else broken()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, 'export_one', works_for_a_while)
-        with pytest.raises(RuntimeError, match='out of order'):
-            export(*tiny, photos, out)
 
 
 class Killer:
@@ -225,69 +208,6 @@ def test_the_output_folder_may_lie_among_the_images(tiny, photos):
     assert len(first['images']) == len(again['images']) == 7
     with pytest.raises(ValueError, match='the folder of images itself'):
         export(*tiny, photos, photos, overwrite=True)
-
-
-HOSTILE_ROWS = [
-    dict(name='0', files={'class': '../../outside.png'}),
-    dict(name='../outside', image='x', files={}),
-    dict(name=['0']),
-    dict(name={'a': 1}),
-    ['0'],
-    '0',
-    0,
-    None,
-    dict(),
-]
-
-
-def test_nothing_in_a_journal_is_trusted(tiny, photos, tmp_path, whole):
-    """Least of all its paths."""
-    out = tmp_path / 'maps'
-    outside = tmp_path / 'outside.png'
-    outside.write_text('mine')
-    stopped(tiny, photos, out)
-    header, *lines = (out / 'manifest.jsonl').read_bytes().splitlines()
-    good = json.loads(lines[0])
-    twisted = [
-        dict(good, files=dict(good['files'], overlay='../../outside.png')),
-        dict(good, files=dict(good['files'], overlay=str(outside))),
-        dict(good, height='20'),
-        dict(good, height=True),
-        dict(good, width=10**30),
-        dict(good, epistemic_mean=None),
-        dict(good, image='/etc/passwd'),
-        dict(good, more=1),
-    ]
-    lines = [json.dumps(row).encode() for row in HOSTILE_ROWS + twisted]
-    lines += [b'[' * 100_000, b'\xff\xfe', b'1' * 5000, b'{"name": "0"']
-    (out / 'manifest.jsonl').write_bytes(b'\n'.join([header, *lines]))
-    (out / 'manifest.1.jsonl').symlink_to(outside)
-    export(*tiny, photos, out, resume=True)
-    assert contents(out) == whole
-    assert outside.read_text() == 'mine'
-
-
-@pytest.mark.parametrize('text', ['', '{"tta": fal', '[]', '[' * 100_000])
-def test_a_damaged_header(tiny, photos, tmp_path, text):
-    out = tmp_path / 'maps'
-    stopped(tiny, photos, out)
-    (out / 'manifest.jsonl').write_text(text)
-    with pytest.raises(ValueError, match='damaged.*--overwrite'):
-        export(*tiny, photos, out, resume=True)
-    (out / 'manifest.jsonl').unlink()
-    (out / 'manifest.json').write_text(text)
-    with pytest.raises(ValueError, match='damaged.*--overwrite'):
-        export(*tiny, photos, out, resume=True)
-
-
-def test_links_in_the_output_folder_are_refused(tiny, photos, tmp_path):
-    out, outside = tmp_path / 'maps', tmp_path / 'outside'
-    out.mkdir()
-    outside.mkdir()
-    (out / 'class').symlink_to(outside)
-    with pytest.raises(ValueError, match='not in the output folder'):
-        export(*tiny, photos, out, overwrite=True)
-    assert not list(outside.iterdir())
 
 
 def test_sampled_maps_do_not_depend_on_where_it_stopped(

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
-from mmseg_ddu.apis.exporting import find_images
 from mmseg_ddu.apis.inference import prepare
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.visualization.maps import Scale
@@ -277,14 +276,6 @@ def test_mc_dropout_exports_the_same_maps(
     )
     assert set(manifest['maps']) == {'epistemic', 'aleatoric'}
     assert manifest['images'][0]['epistemic_max'] > 0
-
-
-def test_names(tmp_path):
-    for name in ('a.jpg', 'a.png', 'b.jpg'):
-        (tmp_path / name).write_bytes(b'')
-    assert sorted(find_images(tmp_path)) == ['a.jpg', 'a.png', 'b']
-    listed = find_images([tmp_path / 'b.jpg', tmp_path / 'a.png'])
-    assert sorted(listed) == ['a', 'b']
 
 
 def test_real_photographs(voc_animals, voc5_weights, tmp_path, monkeypatch):
