@@ -5,6 +5,8 @@ progress bar tells it, every 100 images; the slope of the memory after the
 first tenth; images per second; and how far the bar was off.
 
     python benchmarks/soak_export.py CONFIG CHECKPOINT_gda.pth WORK_DIR
+
+Ctrl-C ends it early, with the figures so far.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import io
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from unittest import mock
 
@@ -55,6 +58,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.samples: list[dict] = []
+        self.done = 0
         self.seconds = 0.0
 
     def __call__(self, items, description: str, disable: bool = False):
@@ -73,7 +77,8 @@ class Recorder:
                     )
                 yield item
                 progress.advance(task)
-        self.seconds = time.monotonic() - start
+                self.done = done + 1
+                self.seconds = time.monotonic() - start
 
 
 def summary(samples: list[dict], count: int, seconds: float) -> dict:
@@ -117,7 +122,10 @@ def main() -> None:
     args = parser.parse_args()
     write_images(args.work_dir / 'images', args.images, args.size)
     record = Recorder()
-    with mock.patch('mmseg_ddu.apis.exporting.run.track', record):
+    with (
+        mock.patch('mmseg_ddu.apis.exporting.run.track', record),
+        suppress(KeyboardInterrupt),  # what was measured so far counts
+    ):
         export(
             args.config,
             args.checkpoint,
@@ -126,7 +134,9 @@ def main() -> None:
             pictures=not args.no_pictures,
             resume=True,
         )
-    result = summary(record.samples, args.images, record.seconds)
+    result = summary(record.samples, record.done, record.seconds)
+    if record.done < args.images:
+        result.pop('time_left_error')  # nobody knows how long it had taken
     result['pictures'] = not args.no_pictures
     text = json.dumps(dict(result, samples=record.samples), indent=1)
     (args.work_dir / 'soak.json').write_text(text)

@@ -22,8 +22,8 @@ from .rows import still_good
 MANIFEST = 'manifest.json'
 JOURNAL = 'manifest.jsonl'
 MAX_LINE = 1 << 24
-# Not compared: they say where things lie, not what they are.
-PLACES = ('config', 'checkpoint')
+# Not compared: where things lie, and what is looked at in each row.
+FREE = ('config', 'checkpoint', 'max_pixels')
 
 
 class Journal:
@@ -77,7 +77,8 @@ def begin(
     folder = writer.out_dir
     remove_temporary(folder)
     for key in ('class', 'overlay', *writer.scales):
-        remove_temporary(folder / key, below=True)
+        if not (folder / key).is_symlink():
+            remove_temporary(folder / key, below=True)
     done: set[str] = set()
     with (
         atomic_write(folder / JOURNAL) as temporary,
@@ -87,9 +88,9 @@ def begin(
         rows = _earlier_rows(folder, header) if resume else ()
         for row in rows:
             name = row.get('name') if isinstance(row, dict) else None
-            if not isinstance(name, str) or name in done:
+            if not isinstance(name, str) or name in done or name not in files:
                 continue
-            if name in files and still_good(row, name, files[name], writer):
+            if still_good(row, files[name], writer, header['max_pixels']):
                 journal.write(_line(row))
                 done.add(name)
     for path in folder.glob('manifest.*.jsonl'):
@@ -147,9 +148,10 @@ def _earlier_rows(folder: Path, header: dict) -> Iterator[Any]:
     else:
         path = folder / MANIFEST
         found = _parsed(path.read_bytes())
-        rows = found.pop('images', ()) if isinstance(found, dict) else ()
+        rows = found.get('images') if isinstance(found, dict) else ()
+        rows = rows if isinstance(rows, list) else ()
     _require_same(path, found, header)
-    yield from rows if not isinstance(rows, dict) else ()
+    yield from rows
 
 
 def _require_same(path: Path, found: Any, header: dict) -> None:
@@ -162,7 +164,7 @@ def _require_same(path: Path, found: Any, header: dict) -> None:
         f'{key} (was {json.dumps(found.get(key))[:80]}, now '
         f'{json.dumps(value)[:80]})'
         for key, value in header.items()
-        if key not in PLACES and found.get(key) != value
+        if key not in FREE and found.get(key) != value
     ]
     if different:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,14 @@ def error_row(name: str, path: Path, reason: str) -> dict:
     return dict(name=name, image=str(path), error=reason[:MAX_REASON])
 
 
-def still_good(row: Any, name: str, path: Path, writer: MapWriter) -> bool:
+def still_good(
+    row: dict, path: Path, writer: MapWriter, max_pixels: int
+) -> bool:
     """Whether the row of an earlier run is that of an image, done and whole.
 
-    The row may come from anywhere: no path in it is used, it must name the
-    files that would be written now.
+    The row may come from anywhere, but for its name, which is that of one of
+    the images: no path in it is used, it must name the files that would be
+    written now.
     """
     numbers = {
         f'{key}_{what}'
@@ -62,12 +66,13 @@ def still_good(row: Any, name: str, path: Path, writer: MapWriter) -> bool:
     if 'percentile' in writer.scales:
         numbers.add('unusual_share')
     expected = {'name', 'image', 'height', 'width', 'files'} | numbers
-    if not isinstance(row, dict) or set(row) != expected:
+    if set(row) != expected:
         return False
-    shape = row['height'], row['width']
+    name, shape = row['name'], (row['height'], row['width'])
     return (
-        (row['name'], row['image']) == (name, str(path))
+        row['image'] == str(path)
         and all(type(side) is int and side > 0 for side in shape)
+        and math.prod(shape) <= max_pixels
         and all(type(row[key]) in (int, float) for key in numbers)
         and row['files'] == writer.files(name, writer.scales)
         and writer.has_whole(name, writer.scales, shape)

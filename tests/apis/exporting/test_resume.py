@@ -175,7 +175,6 @@ def test_other_settings_are_refused(tiny, photos, tmp_path):
     other.write_bytes(tiny[1].read_bytes() + b'\0')
     cases = [
         (dict(pictures=False), 'pictures'),
-        (dict(max_pixels=99), 'max_pixels'),
         (dict(tta=True), 'tta'),
         (
             dict(cfg_options={'model.test_cfg.mode': 'slide'}),
@@ -188,6 +187,21 @@ def test_other_settings_are_refused(tiny, photos, tmp_path):
     with pytest.raises(ValueError, match='checkpoint_sha256'):
         export(tiny[0], other, photos, out, resume=True)
     assert contents(out) == before
+
+
+def test_another_limit_is_that_of_all_images(tiny, photos, tmp_path):
+    out = tmp_path / 'maps'
+    for limit in (500, 100_000, 530):
+        export(*tiny, photos, out, resume=True, max_pixels=limit)
+        again = tmp_path / str(limit)
+        export(*tiny, photos, again, max_pixels=limit)
+        first, second = (
+            json.loads((folder / 'manifest.json').read_text())
+            for folder in (out, again)
+        )
+        assert first == second
+    errors = ['error' in row for row in first['images']]
+    assert errors == [False, False, True, True, False, True, True]
 
 
 def test_inputs_that_come_and_go(tiny, photos, tmp_path):

@@ -64,14 +64,24 @@ def test_a_damaged_header(tiny, photos, tmp_path, text):
         export(*tiny, photos, out, resume=True)
 
 
+@pytest.mark.parametrize('images', [5, {'0': 1}, 'abc', None, [5, None]])
+def test_a_manifest_of_nonsense(tiny, photos, tmp_path, images):
+    out = tmp_path / 'maps'
+    manifest = export(*tiny, photos, out, pictures=False)
+    text = json.dumps(dict(manifest, images=images))
+    (out / 'manifest.json').write_text(text)
+    assert manifest == export(*tiny, photos, out, pictures=False, resume=True)
+
+
 def test_links_in_the_output_folder_are_refused(tiny, photos, tmp_path):
     out, outside = tmp_path / 'maps', tmp_path / 'outside'
     out.mkdir()
     outside.mkdir()
     (out / 'class').symlink_to(outside)
+    (outside / '.tmp-abcd_123.png').write_text('mine')
     with pytest.raises(ValueError, match='not in the output folder'):
         export(*tiny, photos, out, overwrite=True)
-    assert not list(outside.iterdir())
+    assert [path.name for path in outside.iterdir()] == ['.tmp-abcd_123.png']
 
 
 def test_only_temporary_files_of_ours_are_removed(tiny, photos, tmp_path):
