@@ -118,4 +118,8 @@ def run(main: Callable[[], int | None]) -> None:
             raise
         print(f'error: {error}', file=sys.stderr)
         code = USAGE_ERROR
+    finally:
+        # Else its threads may abort the process as it ends.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     sys.exit(code)
