@@ -9,6 +9,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,7 +91,7 @@ def _run_all(blocks: Sequence[Block], folder: Path) -> None:
             print(f'{block.where} failed.')
             sys.stdout.flush()
             os._exit(1)
-    sys.stdout.flush()
+    print(f'--- {time.process_time():.1f} s of processor time', flush=True)
 
 
 def run_block(block: Block, names: dict) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 
 from mmseg_ddu.apis import fit_gda
@@ -34,7 +35,7 @@ WORDS = {
 LARGE_CONFIG = re.compile(
     r'configs/(ddu|mc_dropout)/\S+_(voc12aug|voc-animals5)-\d+x\d+\.py'
 )
-LINKS = ('tools', 'configs', 'benchmarks')
+LINKS = ('tools', 'configs', 'benchmarks', 'docs/figures.py')
 # Names that pages use for a file -> which of the prepared ones it is.
 FILES = {
     'my_config.py': 'config.py',
@@ -42,6 +43,7 @@ FILES = {
     'iter_40000_gda.pth': 'weights_gda.pth',
     'a.pth': 'weights.pth',
     'a_gda.pth': 'weights_gda.pth',
+    'old.pth': 'weights.pth',
     'a.jpg': 'photo.jpg',
     'b.jpg': 'photo.jpg',
     'photos/a.jpg': 'photo.jpg',
@@ -81,22 +83,35 @@ def prepare(
         sample_root (Path): The data that the config names.
     """
     folder.mkdir()
-    for name in LINKS:
-        (folder / name).symlink_to(ROOT / name)
     for name in ('photos', 'docs/images', 'results', 'data'):
         (folder / name).mkdir(parents=True)
+    for name in LINKS:
+        (folder / name).symlink_to(ROOT / name)
     for name in ('sample', 'mine'):
         shutil.copytree(sample_root, folder / 'data' / name)
+    cfg.work_dir = 'work_dirs/config'
     text = cfg.pretty_text.replace(str(sample_root), 'data/sample')
     (folder / 'config.py').write_text(text)
     shutil.copyfile(checkpoint, folder / 'weights.pth')
     fit_gda(cfg, checkpoint, folder / 'weights_gda.pth')
+    for seed, name in enumerate(('b.pth', 'c.pth')):
+        _write_other_weights(checkpoint, folder / name, seed)
     images = sorted((sample_root / 'JPEGImages').glob('test_*.jpg'))
     shutil.copyfile(images[0], folder / 'photo.jpg')
     for name, source in FILES.items():
         shutil.copyfile(folder / source, folder / name)
     _write_video(folder / 'film.mp4', images)
     return folder
+
+
+def _write_other_weights(source: Path, target: Path, seed: int) -> None:
+    """As if trained from another seed."""
+    torch.manual_seed(seed)
+    content = torch.load(source, weights_only=True)
+    for value in content['state_dict'].values():
+        if value.is_floating_point():
+            value += 0.1 * value.std(correction=0) * torch.randn_like(value)
+    torch.save(content, target)
 
 
 def _write_video(path: Path, images: list[Path]) -> None:

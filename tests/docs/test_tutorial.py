@@ -14,10 +14,10 @@ def code_cells(notebook):
 
 def pictures(notebook):
     return [
-        output.data['image/png']
+        output.data['image/jpeg']
         for cell in code_cells(notebook)
         for output in cell.outputs
-        if 'image/png' in output.get('data', {})
+        if 'image/jpeg' in output.get('data', {})
     ]
 
 
