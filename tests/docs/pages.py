@@ -6,6 +6,7 @@ import ast
 import re
 import textwrap
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,6 +17,7 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 NOT_RUN = re.compile(r'not run:\s*(.+)', re.S)
+NEEDS = re.compile(r'needs:\s*([\w ]+)')  # modules, or the block is skipped
 # The two commands of the README, which other tests are about.
 NOTES = {
     'main command': 'it builds an environment; the demo has its own test',
@@ -36,6 +38,7 @@ class Block:
         language (str): As written behind the fence, or empty.
         text (str): What is inside.
         reason (str, optional): Why it is not run.
+        needs (tuple[str, ...]): Modules without which it is skipped.
     """
 
     page: str
@@ -43,10 +46,16 @@ class Block:
     language: str
     text: str
     reason: str | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
         return f'{self.page}:{self.line}'
+
+    @property
+    def runs_here(self) -> bool:
+        """Whether it is to run and what it needs is installed."""
+        return self.reason is None and all(map(find_spec, self.needs))
 
 
 def pages() -> list[str]:
@@ -66,8 +75,11 @@ def parse(page: str, content: str) -> list[Block]:
     for match in BLOCK.finditer(content):
         line = content.count('\n', 0, match.start('indent')) + 1
         text = textwrap.dedent(match['text'])
-        reason = reason_of(match['note'] or '', match['language'], text)
-        found.append(Block(page, line, match['language'], text, reason))
+        note, language = match['note'] or '', match['language']
+        reason = reason_of(note, language, text)
+        needed = NEEDS.fullmatch(note)
+        needs = tuple(needed[1].split()) if needed else ()
+        found.append(Block(page, line, language, text, reason, needs))
     return found
 
 

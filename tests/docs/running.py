@@ -68,7 +68,8 @@ def run_page(blocks: Sequence[Block], folder: Path) -> str | None:
             *lines[-40:],
             'Files and placeholders that pages may use are declared in '
             'tests/docs/stand_ins.py. A block that cannot be run is marked '
-            'with "<!-- not run: the reason -->" in front of it.',
+            'with "<!-- not run: the reason -->" in front of it, one that '
+            'wants a package of an extra with "<!-- needs: module -->".',
         ]
     )
 

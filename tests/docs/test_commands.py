@@ -43,7 +43,7 @@ def test_pages_and_blocks_were_found():
 
 @pytest.mark.parametrize('page', PAGES)
 def test_page(page, folder):
-    todo = [block for block in runnable(page) if not block.reason]
+    todo = [block for block in runnable(page) if block.runs_here]
     if todo and (problem := run_page(todo, folder)):
         pytest.fail(problem, pytrace=False)
 
@@ -106,6 +106,8 @@ torchrun x
 
 - in a list
 
+  <!-- needs: math no_such_module -->
+
   ```python
   raise ValueError('told so')
   ```
@@ -118,13 +120,15 @@ a drawing
 
 def test_blocks_are_read_as_a_person_reads_them():
     blocks = parse('a.md', TEXT)
-    assert [block.line for block in blocks] == [3, 10, 16, 20]
+    assert [block.line for block in blocks] == [3, 10, 18, 22]
     assert [block.language for block in blocks] == ['bash'] * 2 + [
         'python',
         '',
     ]
     reasons = [block.reason for block in blocks]
     assert reasons == [None, 'needs four GPUs', None, None]
+    assert blocks[2].needs == ('math', 'no_such_module')
+    assert [block.runs_here for block in blocks[:3]] == [True, False, False]
     assert blocks[2].text == "raise ValueError('told so')\n"
 
 
@@ -135,7 +139,7 @@ def test_an_unknown_placeholder_says_what_to_do():
 
 def test_a_failing_block_is_reported(tmp_path):
     problem = run_page(parse('a.md', TEXT)[2:3], tmp_path)
-    assert 'a.md:16 failed' in problem and 'told so' in problem
+    assert 'a.md:18 failed' in problem and 'told so' in problem
     good = parse('a.md', '```python\nx = [1]\nassert x\n```\n')
     assert run_page(good, tmp_path) is None
 
