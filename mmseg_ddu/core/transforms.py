@@ -49,8 +49,11 @@ def style(features: Tensor) -> Tensor:
 
 
 # Brightness, red against green, both against blue; orthonormal.
-_OPPONENTS = ((3**-0.5,) * 3, (2**-0.5, -(2**-0.5), 0.0))
-_OPPONENTS += ((6**-0.5, 6**-0.5, -2 * 6**-0.5),)
+_OPPONENTS = (
+    (3**-0.5, 3**-0.5, 3**-0.5),
+    (2**-0.5, -(2**-0.5), 0.0),
+    (6**-0.5, 6**-0.5, -2 * 6**-0.5),
+)
 
 
 def colors(image: Tensor) -> Tensor:

@@ -193,7 +193,7 @@ class DenseSegmentor(nn.Module):
         scores = self.scorer(segmentor.features(tap))
         everything = concatenate_maps(logits, scores, segmentor.align_corners)
         logits, epistemic = everything[:, :-1], everything[:, -1:]
-        logits = segmentor.calibrated(logits)
+        logits = logits / segmentor.gda_head.temperature
         aleatoric = entropy(log_probabilities(logits))
         if logits.shape[1] > 1:
             classes = logits.argmax(1, keepdim=True)
