@@ -106,6 +106,7 @@ setup(
             'mypy==2.4.1',
             'build',
             'selenium',
+            'onedl-mim>=0.5.1,<0.6',
         ],
     },
 )

@@ -1,6 +1,7 @@
 """The model index is complete, and its figures are the measured ones."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -107,7 +108,10 @@ def run_mim(*args, cwd):
     except metadata.PackageNotFoundError:
         pytest.skip('mmseg_ddu is not installed')
     command = [sys.executable, '-m', 'mim', *map(str, args)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+    done = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
