@@ -6,39 +6,57 @@ import shutil
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-MIM_FOLDERS = ('configs', 'tools')
+MIM_CONTENT = ('configs', 'tools', 'model-index.yml')
+
+
+def fill_mim(target, link=False):
+    """Copy what OpenMIM looks for to a folder ``.mim``, or link to it."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for name in MIM_CONTENT:
+        source = ROOT / name
+        if link:
+            try:
+                os.symlink(os.path.relpath(source, target), target / name)
+                continue
+            except OSError:  # Windows without the right to link
+                pass
+        if source.is_file():
+            shutil.copy(source, target)
+            continue
+        ignore = shutil.ignore_patterns('__pycache__')
+        shutil.copytree(source, target / name, ignore=ignore)
 
 
 class BuildWithMim(build_py):
-    """Put configs and tools where OpenMIM looks: ``mmseg_ddu/.mim``.
+    """Put configs, tools and model index where OpenMIM looks.
 
-    A wheel gets copies; an editable install gets links, so that edits show.
+    That is ``mmseg_ddu/.mim``. A wheel gets copies; an editable install gets
+    links, so that edits show.
     """
 
     def run(self):
         super().run()
         editable = getattr(self, 'editable_mode', False)
         base = ROOT if editable else Path(self.build_lib)
-        target = base / 'mmseg_ddu' / '.mim'
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
-        for name in MIM_FOLDERS:
-            if editable:
-                try:
-                    os.symlink(
-                        os.path.relpath(ROOT / name, target), target / name
-                    )
-                    continue
-                except OSError:  # Windows without the right to link
-                    pass
-            shutil.copytree(
-                ROOT / name,
-                target / name,
-                ignore=shutil.ignore_patterns('__pycache__'),
-            )
+        fill_mim(base / 'mmseg_ddu' / '.mim', link=editable)
+
+
+class WheelWithMim(bdist_wheel):
+    """Put them into the ``.dist-info`` of a wheel, too.
+
+    onedl-mim 0.5 takes the folder of the first installed file for that of
+    the package, and ``mmseg_ddu-0.1.0.dist-info`` sorts before ``mmseg_ddu/``.
+    """
+
+    def write_wheelfile(self, wheelfile_base, *args, **kwargs):
+        super().write_wheelfile(wheelfile_base, *args, **kwargs)
+        if 'editable_wheel' not in self.distribution.commands:
+            fill_mim(Path(wheelfile_base) / '.mim')
 
 
 version = re.search(
@@ -54,7 +72,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_ddu', 'mmseg_ddu.*']),
     package_data={'mmseg_ddu.apis.html_report': ['parts/*']},
-    cmdclass=dict(build_py=BuildWithMim),
+    cmdclass=dict(build_py=BuildWithMim, bdist_wheel=WheelWithMim),
     install_requires=[
         'numpy',
         'opencv-python',
@@ -92,6 +110,7 @@ setup(
             'nbclient',
             'nbformat',
             'ipykernel',
+            'onedl-mim>=0.5.1,<0.6',
         ],
     },
 )

@@ -56,15 +56,7 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
     if not is_ddu(model):
         kind = _name(model)
         if kind not in DDU_TYPES:
-            advice = REFUSED_TYPES.get(
-                kind,
-                f'Supported are {sorted(DDU_TYPES)}. Write a subclass with '
-                'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.',
-            )
-            raise UnsupportedModelError(
-                'There is no DDU form of the segmentor '
-                f'{model.get("type")!r}. {advice}'
-            )
+            raise UnsupportedModelError(_segmentor_refusal(model))
         model['type'] = DDU_TYPES[kind]
     _check_head(model)
     if gda_head:
@@ -75,12 +67,37 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
     return model
 
 
+def _segmentor_refusal(model: dict) -> str:
+    """Names the segmentor and its head, says why and what to use instead."""
+    head = _last_head(model)
+    if _name(model) in REFUSED_TYPES:
+        advice = REFUSED_TYPES[_name(model)]
+    elif not head:
+        advice = (
+            'It has no decode_head, so it is no semantic segmentor of mmseg: '
+            'detection, instance and panoptic segmentation have no density '
+            f'per pixel and class. Use one of {sorted(DDU_TYPES)}.'
+        )
+    else:
+        advice = (
+            f'Supported are {sorted(DDU_TYPES)}. Write a subclass with '
+            'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.'
+        )
+    of_head = f' with a {head}' if head else ''
+    kind = model.get('type')
+    return f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
+
+
 def _check_head(model: dict) -> None:
     """Refuse what is known to fail before its weights are made."""
-    head = model.get('decode_head') or {}
-    name = _name(head[-1] if isinstance(head, (list, tuple)) else head)
+    name = _last_head(model)
     if name in REFUSED_HEADS:
         raise UnsupportedModelError(refusal(name))
+
+
+def _last_head(model: dict) -> str:
+    head = model.get('decode_head') or {}
+    return _name(head[-1] if isinstance(head, (list, tuple)) else head)
 
 
 def _name(config: dict) -> str:

@@ -1,8 +1,11 @@
 """One decision after another: cascades, point heads, K-Net, refusals."""
 
+import re
+
 import pytest
 import torch
 
+from mmseg_ddu.apis.zoo.configs import read_leaf, zoo_root
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.heads import UnsupportedModelError
 from tests.models.test_segmentors import fit, metas, samples
@@ -211,4 +214,38 @@ def test_wrong_tasks():
     with pytest.raises(UnsupportedModelError, match='text embedding'):
         to_ddu_model(dict(type='mmseg.MultimodalEncoderDecoder'))
     with pytest.raises(TypeError, match='DDUMixin'):
-        to_ddu_model(dict(type='MySegmentor'))
+        to_ddu_model(
+            dict(type='MySegmentor', decode_head=dict(type='FCNHead'))
+        )
+    with pytest.raises(TypeError, match='instance .+ Use one of') as info:
+        to_ddu_model(dict(type='mmdet.MaskRCNN', roi_head=dict()))
+    assert 'mmdet.MaskRCNN' in str(info.value)
+
+
+REFUSED = {
+    'mask2former': 'Mask2FormerHead',
+    'maskformer': 'MaskFormerHead',
+    'san': 'SideAdapterCLIPHead',
+    'segmenter': 'SegmenterMaskTransformerHead',
+    'vpd': 'VPDDepthHead',
+}
+
+
+@pytest.mark.parametrize('method', REFUSED)
+def test_refused_configs_of_mmseg(method):
+    """Head, reason and way out, without building the model."""
+    head = REFUSED[method]
+    configs = sorted((zoo_root() / method).glob('*.py'))
+    texts = []
+    for path in configs:
+        model = read_leaf(path).model
+        if model.decode_head.type == head:
+            with pytest.raises(UnsupportedModelError, match=head) as info:
+                to_ddu_model(model)
+            texts.append(str(info.value))
+    assert texts
+    for text in texts:
+        assert re.search('classifies masks|class vectors|depth', text)
+        assert 'Use ' in text
+    plain = [path for path in configs if '_fcn_' in path.name]
+    assert (len(texts) < len(configs)) == bool(plain)

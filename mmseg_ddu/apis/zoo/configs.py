@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def zoo_root() -> Path:
 def zoo_configs(root: Path) -> list[str]:
     """Names of all configs below a folder, relative to it.
 
-    By method; within one, small ResNets come first.
+    Round by round one of each method, so that half a run has seen them all;
+    within a method, small ResNets come first.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -49,12 +51,18 @@ def zoo_configs(root: Path) -> list[str]:
     leaves = [str(name) for name in names if '_base_' not in name.parts]
     if not leaves:
         raise FileNotFoundError(f'There is no config in {root}.')
-    return sorted(leaves, key=_order)
+    rounds: Counter = Counter()
+    turns = []
+    for name in sorted(leaves, key=_order):
+        method = Path(name).parts[0]
+        rounds[method] += 1
+        turns.append((rounds[method], method, name))
+    return [name for _, _, name in sorted(turns)]
 
 
 def _order(name: str) -> tuple:
     depth = re.search(r'[_-][rs](\d+)', name)
-    return Path(name).parts[0], int(depth[1]) if depth else 0, name
+    return int(depth[1]) if depth else 0, name
 
 
 def read_leaf(path: Path) -> Config:

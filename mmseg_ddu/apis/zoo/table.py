@@ -27,9 +27,12 @@ one sentence a class. It *works* if `pred_epistemic` and `pred_aleatoric` are
 in [0, log C], and if logits and classes are those of the plain model. It is
 *unbuildable* if mmseg itself cannot build or run the plain model there.
 Models that differ in weights or training alone are tried once. ConvNeXt and
-PoolFormer need `onedl-mmpretrain`, Mask2Former and MaskFormer
-`onedl-mmdetection`; both were there. mmcv was without compiled ops; the ones
-written in Python work."""
+PoolFormer need `onedl-mmpretrain` (and that `torchvision`), Mask2Former and
+MaskFormer `onedl-mmdetection`; all were there. mmcv was without compiled ops;
+the ones written in Python work, PSANet's is not. VPD needs the source and the
+weights of Stable Diffusion; it is refused without being built. The command
+goes on where an earlier one stopped; the first line says how far it has
+come."""
 # Every kind of head that does not just end in cls_seg, one by one.
 DECISIONS = (
     (
@@ -86,7 +89,9 @@ def headline(result: dict) -> str:
     runs = result['works'] + refused + result['error']
     share = 100 * result['works'] / runs if runs else 0.0
     return (
-        f'mmseg {result["mmseg"]}: of {runs} configs that mmseg can run here '
+        f'mmseg {result["mmseg"]}: {result["tried"]} of its '
+        f'{result["configs"]} configs tried, {result["models"]} different '
+        f'models; of {runs} configs that mmseg can run here '
         f'{result["works"]} work ({share:.1f}%), {refused} are refused with '
         f'a reason, {result["error"]} fail; {result["unbuildable"]} more '
         'mmseg cannot build or run here.'

@@ -16,7 +16,7 @@ import mmseg
 import torch
 from mmengine.config import Config
 
-from mmseg_ddu.fileio import write_json
+from mmseg_ddu.fileio import atomic_write
 
 from .configs import (
     digest,
@@ -45,7 +45,7 @@ def zoo_coverage(
     One config for each combination of method, segmentor, backbone and heads,
     or all. What an earlier, interrupted run with the same mmseg has written
     is kept. Models that are equal without their weights are tried once; the
-    others' rows say ``same_as``.
+    others' rows are short and say ``same_as``.
 
     Args:
         out (str): JSON file, written after each config.
@@ -62,29 +62,46 @@ def zoo_coverage(
     torch.set_num_threads(1)
     out = Path(out)
     root = Path(root) if root else zoo_root()
-    rows = _earlier(out)
-    for name, cfg in _chosen(root, every, only, rows):
+    rows, names = _earlier(out), zoo_configs(root)
+    for name, cfg in _chosen(root, names, every, only, rows):
         row = _row(name, cfg, rows, timeout, memory_gb, fresh=bool(only))
         rows[name] = row
-        write_json(out, summary(rows))
+        _write(out, summary(rows, len(names)))
         print(f'{row["status"]:12} {name} {row.get("reason", "")}', flush=True)
-    return summary(rows)
+    return summary(rows, len(names))
 
 
-def summary(rows: dict[str, dict]) -> dict:
-    """The counts, and the rows in order of name."""
+def summary(rows: dict[str, dict], configs: int) -> dict:
+    """The counts, and the rows in order of name.
+
+    Args:
+        rows (dict): By name of the config.
+        configs (int): How many mmseg ships.
+    """
     status = Counter(row['status'] for row in rows.values())
     reasons = Counter(
         row['reason'] for row in rows.values() if row['status'] == 'refused'
     )
     return dict(
         mmseg=mmseg.__version__,
+        configs=configs,
+        tried=len(rows),
+        models=sum('same_as' not in row for row in rows.values()),
         works=status['works'],
         refused=dict(reasons.most_common()),
         error=status['error'],
         unbuildable=status['unbuildable'],
         rows=[rows[name] for name in sorted(rows)],
     )
+
+
+def _write(out: Path, result: dict) -> None:
+    """Write JSON with a line for each config, so that a diff names them."""
+    head = json.dumps({**result, 'rows': None}, indent=2)
+    rows = ',\n'.join(f'    {json.dumps(row)}' for row in result['rows'])
+    text = head.replace('"rows": null', f'"rows": [\n{rows}\n  ]')
+    with atomic_write(out) as temporary:
+        temporary.write_text(text + '\n')
 
 
 def _earlier(out: Path) -> dict[str, dict]:
@@ -96,9 +113,8 @@ def _earlier(out: Path) -> dict[str, dict]:
     return {row['config']: row for row in content['rows']}
 
 
-def _chosen(root: Path, every: bool, only: str | None, rows: dict):
+def _chosen(root, names: list, every: bool, only: str | None, rows: dict):
     """Names and configs that are still to be tried."""
-    names = zoo_configs(root)
     if only:
         names = fnmatch.filter(names, only)
         if not names:
@@ -125,20 +141,14 @@ def _parts(row: dict) -> tuple:
 
 def _row(name, cfg, rows, timeout, memory_gb, fresh) -> dict:
     model, notes = runnable(cfg.model)
-    row = dict(
-        config=name,
-        **kinds(name, cfg.model),
-        **notes,
-        digest=digest(dict(model, imports=cfg.get('custom_imports'))),
-    )
-    twins = [
-        other
-        for other in rows.values()
-        if other['digest'] == row['digest'] and 'same_as' not in other
-    ]
-    if twins and not fresh:
-        kept = {k: v for k, v in twins[0].items() if k not in row}
-        return dict(row, **kept, same_as=twins[0]['config'])
+    parts = dict(config=name, **kinds(name, cfg.model))
+    key = digest(dict(model, imports=cfg.get('custom_imports')))
+    if not fresh:
+        for twin in rows.values():
+            if twin.get('digest') == key:
+                kept = {k: twin[k] for k in ('status', 'reason') if k in twin}
+                return dict(parts, **kept, same_as=twin['config'])
+    row = dict(parts, **notes, digest=key)
     start = time.perf_counter()
     row.update(in_own_process(cfg, timeout, memory_gb))
     return dict(row, seconds=round(time.perf_counter() - start, 1))

@@ -19,6 +19,9 @@ def test_mmseg_ships_its_configs():
     assert not any('_base_' in name for name in names)
     pspnet = [name for name in names if name.startswith('pspnet/')]
     assert '_r18-' in pspnet[0]
+    methods = [name.split('/')[0] for name in names]
+    first = methods[: len(set(methods))]
+    assert sorted(first) == sorted(set(methods))
 
 
 def test_a_folder_without_configs_is_an_error(tmp_path):

@@ -84,6 +84,11 @@ def test_the_walk(zoo, tmp_path):
     assert rows['unet/a_good.py']['epistemic_spread'] > 0
     assert 'NoSuchNet' in rows['unet/d_absent.py']['reason']
     assert (result['works'], result['error']) == (3, 0)
+    assert (result['configs'], result['tried'], result['models']) == (5, 5, 4)
+    for name in status:  # each on a line of its own
+        key = f'{{"config": "{name}"'
+        (line,) = [x for x in out.read_text().splitlines() if key in x]
+        assert json.loads(line.strip(' ,')) == rows[name]
     ((reason, count),) = result['refused'].items()
     assert 'SegmenterMaskTransformerHead' in reason and count == 1
     assert 'of 4 configs that mmseg can run here 3 work (75.0%)' in headline(
