@@ -65,8 +65,11 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def sha256(path: str | os.PathLike) -> str:
     """Hex digest of a file."""
+    digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        return hashlib.file_digest(file, 'sha256').hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def require_writable_folder(path: str | os.PathLike) -> Path:

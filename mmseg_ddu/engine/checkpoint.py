@@ -41,7 +41,8 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
     state = content.get('state_dict', content.get('model', content))
     if not isinstance(state, dict):
         raise ValueError(f'{path} holds no state_dict.')
-    meta = (content.get('meta') or {}) if state is not content else {}
+    meta = content.get('meta') if state is not content else None
+    meta = {} if meta is None else meta
     if not isinstance(meta, dict):
         raise ValueError(f'Expected meta in {path} to be a dict.')
     state = {
@@ -133,7 +134,8 @@ def weights_digest(path: str | os.PathLike, densities: bool = True) -> str:
         if key.startswith(HEAD_PREFIX) and not densities:
             continue
         digest.update(f'{key} {tuple(value.shape)} {value.dtype}'.encode())
-        flat = value.detach().contiguous().flatten()
+        flat = value.detach().clone(memory_format=torch.contiguous_format)
+        flat = flat.flatten()
         digest.update(flat.view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 

@@ -96,21 +96,27 @@ leaves = st.one_of(
     st.text(max_size=6),
     st.binary(max_size=4),
     st.sampled_from(['oas', 'full', 'polar', 'direction', 'torch.hub.load']),
-    st.builds(torch.zeros, st.integers(0, 3)),
 )
 words = st.sampled_from(
     [*HEAD, *VIEW, 'type', 'init_cfg', 'head', 'format', 'gda', 'meta']
     + ['state_dict', 'model', 'decode_head', 'backbone', 'x', '']
 )
-trees = st.recursive(
-    leaves,
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(words, inner, max_size=5)
-        | st.dictionaries(st.integers(), inner, max_size=2)
-    ),
-    max_leaves=12,
-)
+
+
+def trees_of(leaves):
+    return st.recursive(
+        leaves,
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(words, inner, max_size=5)
+            | st.dictionaries(st.integers(), inner, max_size=2)
+        ),
+        max_leaves=12,
+    )
+
+
+trees = trees_of(leaves)
+file_trees = trees_of(leaves | st.builds(torch.zeros, st.integers(0, 3)))
 
 
 def small_fit() -> dict:
@@ -219,7 +225,10 @@ def test_damaged_pickles_in_whole_files(tmp_path_factory, edits, source):
 
 
 @fuzz
-@given(tree=trees, place=st.sampled_from(['', 'meta', 'gda', 'head', 'state']))
+@given(
+    tree=file_trees,
+    place=st.sampled_from(['', 'meta', 'gda', 'head', 'state']),
+)
 def test_random_contents(tmp_path_factory, tree, place):
     content = small_fit()
     if place == '':
@@ -247,7 +256,7 @@ def test_random_numbers_in_the_state(tmp_path_factory, key, edits):
     content = small_fit()
     value = content['state_dict'][key]
     data = bytes(value.contiguous().flatten().view(torch.uint8).numpy())
-    data = edit(data, [e for e in edits if e[0] in ('flip', 'write')])
+    data = edit(data, [e for e in edits if e[0] == 'flip'])
     if value.dtype != torch.bool and data:
         content['state_dict'][key] = torch.frombuffer(
             bytearray(data), dtype=value.dtype

@@ -11,7 +11,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 
 from mmseg_ddu.engine import safe_load
-from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.engine.checkpoint import read_checkpoint, weights_digest
 from mmseg_ddu.engine.safe_load import load, safe_loading, trust_checkpoints
 from tests import hostile
 
@@ -206,6 +206,7 @@ def test_tensors_that_are_no_weights(make, tmp_path):
         dict(state_dict={}),
         dict(state_dict=dict(a=1)),
         dict(state_dict=dict(a=torch.ones(1)), meta=[1]),
+        dict(state_dict=dict(a=torch.ones(1)), meta=torch.zeros(0)),
         dict(meta={}),
     ],
 )
@@ -213,6 +214,16 @@ def test_no_checkpoint_at_all(content, tmp_path):
     torch.save(content, tmp_path / 'a.pth')
     with pytest.raises(ValueError, match='a.pth'):
         read_checkpoint(tmp_path / 'a.pth')
+
+
+def test_digest_of_a_view(tmp_path):
+    """Of its numbers, however they lie in the file."""
+    for name, value in dict(
+        a=torch.ones(1), b=torch.ones(()).expand(1), c=torch.ones(2)[1:]
+    ).items():
+        torch.save(dict(state_dict=dict(x=value)), tmp_path / name)
+    digests = {weights_digest(tmp_path / name) for name in 'abc'}
+    assert len(digests) == 1
 
 
 def test_a_file_that_is_not_there(tmp_path):
