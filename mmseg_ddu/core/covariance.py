@@ -49,9 +49,12 @@ def oas_shrinkage(covariances: Tensor, counts: Tensor) -> Tensor:
         counts (Tensor): (...), n.
 
     Returns:
-        Tensor: (...), the weight of the scaled identity, in [0, 1].
+        Tensor: (...), the weight of the scaled identity, in [0, 1]; 0 for
+        D = 1, where that is the covariance itself.
     """
     dim = covariances.shape[-1]
+    if dim == 1:
+        return torch.zeros_like(covariances[..., 0, 0])
     alpha = covariances.square().mean((-2, -1))
     mu = covariances.diagonal(dim1=-2, dim2=-1).mean(-1)
     numerator = alpha + mu.square()
@@ -73,12 +76,12 @@ def _weights(
     shrinkage: float | str, covariances: Tensor, counts: Tensor
 ) -> Tensor:
     """Shrinkage weight per covariance; OAS is the floor for small classes."""
-    full = (
-        covariances if covariances.ndim == 3 else torch.diag_embed(covariances)
-    )
     biased = (counts - 1) / counts.clamp_min(1)
     oas = torch.stack(  # one by one, to need less memory
-        [oas_shrinkage(*part) for part in zip(_scaled(full, biased), counts)]
+        [
+            oas_shrinkage(*part)
+            for part in zip(_scaled(covariances, biased), counts)
+        ]
     )
     if shrinkage == 'oas':
         weights = oas
@@ -86,13 +89,17 @@ def _weights(
         weights = torch.full_like(oas, float(shrinkage))
         # Fewer vectors than dimensions: the sample covariance is singular.
         weights = torch.where(
-            counts <= full.shape[-1], torch.maximum(weights, oas), weights
+            counts <= covariances.shape[-1],
+            torch.maximum(weights, oas),
+            weights,
         )
     return torch.where(counts < 2, torch.ones_like(weights), weights)
 
 
 def _scaled(covariances: Tensor, factors: Tensor) -> Iterator[Tensor]:
     for covariance, factor in zip(covariances, factors):
+        if covariance.ndim == 1:
+            covariance = torch.diag(covariance)
         yield covariance * factor
 
 
@@ -164,11 +171,17 @@ def estimate_covariances(
             f'Diagonal moments cannot give {covariance_type!r} '
             'covariances; collect them with diagonal=False.'
         )
+    if moments.pooled and covariance_type != 'tied':
+        raise ValueError(
+            f'Pooled moments cannot give {covariance_type!r} '
+            'covariances; collect them with pooled=False.'
+        )
 
     diag = covariance_type == 'diag'
     scatters = moments.scatters
     if diag and not moments.diagonal:
-        scatters = scatters.diagonal(dim1=-2, dim2=-1)
+        # A projection can round the variance of a dead direction below 0.
+        scatters = scatters.diagonal(dim1=-2, dim2=-1).clamp_min(0)
     counts = moments.counts
     present = int((counts > 0).sum())
     moments._require_data()

@@ -227,6 +227,7 @@ class DensityFitter:
             held_out_images=len(self.held_out),
             pixels_per_class=self.class_count.tolist(),
             vectors_per_class=everything[first].counts.long().tolist(),
+            nonfinite_pixels=int(everything[first].nonfinite.sum()),
             views=views,
             calibration=dict(calibration, held_out=honest),
             seed=self.seed,
@@ -294,7 +295,4 @@ def _grid(feature: Tensor) -> tuple[int, int]:
 
 
 def _to_cpu(moments: ClassMoments) -> ClassMoments:
-    copied = ClassMoments(
-        moments.num_classes, moments.num_features, moments.diagonal
-    )
-    return copied.merge(moments)
+    return moments.new_empty('cpu').merge(moments)

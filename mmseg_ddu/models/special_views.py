@@ -5,10 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.scores import softmax_entropy
-from mmseg_ddu.core.transforms import TRANSFORMS, flatten_pixels, style
+from mmseg_ddu.core.transforms import (
+    TRANSFORMS,
+    flatten_pixels,
+    style_of_finite,
+)
 
 from .views import MIN_PIXELS, View
 
@@ -67,7 +72,8 @@ class EntropyView(View):
         """(N, 1) entropies -> (N,)."""
         if isinstance(predicted, ClassGroups):
             predicted = predicted.labels
-        return vectors[:, 0] - self.class_floor[predicted]
+        above = vectors[:, 0] - self.class_floor[predicted]
+        return above.nan_to_num(nan=WORST)
 
     def forward(
         self, feature: Tensor, predicted: Tensor | ClassGroups | None = None
@@ -81,9 +87,10 @@ class EntropyView(View):
 class StyleView(View):
     """How unusual the channel statistics of the whole image are.
 
-    One vector per image, :func:`mmseg_ddu.core.transforms.style`, and one
-    Gaussian for all images. The score is the Mahalanobis distance, the same
-    for all pixels of the image (of the window, in sliding windows).
+    One vector per image, :func:`mmseg_ddu.core.transforms.style` of the
+    values that are finite, and one Gaussian for all images. The score is the
+    Mahalanobis distance, the same for all pixels of the image (of the
+    window, in sliding windows).
     """
 
     def build(self, num_classes: int, density: dict) -> None:
@@ -96,13 +103,13 @@ class StyleView(View):
     def sample(self, feature: Tensor, pixels: Tensor) -> Tensor:
         """The vector of the image for each of the pixels, (N, 2 D)."""
         self._check(feature)
-        return style(feature).expand(len(pixels), -1)
+        return style_of_finite(feature).expand(len(pixels), -1)
 
     def update(self, moments, feature, pixels, labels) -> None:
         """Add one image."""
         device = moments.means.device
         label = torch.zeros(1, dtype=torch.int64, device=device)
-        moments.update(style(feature).to(device), label)
+        moments.update(style_of_finite(feature).to(device), label)
 
     def fit_moments(self, moments, class_count: Tensor) -> dict:
         report = super().fit_moments(moments, None)
@@ -115,8 +122,8 @@ class StyleView(View):
         scale: Tensor | None = None,
     ) -> Tensor:
         """(N, 2 D) -> Mahalanobis distances (N,)."""
-        behind = self.peak() - self.density.score_samples(vectors)
-        return (2 * behind).clamp_min(0).sqrt()
+        log_probs = self.density.score_samples(vectors)
+        return style_distance(log_probs, self.peak())
 
     def peak(self) -> Tensor:
         """The highest log density there is, (1,)."""
@@ -128,7 +135,13 @@ class StyleView(View):
     ) -> Tensor:
         """(B, D, h, w) -> (B, 1, 1, 1)."""
         self._check(feature)
-        return self.score(style(feature))[:, None, None, None]
+        return self.score(style_of_finite(feature))[:, None, None, None]
+
+
+def style_distance(log_probs: Tensor, peak: Tensor | float) -> Tensor:
+    """Mahalanobis distance from a log density and the highest there is."""
+    distances = (2 * (peak - log_probs)).clamp_min(0).sqrt()
+    return distances.masked_fill(is_lost(-log_probs), WORST)
 
 
 SPECIAL = dict(entropy=EntropyView, style=StyleView)
