@@ -81,6 +81,7 @@ setup(
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         'tests': [
             'pytest',
+            'hypothesis',
             'scikit-learn>=1.3',
             'scipy',
             'tensorboard',
