@@ -53,10 +53,16 @@ def oas_shrinkage(covariances: Tensor, counts: Tensor) -> Tensor:
         D = 1, where that is the covariance itself.
     """
     dim = covariances.shape[-1]
-    if dim == 1:
-        return torch.zeros_like(covariances[..., 0, 0])
-    alpha = covariances.square().mean((-2, -1))
+    squares = covariances.square().sum((-2, -1))
     mu = covariances.diagonal(dim1=-2, dim2=-1).mean(-1)
+    return _oas(squares, mu, dim, counts)
+
+
+def _oas(squares: Tensor, mu: Tensor, dim: int, counts: Tensor) -> Tensor:
+    """From the sum of squared entries and the mean variance."""
+    if dim == 1:
+        return torch.zeros_like(mu)
+    alpha = squares / dim**2
     numerator = alpha + mu.square()
     denominator = (counts + 1) * (alpha - mu.square() / dim)
     ratio = numerator / denominator.clamp_min(torch.finfo(alpha.dtype).tiny)
@@ -77,19 +83,20 @@ def _weights(
 ) -> Tensor:
     """Shrinkage weight per covariance; OAS is the floor for small classes."""
     biased = (counts - 1) / counts.clamp_min(1)
-    oas = torch.stack(  # one by one, to need less memory
-        [
-            oas_shrinkage(*part)
-            for part in zip(_scaled(covariances, biased), counts)
-        ]
-    )
+    dim = covariances.shape[-1]
+    if covariances.ndim == 2:
+        scaled = covariances * biased[:, None]
+        oas = _oas(scaled.square().sum(1), scaled.mean(1), dim, counts)
+    else:  # one by one, to need less memory
+        parts = zip(_scaled(covariances, biased), counts)
+        oas = torch.stack([oas_shrinkage(*part) for part in parts])
     if shrinkage == 'oas':
         weights = oas
     else:
         weights = torch.full_like(oas, float(shrinkage))
         # Fewer vectors than dimensions: the sample covariance is singular.
         weights = torch.where(
-            counts <= covariances.shape[-1],
+            counts <= dim,
             torch.maximum(weights, oas),
             weights,
         )
@@ -98,8 +105,6 @@ def _weights(
 
 def _scaled(covariances: Tensor, factors: Tensor) -> Iterator[Tensor]:
     for covariance, factor in zip(covariances, factors):
-        if covariance.ndim == 1:
-            covariance = torch.diag(covariance)
         yield covariance * factor
 
 

@@ -27,11 +27,11 @@ class ClassMoments:
     Inside a block the product is taken in the precision of the features,
     float32 at least: centring is done first and what rounding leaves of the
     mean is corrected in float64, so an entry (i, j) of a scatter matrix is
-    wrong by some 1e-7 of the product of the two standard deviations. Blocks
-    whose squares float32 cannot hold are multiplied in float64. Memory is
-    ``C * D**2`` float64 numbers (``C * D`` with ``diagonal=True``, ``D**2``
-    with ``pooled=True``), however many pixels were seen; time ``D**2``
-    multiply-adds a vector.
+    wrong by some 1e-7 of the product of the two standard deviations (1e-6
+    where the mean is thousands of them). Blocks whose squares float32 cannot
+    hold are multiplied in float64. Memory is ``C * D**2`` float64 numbers
+    (``C * D`` with ``diagonal=True``, ``D**2`` with ``pooled=True``),
+    however many pixels were seen; time ``D**2`` multiply-adds a vector.
 
     A vector with NaN, infinity or anything else outside the range of float32
     is counted in ``nonfinite`` and left out.

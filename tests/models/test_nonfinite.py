@@ -1,15 +1,19 @@
 """NaN and infinity in features and logits, from the fit to the map."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from mmseg_ddu.core import PosteriorMean
 from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.engine.fitter import DensityFitter
 from mmseg_ddu.models import GDAHead
 from mmseg_ddu.models.dense import DenseScorer
 from mmseg_ddu.models.maps import entropy_map
 from mmseg_ddu.models.presets import PREDICTED
+from mmseg_ddu.models.sampled import SampledMapsMixin
 
 STYLE = dict(
     tap='backbone[0]', transform='style', channels=2, weight=0.5, excess=0.8
@@ -209,6 +213,28 @@ def test_entropy_of_nonfinite_logits_is_the_highest():
     got[0, [1, 2], [1, 3]] = expected[0, [1, 2], [1, 3]]
     assert torch.equal(got, expected)
     assert entropy_map(torch.full((1, 2, 2), torch.nan)).eq(np.log(2)).any()
+
+
+def test_a_member_without_a_number_leaves_most_to_know():
+    mean, clean = PosteriorMean(), PosteriorMean()
+    for seed in range(3):
+        logits = 2 * image(seed)[0]['logits']
+        clean.update(logits)
+        logits[0, 1, 3, 5] = torch.nan if seed == 1 else 0
+        mean.update(logits)
+    fields, expected = (
+        SampledMapsMixin.split_maps(
+            SimpleNamespace(predictive_entropy=False),
+            part.log_mean()[0],
+            part.mutual_information()[0],
+        )
+        for part in (mean, clean)
+    )
+    for key, value in fields.items():
+        most = np.log(3) if key == 'pred_epistemic' else 0
+        assert value[0, 3, 5] == pytest.approx(most, abs=1e-6)
+        value[0, 3, 5] = expected[key][0, 3, 5]
+        torch.testing.assert_close(value, expected[key])
 
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
