@@ -251,6 +251,8 @@ def classes_on_grid(predicted: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def spread(scores: Tensor) -> Tensor:
-    """Standard deviation to divide by: 1 where all scores are equal."""
-    deviation = scores.double().std(unbiased=False).to(scores)
-    return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+    """Standard deviation to divide by: 1 where it is nothing but rounding."""
+    scores = scores.double()
+    deviation = scores.std(unbiased=False)
+    rounding = 1e-6 * scores.abs().max()
+    return torch.where(deviation > rounding, deviation, 1.0).float()

@@ -14,6 +14,7 @@ from mmseg_ddu.models.dense import DenseScorer
 from mmseg_ddu.models.maps import entropy_map
 from mmseg_ddu.models.presets import PREDICTED
 from mmseg_ddu.models.sampled import SampledMapsMixin
+from mmseg_ddu.models.views import spread
 
 STYLE = dict(
     tap='backbone[0]', transform='style', channels=2, weight=0.5, excess=0.8
@@ -195,6 +196,16 @@ def test_the_graph_loses_the_same_pixels(name):
     assert torch.equal(is_lost(got), is_lost(expected))
     assert is_lost(got).any()
     torch.testing.assert_close(got, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_rounding_is_no_spread():
+    """Scores of one image's style, equal but for the last digit."""
+    scores = torch.full((500,), 9.1)
+    assert spread(scores) == 1
+    scores[::3] = torch.nextafter(scores[0], torch.tensor(10.0))
+    assert spread(scores) == 1
+    scores[::3] += 1e-3
+    assert spread(scores) == pytest.approx(4.7e-4, rel=0.02)
 
 
 def test_the_style_of_a_dead_channel_loses_the_image():
