@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+TEMPORARY = '.tmp-'
+_LEFT_OVER = re.compile(re.escape(TEMPORARY) + r'[a-z0-9_]{8}(\.\w+)?')
 
 
 @contextmanager
@@ -24,7 +28,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     handle, name = tempfile.mkstemp(
-        prefix='.tmp-', suffix=path.suffix, dir=path.parent
+        prefix=TEMPORARY, suffix=path.suffix, dir=path.parent
     )
     os.close(handle)
     temporary = Path(name)
@@ -36,6 +40,21 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_temporary(folder: str | os.PathLike, below: bool = False) -> None:
+    """Remove what a killed :func:`atomic_write` left in a folder.
+
+    Args:
+        folder (str): Need not exist.
+        below (bool): Also in the folders in it; links are not followed.
+    """
+    for root, folders, names in os.walk(folder):
+        if not below:
+            folders.clear()
+        for name in names:
+            if _LEFT_OVER.fullmatch(name):
+                Path(root, name).unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike, value: Any) -> None:

@@ -41,6 +41,7 @@ def parse_args():
     parser.add_argument('--json', help='file to write; its peers are kept')
     parser.add_argument('--plot', help='PNG to write')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     return parser.parse_args()
 
 

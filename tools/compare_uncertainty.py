@@ -4,11 +4,13 @@ Methods: entropy, energy, max_logit, msp (any checkpoint), ddu and ddu-LABEL
 (*_gda.pth), mc_dropoutT and mc_dropoutT-backbone (T passes, dropout behind
 the backbone's stages too), ensemble and ensemble-LABEL (several checkpoints).
 Started again, a stopped run goes on. --aggregate averages finished runs.
+Under torchrun, with --launcher pytorch, the processes share the images.
 """
 
 from pathlib import Path
 
 from mmengine.config import DictAction
+from mmengine.dist import is_main_process
 
 from mmseg_ddu.apis import aggregate, cli, compare
 
@@ -24,12 +26,7 @@ def parse_args():
     )
     add = parser.add_argument
     add('config', nargs='?', help='config the networks were trained with')
-    add(
-        '--method',
-        nargs='+',
-        action='extend',
-        metavar='NAME=CHECKPOINT[,CHECKPOINT…]',
-    )
+    add('--method', nargs='+', action='extend', metavar='NAME=CHECKPOINT')
     add('--out-dir', help='results.json, table.md, table.csv, pictures')
     add('--shifts', nargs='+', metavar='NAME', help='none, or some (all)')
     add(
@@ -51,6 +48,8 @@ def parse_args():
     add('--aggregate', nargs='+', metavar='DIR', help='finished runs')
     add('--quality-json', metavar='FILE', help='means over --aggregate')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
+    cli.add_launcher(parser)
     args = parser.parse_args()
     given = (args.config, args.method, args.out_dir)
     if args.aggregate and not args.quality_json:
@@ -61,7 +60,11 @@ def parse_args():
 
 
 def main():
-    args = vars(parse_args())
+    args = parse_args()
+    cli.set_local_rank(args)
+    cli.init_distributed(args.launcher)
+    args = vars(args)
+    del args['launcher'], args['local_rank']
     folders, file = args.pop('aggregate'), args.pop('quality_json')
     if folders:
         aggregate(folders, file, args['default'])
@@ -69,7 +72,8 @@ def main():
         return 0
     config, methods = args.pop('config'), args.pop('method')
     content = compare(config, methods, **args)
-    print(Path(args['out_dir'], 'table.md').read_text())
+    if is_main_process():
+        print(Path(args['out_dir'], 'table.md').read_text())
     return int(any('error' in m for m in content['methods'].values()))
 
 

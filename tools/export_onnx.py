@@ -44,6 +44,7 @@ def parse_args():
         help=f'largest difference allowed ({TOLERANCE:g})',
     )
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     return parser.parse_args()
 
 

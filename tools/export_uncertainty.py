@@ -8,6 +8,8 @@ one manifest.json with units, scales and a row per image.
 Exit code 1 says that unreadable images were skipped; the manifest lists them.
 """
 
+from mmengine.dist import is_main_process
+
 from mmseg_ddu.apis import cli, export
 
 
@@ -21,24 +23,36 @@ def parse_args():
     parser.add_argument('checkpoint', help='*_gda.pth file')
     parser.add_argument('images', help='image, or folder of images')
     parser.add_argument('--out-dir', required=True, help='folder to write')
-    parser.add_argument(
-        '--overwrite',
-        action='store_true',
-        help='write into a folder that is not empty',
+    used = parser.add_mutually_exclusive_group()
+    used.add_argument(
+        '--overwrite', action='store_true', help='write into a used folder'
+    )
+    used.add_argument(
+        '--resume', action='store_true', help='go on with a stopped export'
     )
     parser.add_argument(
         '--no-pictures',
         action='store_true',
         help='leave out heat maps and overlays',
     )
+    parser.add_argument(
+        '--max-pixels',
+        type=int,
+        default=64_000_000,
+        help='larger images are not read (64000000)',
+    )
     parser.add_argument('--device', help='cuda if there is one, else cpu')
     cli.add_tta(parser)
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
+    cli.add_launcher(parser)
     return parser.parse_args()
 
 
 def main():
     args = parse_args()
+    cli.set_local_rank(args)
+    cli.init_distributed(args.launcher)
     manifest = export(
         args.config,
         args.checkpoint,
@@ -46,10 +60,14 @@ def main():
         args.out_dir,
         device=args.device,
         overwrite=args.overwrite,
+        resume=args.resume,
         pictures=not args.no_pictures,
+        max_pixels=args.max_pixels,
         cfg_options=args.cfg_options,
         tta=args.tta,
     )
+    if not is_main_process():
+        return 0  # the main process speaks for all
     skipped = manifest['num_skipped']
     print(
         f'{manifest["num_exported"]} images exported to {args.out_dir}, '

@@ -1,8 +1,8 @@
 """Fit the densities of a trained mmseg model. No retraining, no new config.
 
-Reads the config's training images once, through its test pipeline, and
-writes <checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON.
-Any EncoderDecoder whose decode head ends in cls_seg will do.
+Reads the config's training images once, through its test pipeline, and writes
+<checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON. Any
+EncoderDecoder whose decode head ends in cls_seg will do.
 """
 
 from mmengine.config import DictAction
@@ -17,11 +17,13 @@ def parse_args():
         'python tools/fit_gda.py CONFIG CHECKPOINT\n  python tools/fit_gda.py'
         ' CONFIG CHECKPOINT --gda-options views=polar shrinkage=oas',
     )
-    parser.add_argument('config', help='config the network was trained with')
-    parser.add_argument('checkpoint', help='its weights')
-    parser.add_argument('--out', help='file to write')
-    parser.add_argument(
+    add = parser.add_argument
+    add('config', help='config the network was trained with')
+    add('checkpoint', help='its weights')
+    add('--out', help='file to write')
+    add(
         '--gda-options',
+        dest='gda_head',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
@@ -30,27 +32,32 @@ def parse_args():
         'covariance_type=full|tied|diag, rank=64, shrinkage=0.1 or oas, '
         'reg_covar=1e-6, priors=uniform|empirical',
     )
-    parser.add_argument(
+    add(
         '--pixels-per-class',
         type=int,
         default=512,
         help='most pixels of a class taken from one image (512)',
     )
-    parser.add_argument(
-        '--max-images', type=int, help='use a seeded choice of the images'
-    )
-    parser.add_argument(
+    add('--max-images', type=int, help='use a seeded choice of the images')
+    add(
         '--calibration-fraction',
         type=float,
         default=0.1,
         help='share of the images that calibrate the percentiles (0.1)',
     )
-    parser.add_argument(
-        '--temperature', action='store_true', help='calibrate the softmax too'
+    add('--temperature', action='store_true', help='calibrate the softmax too')
+    add('--seed', type=int, default=0, help='seed (0)')
+    add('--device', help='cuda if there is one, else cpu')
+    add(
+        '--save-every',
+        type=float,
+        default=120,
+        metavar='SECONDS',
+        help='write the state of the fit this often, for --resume (120)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='seed (0)')
-    parser.add_argument('--device', help='cuda if there is one, else cpu')
+    add('--resume', action='store_true', help='go on from a stopped fit')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
 
@@ -59,19 +66,10 @@ def main():
     args = parse_args()
     cli.set_local_rank(args)
     cli.init_distributed(args.launcher)
-    out = fit_gda(
-        args.config,
-        args.checkpoint,
-        args.out,
-        gda_head=args.gda_options,
-        pixels_per_class=args.pixels_per_class,
-        calibration_fraction=args.calibration_fraction,
-        seed=args.seed,
-        temperature=args.temperature,
-        device=args.device,
-        max_images=args.max_images,
-        cfg_options=args.cfg_options,
-    )
+    options = vars(args)
+    for name in ('launcher', 'local_rank'):
+        del options[name]
+    out = fit_gda(**options)
     if is_main_process():
         print(f'next: python tools/test.py {args.config} {out}')
 

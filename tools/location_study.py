@@ -44,6 +44,7 @@ def parse_args():
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
     parser.add_argument('--device', help='cuda if there is one, else cpu')
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     return parser.parse_args()
 
 

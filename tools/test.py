@@ -23,6 +23,7 @@ def parse_args():
     )
     cli.add_tta(parser)
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
 

@@ -27,6 +27,7 @@ def parse_args():
         '--amp', action='store_true', help='automatic mixed precision (GPU)'
     )
     cli.add_cfg_options(parser)
+    cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     return parser.parse_args()
 

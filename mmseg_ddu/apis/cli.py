@@ -9,7 +9,9 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import DictAction
-from mmengine.dist import init_dist
+
+from mmseg_ddu.engine.ranks import join
+from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -70,6 +72,24 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Trust(argparse.Action):
+    """Takes effect at once, for the rest of the process."""
+
+    def __call__(self, *_: object) -> None:
+        TRUSTED.set(True)
+
+
+def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """``--trust-checkpoint``, for files of one's own that hold code."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action=_Trust,
+        nargs=0,
+        dest=argparse.SUPPRESS,
+        help='let the code in checkpoints run (refused: see docs/security.md)',
+    )
+
+
 def set_local_rank(args: argparse.Namespace) -> None:
     """torchrun sets the variable, torch.distributed.launch the argument."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -77,28 +97,29 @@ def set_local_rank(args: argparse.Namespace) -> None:
 
 def init_distributed(launcher: str) -> None:
     """Join the process group of a launcher, on CPU too."""
-    if launcher == 'none':
-        return
-    if torch.cuda.is_available():
-        init_dist(launcher)
-    else:  # mmengine's init_dist insists on CUDA
-        torch.distributed.init_process_group('gloo')
+    join(launcher)
 
 
 def run(main: Callable[[], int | None]) -> None:
     """Run a tool; what a user can mend is one line, not a traceback.
 
     ``MMSEG_DDU_TRACEBACK=1`` shows the traceback. Exit codes: 0 done, 1 done
-    but something was left out, 2 an error, 130 Ctrl-C.
+    but something was left out, 2 an error, 130 stopped by a signal.
     """
     try:
-        code = main() or 0
-    except KeyboardInterrupt:
-        print('Interrupted; files are whole or as before.', file=sys.stderr)
+        with safe_loading():
+            code = main() or 0
+    except KeyboardInterrupt as stop:
+        default = 'Interrupted; files are whole or as before.'
+        print(str(stop) or default, file=sys.stderr)
         code = INTERRUPTED
     except EXPECTED as error:
         if os.environ.get('MMSEG_DDU_TRACEBACK'):
             raise
         print(f'error: {error}', file=sys.stderr)
         code = USAGE_ERROR
+    finally:
+        # Else its threads may abort the process as it ends.
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
     sys.exit(code)

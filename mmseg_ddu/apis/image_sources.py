@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 
-from .exporting import find_images
-from .inference import check_image
+from .image_files import check_image, find_images
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
 _MAX_LOST = 250  # frames in a row, where a video does not tell its length
@@ -50,7 +51,7 @@ class Source:
         """(H, W, 3) uint8 RGB."""
         if isinstance(self.image, Path):
             # As the loading step of mmseg: EXIF rotation and no alpha.
-            image = cv2.imread(str(self.image), cv2.IMREAD_COLOR)
+            image = mmcv.imread(str(self.image))
         else:
             image = self.image
         return np.ascontiguousarray(image[..., ::-1])
@@ -102,12 +103,13 @@ def iter_sources(inputs: object) -> Iterator[Source]:
             in it; inside an iterable it is an error of that source alone.
         TypeError: If it is nothing of these.
     """
-    used: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for source in _sources(inputs):
-        count = used.get(source.name, 0)
-        used[source.name] = count + 1
-        if count:
-            source.name = f'{source.name}_{count}'
+        name = source.name
+        while source.name in counts:
+            source.name = f'{name}_{counts[name]}'
+            counts[name] += 1
+        counts[source.name] = 1
         yield source
 
 

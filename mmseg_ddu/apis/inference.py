@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +10,6 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
-from PIL import Image
 from torch import nn
 
 from mmseg_ddu.engine.build import (
@@ -23,6 +21,8 @@ from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.data import as_batch, evaluation_pipeline
 from mmseg_ddu.engine.tta import TTA_MODEL, tta_pipeline, without_annotations
 from mmseg_ddu.registry import MODELS
+
+from .image_files import check_image as check_image
 
 
 def init_ddu(
@@ -129,13 +129,21 @@ def prepare_item(
     return pipeline(dict(img_path=str(image), img_id=0))
 
 
-def check_image(path: Path) -> None:
-    """Raise OSError if an image file is damaged or cut off.
+def loaded_pixels(model: nn.Module, path: str | os.PathLike) -> np.ndarray:
+    """An image as the loading step of the pipeline sees it.
 
-    OpenCV fills the missing part of a cut-off JPEG with grey and says
-    nothing.
+    Args:
+        model (nn.Module): From :func:`init_ddu`.
+        path (str): The file.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB, whatever the step makes of it.
     """
-    if path.stat().st_size == 0:
-        raise OSError('the file is empty')
-    with Image.open(path) as image:
-        image.load()
+    load = model.pipelines[0].transforms[0]
+    image = load(dict(img_path=str(path)))['img']
+    if image.dtype == np.uint16:
+        image = image >> 8
+    image = np.clip(image, 0, 255).astype(np.uint8)
+    if image.ndim == 2 or image.shape[2] < 3:
+        image = np.stack([image.reshape(*image.shape[:2], -1)[..., 0]] * 3, 2)
+    return np.ascontiguousarray(image[..., 2::-1])

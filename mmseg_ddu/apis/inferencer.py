@@ -18,6 +18,7 @@ from mmseg.structures import SegDataSample
 from rich.progress import track
 from torch import nn
 
+from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.visualization import DDULocalVisualizer
 from mmseg_ddu.visualization.maps import (
     default_palette,
@@ -80,10 +81,12 @@ class DDUInferencer(MMSegInferencer):
                 '*_gda.pth file, as tools/fit_gda.py writes it.'
             )
         self._options = dict(cfg_options=cfg_options, tta=tta)
-        if isinstance(model, os.PathLike):
-            model = os.fspath(model)
+        # Without a config, mmengine would run the one in the checkpoint.
         super().__init__(
-            model, str(weights), device=device, show_progress=show_progress
+            read_config(model),
+            str(weights),
+            device=device,
+            show_progress=show_progress,
         )
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')

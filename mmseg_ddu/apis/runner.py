@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.checkpoint import allow_mmengine_types
+from mmseg_ddu.engine.ranks import join
+from mmseg_ddu.engine.safe_load import safe_loading
 
 
 def load_config(
@@ -39,12 +41,23 @@ def load_config(
 
 def build_runner(cfg: Config) -> Runner:
     """The config's runner, mmengine's if it names none."""
-    allow_mmengine_types()
+    launcher = cfg.get('launcher', 'none')
+    if launcher != 'none' and not torch.cuda.is_available():
+        # What mmengine does by itself needs a GPU for each process.
+        join(launcher)
+        wrapper = dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False),
+        )
+        cfg.setdefault('model_wrapper_cfg', wrapper)
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
 
 
+@safe_loading()
 def train(
     config: str | os.PathLike | Config,
     *,

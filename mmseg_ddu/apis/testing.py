@@ -14,6 +14,7 @@ from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
 from mmseg_ddu.engine.data import leaf_datasets
 from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.engine.tta import TTA_MODEL, tta_pipeline
 from mmseg_ddu.fileio import sha256, write_json
 
@@ -27,6 +28,7 @@ METRICS = (
 )
 
 
+@safe_loading()
 def test(
     config: str | os.PathLike | Config,
     checkpoint: str | os.PathLike,

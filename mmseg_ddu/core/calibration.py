@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -141,9 +142,17 @@ class CalibrationCounts:
             raise ValueError(
                 f'Expected {self.n_bins} bins, but got {other.n_bins}.'
             )
-        self.bins += other.bins
-        self.fine += other.fine
-        self.sums += other.sums
+        self.merge_state(other.state_dict())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that was counted, as plain tensors; do not change them."""
+        return dict(bins=self.bins, fine=self.fine, sums=self.sums)
+
+    def merge_state(self, state: Mapping[str, Tensor]) -> None:
+        """Add the :meth:`state_dict` of an object with as many bins."""
+        self.bins += state['bins']
+        self.fine += state['fine']
+        self.sums += state['sums']
 
     @property
     def num_pixels(self) -> int:

@@ -13,12 +13,12 @@ from .covariance import COVARIANCE_TYPES
 from .errors import NotFittedError
 from .grouping import ClassGroups
 from .mahalanobis import Gaussians, columns, whiten
-from .memory import require_memory
 
 _LOG_2_PI = math.log(2 * math.pi)
 _BLOCK_NUMBERS = 1 << 20  # floats of a block of vectors on a CPU: 4 MiB
 _BLOCK_NUMBERS_GPU = 1 << 24
 _BLOCK_VECTORS = 4096  # at most, on a CPU
+_MOST_BYTES = 4 << 30  # of the factors
 
 
 class GaussianDensity(nn.Module):
@@ -99,11 +99,13 @@ class GaussianDensity(nn.Module):
             residual_variance=(),
             basis=(num_features, rank) if rank else (0,),
         )
-        require_memory(
-            4 * math.prod(factor),
-            f'The precisions of {num_classes} classes and {dim} dimensions',
-            "Use covariance_type='tied' or 'diag', or a rank.",
-        )
+        size = 4 * math.prod(factor)
+        if size > _MOST_BYTES:
+            raise ValueError(
+                f'{num_classes} {covariance_type} covariances of {dim} '
+                f'features take {size / 2**30:.0f} GiB. Use a rank, or '
+                "covariance_type='tied' or 'diag'."
+            )
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(shape))
         self.register_buffer('fitted', torch.tensor(False))

@@ -31,7 +31,7 @@ class GroupedCounts:
 
     def update(self, group: str, scores: Tensor) -> None:
         """Add the scores of pixels of a group, of any shape."""
-        counts = self.groups.setdefault(group, RankingCounts(self.bits))
+        counts = self._group(group)
         if scores.numel():
             nothing = torch.zeros_like(scores, dtype=torch.bool)
             counts.update(scores, nothing)
@@ -39,8 +39,19 @@ class GroupedCounts:
     def merge(self, other: GroupedCounts) -> None:
         """Add all that another object has counted."""
         for group, counts in other.groups.items():
-            own = self.groups.setdefault(group, RankingCounts(self.bits))
-            own.merge(counts)
+            self._group(group).merge(counts)
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """All that was counted, as plain tensors; do not change them."""
+        return {name: c.state_dict() for name, c in self.groups.items()}
+
+    def merge_state(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Add the :meth:`state_dict` of an object with the same ``bits``."""
+        for group, counts in state.items():
+            self._group(group).merge_state(counts)
+
+    def _group(self, name: str) -> RankingCounts:
+        return self.groups.setdefault(name, RankingCounts(self.bits))
 
     def drop(self, group: str) -> None:
         """Forget a group."""

@@ -36,8 +36,6 @@ class ClassMoments:
     A vector with NaN, infinity or anything else outside the range of float32
     is counted in ``nonfinite`` and left out.
 
-    All state is in the four tensors below.
-
     Args:
         num_classes (int): C. Labels outside ``[0, C)`` are ignored, which
             takes care of the void label.
@@ -161,18 +159,6 @@ class ClassMoments:
             scatter = (vectors @ vectors.mT).double()
         return shift.double(), rest, scatter
 
-    def new_empty(
-        self, device: torch.device | str | None = None
-    ) -> ClassMoments:
-        """Empty moments of the same kind."""
-        return ClassMoments(
-            self.num_classes,
-            self.num_features,
-            self.diagonal,
-            self.means.device if device is None else device,
-            self.pooled,
-        )
-
     def merge(self, other: ClassMoments) -> ClassMoments:
         """Add all that another object has seen (another rank, say)."""
         if (
@@ -202,10 +188,37 @@ class ClassMoments:
     def merged(cls, parts: Iterable[ClassMoments]) -> ClassMoments:
         """A new object with all that the parts have seen."""
         parts = list(parts)
-        total = parts[0].new_empty()
+        total = cls(
+            parts[0].num_classes,
+            parts[0].num_features,
+            parts[0].diagonal,
+            parts[0].means.device,
+            parts[0].pooled,
+        )
         for part in parts:
             total.merge(part)
         return total
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that was seen, on the CPU, bit for bit."""
+        names = ('counts', 'means', 'scatters', 'nonfinite')
+        return {name: getattr(self, name).cpu() for name in names}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> ClassMoments:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: If it is of other classes, features or kind.
+        """
+        for name, values in state.items():
+            own = getattr(self, name)
+            if own.shape != values.shape:
+                raise ValueError(
+                    f'Expected {name} of shape {tuple(own.shape)}, but the '
+                    f'saved moments have {tuple(values.shape)}.'
+                )
+            own.copy_(values)
+        return self
 
     def _merge_class(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -91,8 +92,16 @@ class RankingCounts:
             raise ValueError(
                 f'Expected counts with {self.bits} bits, but got {other.bits}.'
             )
-        other._compact()
-        self._add(other._codes, other._numbers)
+        self.merge_state(other.state_dict())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All that was counted, as plain tensors; do not change them."""
+        self._compact()
+        return dict(codes=self._codes, numbers=self._numbers)
+
+    def merge_state(self, state: Mapping[str, Tensor]) -> None:
+        """Add the :meth:`state_dict` of an object with the same ``bits``."""
+        self._add(state['codes'], state['numbers'])
 
     def _add(self, codes: Tensor, numbers: Tensor) -> None:
         self._pending.append((codes, numbers))

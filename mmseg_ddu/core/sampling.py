@@ -114,11 +114,29 @@ class PixelReservoir:
         """Add the sample of another stream."""
         self._keys += other._keys
         self._values += other._values
-        self._prune()
+        if self._keys:
+            self._prune()
+
+    def state_dict(self) -> dict:
+        """The sample so far: ``keys`` (N,), ``values`` (N, ...) each."""
+        values = self.sample()
+        keys = (
+            self._keys[0] if self._keys else torch.zeros(0, dtype=torch.int64)
+        )
+        return dict(size=self.size, keys=keys, values=list(values))
+
+    @classmethod
+    def from_state_dict(cls, state: dict) -> PixelReservoir:
+        """A reservoir that goes on from what :meth:`state_dict` gave."""
+        reservoir = cls(state['size'])
+        if len(state['keys']):
+            reservoir._keys = [state['keys']]
+            reservoir._values = [tuple(state['values'])]
+        return reservoir
 
     def _prune(self) -> None:
         keys = torch.cat(self._keys)
-        best = keys.sort().indices[: self.size]
+        best = keys.sort(stable=True).indices[: self.size]
         values = tuple(
             torch.cat(column)[best] for column in zip(*self._values)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 _BLOCK_NUMBERS = 1 << 20  # floats: 4 MiB
@@ -71,6 +72,31 @@ def style_of_finite(features: Tensor) -> Tensor:
     return both[:, :, 0, 0].float()
 
 
+# Brightness, red against green, both against blue; orthonormal.
+_OPPONENTS = (
+    (3**-0.5, 3**-0.5, 3**-0.5),
+    (2**-0.5, -(2**-0.5), 0.0),
+    (6**-0.5, 6**-0.5, -2 * 6**-0.5),
+)
+
+
+def colors(image: Tensor) -> Tensor:
+    """Log spreads of opponent colours, (B, 3, H, W) -> (B, 3).
+
+    Brightness, red against green, both against blue: sees grey and
+    faded images, foreign contrast, and noise.
+    """
+    axes = image.new_tensor(_OPPONENTS, dtype=torch.float32)
+    turned = F.conv2d(image.float(), axes[:, :, None, None])
+    std = torch.std(turned, (2, 3), correction=0)
+    return (std + 1e-3).log()
+
+
+# Name to function and to its dimensions for D channels.
+STATISTICS: dict[str, tuple[Callable[[Tensor], Tensor], Callable]] = dict(
+    style=(style, lambda channels: 2 * channels),
+    colors=(colors, lambda channels: 3),
+)
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = dict(
     raw=raw, direction=direction, log_norm=log_norm
 )

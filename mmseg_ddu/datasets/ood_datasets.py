@@ -189,7 +189,7 @@ class LoadImageWithOverlay(LoadImageFromFile):
         results = super().transform(results)
         if results is not None and 'overlay_path' in results:
             data = fileio.get(results['overlay_path'])
-            with np.load(io.BytesIO(data)) as file:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 overlay = file['rgb'].astype(np.int32)[..., ::-1]  # as BGR
             image = results['img'].astype(np.int32) + overlay
             results['img'] = image.clip(0, 255).astype(results['img'].dtype)

@@ -25,6 +25,8 @@ from .checkpoint import (
     read_checkpoint,
     weights_digest,
 )
+from .fitted_head import fitted_head
+from .safe_load import safe_loading
 
 
 def read_config(
@@ -34,14 +36,32 @@ def read_config(
 
     Raises:
         FileNotFoundError: If there is no such config.
+        ValueError: If it cannot be read, or the settings do not fit it.
     """
     if not isinstance(config, Config):
         if not Path(config).is_file():
             raise FileNotFoundError(f'There is no config {config}.')
-        config = Config.fromfile(config)
+        config = _config_of_file(config)
     if cfg_options:
-        config.merge_from_dict(cfg_options)
+        try:
+            config.merge_from_dict(cfg_options)
+        except (AttributeError, KeyError) as error:
+            raise ValueError(
+                f'The options {cfg_options} do not fit the config: {error}'
+            ) from error
     return config
+
+
+def _config_of_file(path: str | os.PathLike) -> Config:
+    try:
+        return Config.fromfile(path)
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # whatever the code in it may raise
+        raise ValueError(
+            f'{path} cannot be read as a config: {type(error).__name__}: '
+            f'{error}'
+        ) from error
 
 
 def model_of_checkpoint(model: dict, meta: dict) -> dict:
@@ -55,16 +75,20 @@ def model_of_checkpoint(model: dict, meta: dict) -> dict:
     Args:
         model (dict): ``model`` of an mmseg config.
         meta (dict): ``meta`` of the checkpoint.
+
+    Raises:
+        ValueError: If what it says of its densities makes no sense.
     """
-    kind = str(model.get('type', ''))
+    kind = str(dict(model).get('type', ''))
     if kind.startswith(OWN_SCOPE) and not is_ddu(model):
         return model
     model = to_ddu_model(model)
     if 'gda' in meta:
-        model['gda_head'] = dict(meta['gda']['head'])
+        model['gda_head'] = fitted_head(meta['gda'])
     return model
 
 
+@safe_loading()
 def build_ddu(
     model_cfg: dict,
     state_dict: dict[str, Tensor],

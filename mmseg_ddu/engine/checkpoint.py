@@ -9,79 +9,70 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write, require_writable_folder
 
+from .safe_load import load
+
 HEAD_PREFIX = 'gda_head.'
-_BUFFER_METHODS = ('min', 'max', 'mean', 'current')
-
-
-def _history_getattr(owner: Any, name: str) -> Any:
-    """``getattr`` for unpickling, of one class and four methods only."""
-    if owner is HistoryBuffer and name in _BUFFER_METHODS:
-        return getattr(owner, name)
-    raise TypeError(f'Refused to unpickle getattr({owner!r}, {name!r}).')
-
-
-def allow_mmengine_types() -> None:
-    """Let ``torch.load(weights_only=True)`` read mmengine checkpoints.
-
-    Training checkpoints hold the log buffers of mmengine and numpy numbers.
-    Only those types are allowed, on top of torch's own list; safety is never
-    switched off.
-    """
-    multiarray = (
-        np._core.multiarray if hasattr(np, '_core') else (np.core.multiarray)
-    )
-    types = [
-        HistoryBuffer,
-        np.ndarray,
-        np.dtype,
-        multiarray._reconstruct,
-        multiarray.scalar,
-        *(type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1')),
-        *(type(np.dtype(kind)) for kind in ('bool', 'u8')),
-        (multiarray._reconstruct, 'numpy.core.multiarray._reconstruct'),
-        (multiarray.scalar, 'numpy.core.multiarray.scalar'),
-        (_history_getattr, 'builtins.getattr'),
-    ]
-    torch.serialization.add_safe_globals(types)
+MAX_EXPANDED = 1 << 30  # bytes of a tensor that repeats its storage
 
 
 def read_checkpoint(path: str | os.PathLike) -> dict:
     """Read a checkpoint, or a bare state dict, without running its code.
+
+    What is in ``state_dict`` beside tensors is left out.
 
     Returns:
         dict: ``state_dict`` and ``meta`` (empty for a bare state dict).
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is not a checkpoint.
+        ValueError: If it is not a checkpoint, could run code, or holds tensors
+            that are not plain numbers in memory.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'There is no checkpoint {path}.')
-    allow_mmengine_types()
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise ValueError(
-            f'{path} cannot be read as a checkpoint ({error}). It is damaged, '
-            'or holds objects that are not loaded from files for safety; save '
-            'its state_dict alone with torch.save.'
-        ) from error
-    state = content
-    if isinstance(content, dict):
-        state = content.get('state_dict', content.get('model', content))
-    if not isinstance(state, dict) or not any(
-        isinstance(value, Tensor) for value in state.values()
-    ):
+    content = load(str(path))
+    if not isinstance(content, dict):
         raise ValueError(f'{path} holds no state_dict.')
-    state = {k.removeprefix('module.'): v for k, v in state.items()}
-    meta = content.get('meta') if state is not content else None
-    return dict(state_dict=state, meta=dict(meta or {}))
+    state = content.get('state_dict', content.get('model', content))
+    if not isinstance(state, dict):
+        raise ValueError(f'{path} holds no state_dict.')
+    meta = (content.get('meta') or {}) if state is not content else {}
+    if not isinstance(meta, dict):
+        raise ValueError(f'Expected meta in {path} to be a dict.')
+    state = {
+        str(key).removeprefix('module.'): value
+        for key, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    if not state:
+        raise ValueError(f'{path} holds no state_dict.')
+    for key, value in state.items():
+        _check_tensor(f'{key} in {path}', value)
+    return dict(state_dict=state, meta=dict(meta))
+
+
+def _check_tensor(name: str, value: Tensor) -> None:
+    """Raise ValueError unless it is a plain tensor in memory."""
+    plain_type = type(value) in (Tensor, nn.Parameter)
+    dense = value.layout == torch.strided and not value.is_nested
+    if not (plain_type and dense) or value.is_quantized or value.is_complex():
+        raise ValueError(
+            f'Expected {name} to be a dense tensor, but got {value.dtype}, '
+            f'{value.layout}; convert it before it is saved.'
+        )
+    if value.device.type == 'meta':
+        raise ValueError(f'{name} has a shape but no numbers.')
+    size = value.numel() * value.element_size()
+    if size > max(value.untyped_storage().nbytes(), MAX_EXPANDED):
+        raise ValueError(
+            f'{name} has the shape {tuple(value.shape)}, but few numbers of '
+            'its own; call contiguous() before it is saved.'
+        )
 
 
 def load_weights(model: nn.Module, state_dict: dict, source: str) -> None:
@@ -91,6 +82,15 @@ def load_weights(model: nn.Module, state_dict: dict, source: str) -> None:
         ValueError: If the weights belong to another network.
     """
     advice = f'The weights in {source} do not belong to this config'
+    own = model.state_dict()
+    for key, value in state_dict.items():
+        if key in own and not key.endswith('num_batches_tracked'):
+            kinds = value.is_floating_point(), own[key].is_floating_point()
+            if kinds[0] != kinds[1]:
+                raise ValueError(
+                    f'{advice}: {key} is of type {value.dtype} instead of '
+                    f'{own[key].dtype}.'
+                )
     try:
         result = model.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Sequence
 
 import torch
 from mmengine.config import Config
@@ -86,8 +87,8 @@ def fitting_pipeline(test_pipeline: list[dict], train_pipeline: list[dict]):
     return steps[:at] + copy.deepcopy(labels[:1]) + steps[at:]
 
 
-def fitting_dataset(cfg: Config) -> Dataset:
-    """The config's training images, prepared as for a test.
+def fitting_dataset_config(cfg: Config) -> dict:
+    """The config of the training images, prepared as for a test.
 
     Raises:
         ValueError: If the config has no training data.
@@ -106,7 +107,12 @@ def fitting_dataset(cfg: Config) -> Dataset:
         # In test mode a data set does not replace an unreadable image by
         # another one.
         leaf['test_mode'] = True
-    return DATASETS.build(dataset)
+    return dataset
+
+
+def fitting_dataset(cfg: Config) -> Dataset:
+    """The data set of :func:`fitting_dataset_config`."""
+    return DATASETS.build(fitting_dataset_config(cfg))
 
 
 class _Indexed(Dataset):
@@ -125,27 +131,43 @@ class _Indexed(Dataset):
             return index, None, f'{type(error).__name__}: {error}'
 
 
-def fitting_loader(
-    dataset: Dataset, num_workers: int = 0
-) -> tuple[DataLoader, int]:
-    """A finite loader over this rank's share of the images.
-
-    Returns:
-        tuple: The loader, whose batches are lists of (number, item, error),
-        and the number of images of all ranks.
-    """
-    if hasattr(dataset, 'full_init'):
-        dataset.full_init()
+def share_of_rank(total: int) -> range:
+    """The images of this process: every so-manieth, none twice."""
     rank, world = get_dist_info()
-    share = Subset(_Indexed(dataset), range(rank, len(dataset), world))
-    loader = DataLoader(
-        share,
+    return range(rank, total, world)
+
+
+def fitting_loader(
+    dataset: Dataset, images: Sequence[int], num_workers: int = 0
+) -> DataLoader:
+    """A finite loader over some images, in their order.
+
+    Its batches are lists of one (number, item, error).
+    """
+    return DataLoader(
+        Subset(_Indexed(dataset), images),
         batch_size=1,
         num_workers=num_workers,
         collate_fn=list,
-        persistent_workers=False,
+        worker_init_fn=leave_signals_to_the_main_process,
     )
-    return loader, len(dataset)
+
+
+def leave_signals_to_the_main_process(worker: int) -> None:
+    """Ctrl-C reaches the workers too, and they would die on the spot."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def image_names(dataset: Dataset) -> list[str]:
+    """Paths of the images, or an empty list where they are not known."""
+    if isinstance(dataset, Subset):
+        names = image_names(dataset.dataset)
+        return [names[index] for index in dataset.indices] if names else []
+    if not hasattr(dataset, 'get_data_info'):
+        return []
+    infos = map(dataset.get_data_info, range(len(dataset)))
+    return [str(info.get('img_path')) for info in infos]
 
 
 def as_batch(item: dict) -> dict:

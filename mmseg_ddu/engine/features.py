@@ -8,7 +8,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from .data import as_batch
-from .fitter import labels_on_input
+from .labels import labels_on_input
 
 
 class LabelledWindow(NamedTuple):

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import all_gather_object, is_main_process
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from rich.progress import track
 from torch import nn
+from torch.utils.data import Dataset
 
 from mmseg_ddu.fileio import (
     require_writable_folder,
@@ -18,6 +17,8 @@ from mmseg_ddu.fileio import (
     write_json,
 )
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.head_options import explicit
+from mmseg_ddu.models.head_state import FORMAT
 from mmseg_ddu.models.heads import last_decode_head
 
 from .build import build_ddu, check_classes, read_config
@@ -25,12 +26,15 @@ from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
 from .data import (
     SeededSubset,
     fitting_dataset,
-    fitting_loader,
+    fitting_dataset_config,
     held_out_images,
+    image_names,
 )
-from .features import labelled_windows
 from .fitter import DensityFitter
+from .one_pass import OnePass
+from .ranks import together
 from .report import log_report, versions
+from .resume import SavedFit, digest
 
 
 def fit_gda(
@@ -48,6 +52,8 @@ def fit_gda(
     num_workers: int | None = None,
     max_images: int | None = None,
     cfg_options: dict | None = None,
+    save_every: float | None = None,
+    resume: bool = False,
 ) -> Path:
     """Fit the densities of a trained model and write a new checkpoint.
 
@@ -81,56 +87,95 @@ def fit_gda(
         num_workers (int, optional): Of the loader; the config's by default.
         max_images (int, optional): Use a seeded choice of this many images.
         cfg_options (dict, optional): Overrides settings of the config.
+        save_every (float, optional): Write the state of the fit after so
+            many seconds, and on Ctrl-C or SIGTERM, into the folder ``<out
+            stem>.unfinished``, which goes when the fit is written.
+        resume (bool): Go on from that state; every number comes out as
+            without the interruption.
 
     Returns:
         Path: The file written.
 
     Raises:
-        ValueError: If the data and the model do not belong together.
+        ValueError: If the data and the model, or the state and the fit, do
+            not belong together.
+        RankError: If another process has failed.
+        Interrupted: A KeyboardInterrupt, after the state was written.
         TypeError: If the model has no DDU form.
     """
-    cfg = read_config(config, cfg_options)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    checkpoint = Path(checkpoint)
-    out = Path(out) if out else default_output(checkpoint)
-    content = read_checkpoint(checkpoint)
-    require_writable_folder(out.parent)
-
-    model_cfg = to_ddu_model(cfg.model, gda_head)
-    weights = {
-        key: value
-        for key, value in content['state_dict'].items()
-        if not key.startswith(HEAD_PREFIX)  # of an earlier fit
-    }
-    model = build_ddu(model_cfg, weights, str(checkpoint), device)
-    dataset = fitting_dataset(cfg)
-    if max_images is not None:
-        dataset = SeededSubset(dataset, max_images, seed)
-    meta = content['meta']
-    check_classes(model, dataset.metainfo, meta.get('dataset_meta'))
-    if num_workers is None:
-        num_workers = cfg.train_dataloader.get('num_workers', 0)
-
-    report = fit_densities(
-        model,
-        dataset,
-        num_workers,
+    options = dict(
         pixels_per_class=pixels_per_class,
         calibration_fraction=calibration_fraction,
         calibration_pixels=calibration_pixels,
         seed=seed,
         temperature=temperature,
     )
-    if is_main_process():
-        report.update(
-            head=model_cfg.get('gda_head') or {},
-            config=str(cfg.filename),
-            checkpoint=str(checkpoint),
-            checkpoint_sha256=sha256(checkpoint),
-            versions=versions(),
-        )
-        _write(out, model, meta, dataset.metainfo, plain(report))
+    checkpoint = Path(checkpoint)
+    out = Path(out) if out else default_output(checkpoint)
+    with together():
+        cfg = read_config(config, cfg_options)
+        init_default_scope(cfg.get('default_scope', 'mmseg'))
+        content = read_checkpoint(checkpoint)
+        require_writable_folder(out.parent)
+        model_cfg = to_ddu_model(cfg.model, gda_head)
+        model = _build(model_cfg, content['state_dict'], checkpoint, device)
+        dataset = fitting_dataset(cfg)
+        if max_images is not None:
+            dataset = SeededSubset(dataset, max_images, seed)
+        meta = content['meta']
+        check_classes(model, dataset.metainfo, meta.get('dataset_meta'))
+        if num_workers is None:
+            num_workers = cfg.train_dataloader.get('num_workers', 0)
+        file_digest = sha256(checkpoint)
+        saved = None
+        if save_every is not None or resume:
+            belongs = dict(
+                checkpoint=file_digest,
+                **_identity(cfg, model_cfg, dataset),
+                device=next(model.parameters()).device.type,
+                **options,
+            )
+            saved = SavedFit(out, belongs, save_every, resume)
+
+    report = fit_densities(model, dataset, num_workers, saved=saved, **options)
+    with together():
+        if is_main_process():
+            report.update(
+                format=FORMAT,
+                head=explicit(model_cfg.get('gda_head') or {}),
+                config=str(cfg.filename),
+                checkpoint=str(checkpoint),
+                checkpoint_sha256=file_digest,
+                versions=versions(),
+            )
+            _write(out, model, meta, dataset.metainfo, plain(report))
+    if saved:
+        saved.remove()
     return out
+
+
+def _build(
+    model_cfg: dict, state_dict: dict, source: Path, device: str | None
+) -> nn.Module:
+    """The model with its weights, but not the densities of an earlier fit."""
+    weights = {
+        key: value
+        for key, value in state_dict.items()
+        if not key.startswith(HEAD_PREFIX)
+    }
+    return build_ddu(model_cfg, weights, str(source), device)
+
+
+def _identity(cfg: Config, model_cfg: dict, dataset: Dataset) -> dict:
+    """What the model and the images of a fit are, in short plain values."""
+    network = {k: v for k, v in model_cfg.items() if k != 'gda_head'}
+    return dict(
+        head=model_cfg.get('gda_head') or {},
+        model=digest(network),
+        images=len(dataset),
+        image_files=digest(image_names(dataset)),
+        data=digest(fitting_dataset_config(cfg)),
+    )
 
 
 def _write(
@@ -155,11 +200,12 @@ def default_output(checkpoint: Path) -> Path:
 
 def fit_densities(
     model: nn.Module,
-    dataset,
+    dataset: Dataset,
     num_workers: int = 0,
     *,
     calibration_fraction: float = 0.1,
     seed: int = 0,
+    saved: SavedFit | None = None,
     **options,
 ) -> dict:
     """Fit the density head of a built model on a data set.
@@ -170,6 +216,7 @@ def fit_densities(
         num_workers (int): Of the loader.
         calibration_fraction (float): Share of images that calibrate.
         seed (int): Of all choices.
+        saved (SavedFit, optional): Where the state of the fit is kept.
         options: Further arguments of :class:`DensityFitter`.
 
     Returns:
@@ -179,39 +226,28 @@ def fit_densities(
     Raises:
         ValueError: If the images hold no labelled pixel.
     """
-    loader, total = fitting_loader(dataset, num_workers)
-    fitter = DensityFitter(
-        model.gda_head,
-        ignore_index=last_decode_head(model).ignore_index,
-        held_out=held_out_images(total, calibration_fraction, seed),
-        seed=seed,
-        **options,
-    )
-    model.gda_head.reset()
-    unreadable = []
-    hidden = not is_main_process()
-    for batch in track(loader, 'Fitting densities', disable=hidden):
-        for index, item, error in batch:
-            if error is None:
-                _update(fitter, model, index, item)
-            else:
-                unreadable.append(dict(image=index, error=error))
-                MMLogger.get_current_instance().warning(
-                    f'Training image {index} cannot be read and is left '
-                    f'out: {error}'
-                )
-    unreadable = sum(all_gather_object(unreadable), [])
+    with together():
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+        total = len(dataset)
+        fitter = DensityFitter(
+            model.gda_head,
+            ignore_index=last_decode_head(model).ignore_index,
+            held_out=held_out_images(total, calibration_fraction, seed),
+            seed=seed,
+            **options,
+        )
+        model.gda_head.reset()
+        one_pass = OnePass(model, fitter, dataset, num_workers, saved)
+    one_pass.run()
+    unreadable = sum(all_gather_object(one_pass.unreadable), [])
     if unreadable and len(unreadable) == total:
         raise ValueError(
             f'None of the {total} training images can be read; the first '
             f'error was: {unreadable[0]["error"]}'
         )
-    return dict(fitter.finalize(), unreadable=unreadable)
-
-
-def _update(
-    fitter: DensityFitter, model: nn.Module, index: int, item: dict
-) -> None:
-    windows = labelled_windows(model, item, fitter.ignore_index)
-    for number, window in enumerate(windows):
-        fitter.update(window.features, window.labels, index, number)
+    fitter.synchronize()
+    with together():
+        report = fitter.finalize()
+    unreadable.sort(key=lambda row: row['image'])
+    return dict(report, unreadable=unreadable)

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import torch
-import torch.nn.functional as F
-from mmengine.dist import all_gather_object
 from torch import Tensor
 
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.ranking import RankingCounts
 from mmseg_ddu.core.sampling import (
-    PixelReservoir,
     nearest_cells,
     pixels_of,
     random_keys,
@@ -21,6 +18,9 @@ from mmseg_ddu.core.sampling import (
 from mmseg_ddu.core.temperature import fit_temperature
 from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.presets import LOGITS, PREDICTED
+
+from .collected import Collected
+from .labels import labels_on_grid
 
 
 class DensityFitter:
@@ -64,17 +64,7 @@ class DensityFitter:
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed = seed
-        device = head.score_quantiles.device
-        # Apple's GPUs have no float64.
-        self._device = 'cpu' if device.type == 'mps' else device
-        self.moments = self._new_moments()
-        self.held_moments = self._new_moments()
-        self.class_count = torch.zeros(head.num_classes, dtype=torch.int64)
-        self.reservoir = PixelReservoir(calibration_pixels)
-        self.images = 0
-
-    def _new_moments(self) -> list[ClassMoments]:
-        return [view.new_moments(self._device) for view in self.head.views]
+        self.collected = Collected(head, calibration_pixels)
 
     @torch.no_grad()
     def update(
@@ -96,26 +86,27 @@ class DensityFitter:
         Raises:
             ValueError: If a label is neither a class nor void.
         """
-        self.images += window == 0
+        seen = self.collected
         grid = _grid(features[self.head.taps[0]])
         on_grid = labels_on_grid(labels, grid).flatten()
         self._check_labels(on_grid)
         known = on_grid != self.ignore_index
-        self.class_count += torch.bincount(
+        seen.images.add(index)
+        seen.class_count += torch.bincount(
             on_grid[known], minlength=self.head.num_classes
         ).cpu()
         calibrates = index in self.held_out
         if calibrates or not self.held_out:
             keys = random_keys(on_grid.shape, self.seed, index, window)
             where = known.cpu().nonzero().flatten()
-            where = where[keys[where].sort().indices][: self.reservoir.size]
+            where = where[keys[where].sort().indices][: seen.reservoir.size]
             kept = self._sample(features, where.to(on_grid.device), grid)
             field = torch.full((len(where),), (index << 16) + window)
-            self.reservoir.update(
+            seen.reservoir.update(
                 keys[where], *kept, field, on_grid.cpu()[where]
             )
 
-        target = self.held_moments if calibrates else self.moments
+        target = seen.held_moments if calibrates else seen.moments
         chosen: dict[tuple, tuple[Tensor, Tensor]] = {}
         for moments, view in zip(target, self.head.views):
             feature = features[view.tap]
@@ -171,32 +162,8 @@ class DensityFitter:
             )
 
     def synchronize(self) -> None:
-        """Merge what all ranks have seen, in rank order, on every rank."""
-        state = (
-            [
-                [m if m is None else _to_cpu(m) for m in part]
-                for part in (self.moments, self.held_moments)
-            ],
-            self.class_count,
-            self.reservoir,
-            self.images,
-        )
-        gathered = all_gather_object(state)
-        if len(gathered) == 1:
-            return
-        for part, name in enumerate(('moments', 'held_moments')):
-            merged = self._new_moments()
-            for rank_state in gathered:
-                for total, moments in zip(merged, rank_state[0][part]):
-                    if total is not None:
-                        total.merge(moments)
-            setattr(self, name, merged)
-        self.class_count = sum(state[1] for state in gathered)
-        size = self.reservoir.size
-        self.reservoir = PixelReservoir(size)
-        for rank_state in gathered:
-            self.reservoir.merge(rank_state[2])
-        self.images = sum(state[3] for state in gathered)
+        """Merge what all processes have seen, in each of them."""
+        self.collected = self.collected.of_all_ranks()
 
     def finalize(self) -> dict:
         """Fit the densities, store the quantiles, and say what was done.
@@ -209,23 +176,23 @@ class DensityFitter:
         Raises:
             ValueError: If no labelled pixel was seen.
         """
-        self.synchronize()
+        seen = self.collected
         everything = [
             held if held is None else ClassMoments.merged([held, moments])
-            for held, moments in zip(self.held_moments, self.moments)
+            for held, moments in zip(seen.held_moments, seen.moments)
         ]
         first = self.head.first_density
-        seen = bool(self.moments[first].counts.any())
-        honest = bool(self.held_out) and seen
-        views = self._fit(self.moments if honest else everything)
+        others = bool(seen.moments[first].counts.any())
+        honest = bool(self.held_out) and others
+        views = self._fit(seen.moments if honest else everything)
         calibration = self._calibrate()
         if honest:
             views = self._fit(everything)
         self.head.fitted.fill_(True)
         return dict(
-            images=self.images,
+            images=len(seen.images),
             held_out_images=len(self.held_out),
-            pixels_per_class=self.class_count.tolist(),
+            pixels_per_class=seen.class_count.tolist(),
             vectors_per_class=everything[first].counts.long().tolist(),
             nonfinite_pixels=int(everything[first].nonfinite.sum()),
             views=views,
@@ -238,19 +205,19 @@ class DensityFitter:
             dict(
                 tap=view.tap,
                 transform=view.transform,
-                **view.fit_moments(part, self.class_count),
+                **view.fit_moments(part, self.collected.class_count),
             )
             for view, part in zip(self.head.views, moments)
         ]
 
     def _calibrate(self) -> dict:
-        sample = self.reservoir.sample()
-        if not sample:
+        reservoir = self.collected.reservoir
+        if not len(reservoir):
             raise ValueError(
                 'The held-out images have no labelled pixel to calibrate '
                 'with; use another seed or calibration_fraction=0.'
             )
-        *vectors, predicted, logits, fields, labels = sample
+        *vectors, predicted, logits, fields, labels = reservoir.sample()
         report, scores = self.head.calibrate(vectors, predicted, fields)
         if self.temperature:
             value = fit_temperature(logits, labels)
@@ -263,36 +230,5 @@ class DensityFitter:
         return dict(report, mis_AUROC=auroc)
 
 
-def labels_on_input(
-    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
-) -> Tensor:
-    """Labels as the network sees the image: resized, then padded with void.
-
-    Args:
-        labels (Tensor): (H, W) at the original size.
-        meta (dict): With ``padding_size`` (left, right, top, bottom), if
-            the preprocessor padded the image.
-        size (tuple[int, int]): Height and width of the padded input.
-        void (int): Label of the padding.
-    """
-    padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
-    left, right, top, bottom = padding
-    inner = (size[0] - top - bottom, size[1] - left - right)
-    resized = labels_on_grid(labels, inner)
-    return F.pad(resized, tuple(padding), value=void)
-
-
-def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Nearest neighbour, at the centres of the cells: (H, W) -> (h, w)."""
-    resized = F.interpolate(
-        labels[None, None].float(), tuple(grid), mode='nearest-exact'
-    )
-    return resized[0, 0].long()
-
-
 def _grid(feature: Tensor) -> tuple[int, int]:
     return tuple(feature.shape[2:])
-
-
-def _to_cpu(moments: ClassMoments) -> ClassMoments:
-    return moments.new_empty('cpu').merge(moments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
@@ -14,6 +14,7 @@ from mmseg_ddu.registry import HOOKS
 
 from .checkpoint import weights_digest
 from .fit import default_output, fit_gda
+from .ranks import together
 
 
 @HOOKS.register_module()
@@ -54,15 +55,19 @@ class FitGDAHook(Hook):
 
     def after_train(self, runner) -> None:
         """Fit each checkpoint; one fit where weights are the same."""
-        found = self.checkpoints(runner)
-        if not found:
+        found = [None]
+        with together():
+            if is_main_process():  # others may be here before it has saved
+                paths = self.checkpoints(runner)
+                found = [[(path, weights_digest(path)) for path in paths]]
+        broadcast_object_list(found)
+        if not found[0]:
             runner.logger.warning(
                 'FitGDAHook found no checkpoint to fit the densities on; was '
                 'CheckpointHook switched off?'
             )
         fitted: dict[str, Path] = {}
-        for checkpoint in found:
-            digest = weights_digest(checkpoint)
+        for checkpoint, digest in found[0]:
             if digest in fitted:  # the last checkpoint is often the best
                 runner.logger.info(
                     f'{checkpoint} holds the weights of {fitted[digest]}'

@@ -20,7 +20,7 @@ from mmseg_ddu.models.presets import PREDICTED
 from mmseg_ddu.models.views import View
 
 from .features import LabelledWindow, labelled_windows
-from .fitter import labels_on_grid
+from .labels import labels_on_grid
 
 TRAIN, TEST = 0, 1
 

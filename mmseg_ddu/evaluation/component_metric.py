@@ -97,8 +97,8 @@ class ComponentMetric(CountingMetric):
             torch.from_numpy(known),
         )
 
-    def evaluate(self, size: int) -> dict:
-        """Choose the thresholds, merge the counts, compute the metrics."""
+    def look_again(self) -> None:
+        """Choose the thresholds, and count what was put aside."""
         self.chosen = {}
         pixels = {k[1]: v for k, v in self.gather().items() if 'pixels' in k}
         if self.threshold is None:
@@ -115,7 +115,6 @@ class ComponentMetric(CountingMetric):
         for spool in self._spools.values():
             spool.close()
         self._spools = {}
-        return super().evaluate(size)
 
     def compute_metrics(self, results: dict) -> dict:
         """Metrics from merged counts; also printed as a table."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from prettytable import PrettyTable
@@ -19,8 +19,9 @@ class CountingMetric(BaseMetric):
     """Counts pixels image by image and merges the counts of all ranks.
 
     Memory does not grow with the data set, and several processes give the
-    same figures as one. A subclass implements ``count`` (one image) and
-    ``compute_metrics`` (from merged counts).
+    same figures as one: images that a sampler shows twice, so that each
+    process gets as many, count once. A subclass implements ``count`` (one
+    image) and ``compute_metrics`` (from merged counts).
 
     Args:
         scores (Sequence[str], optional): Fields of the predictions to judge,
@@ -45,10 +46,19 @@ class CountingMetric(BaseMetric):
         self.scores = None if scores is None else tuple(scores)
         self.ignore_index = ignore_index
         self.counts: dict[Any, Any] = {}
+        self._number = 0
+        self._waiting: list[dict] = []
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count the pixels of a batch of predictions with their labels."""
-        for sample in data_samples:
+        """Count the pixels of a batch of predictions with their labels.
+
+        The last image of one of several processes may be a copy, which only
+        ``evaluate`` can tell; it waits until then.
+        """
+        self._number += len(data_samples)
+        images = [*self._waiting, *data_samples]
+        self._waiting = images[-1:] if get_world_size() > 1 else []
+        for sample in images[: len(images) - len(self._waiting)]:
             self.count(sample)
 
     def count(self, sample: dict) -> None:
@@ -80,11 +90,24 @@ class CountingMetric(BaseMetric):
                 )
 
     def evaluate(self, size: int) -> dict:
-        """Merge the counts of all ranks and compute the metrics."""
+        """Merge the counts of all ranks and compute the metrics.
+
+        Args:
+            size (int): Images of the data set, each counted once.
+        """
+        numbers = all_gather_object(self._number)
+        if not last_is_copy(get_rank(), numbers, size):
+            for sample in self._waiting:
+                self.count(sample)
+        self._number, self._waiting = 0, []
+        self.look_again()
         merged = self.gather()
         self.counts = {}
         metrics = self.compute_metrics(merged)
         return {f'{self.prefix}/{key}': v for key, v in metrics.items()}
+
+    def look_again(self) -> None:
+        """For subclasses that need all images to count any."""
 
     def gather(self) -> dict:
         """Counts of all ranks together, without changing any."""
@@ -96,6 +119,29 @@ class CountingMetric(BaseMetric):
                 else:
                     merged[key] = counts
         return merged
+
+
+def last_is_copy(rank: int, numbers: Sequence[int], size: int) -> bool:
+    """Whether the last image of a process is there only to fill up.
+
+    Samplers deal the images out one by one, and the copies at the end, as
+    mmengine's own metrics assume too.
+
+    Args:
+        rank (int): The process.
+        numbers (Sequence[int]): Images of each process.
+        size (int): Images of the data set.
+
+    Example:
+        >>> [last_is_copy(rank, [2, 2, 2], 5) for rank in range(3)]
+        [False, False, True]
+    """
+    round_ = numbers[rank] - 1
+    behind = sum(
+        max(0, number - round_ - (other <= rank))
+        for other, number in enumerate(numbers)
+    )
+    return behind < sum(numbers) - size
 
 
 def label_masks(sample: dict, ignore_index: int) -> dict[str, Tensor]:

@@ -85,6 +85,10 @@ def _check_head(model: dict) -> None:
 
 def _name(config: dict) -> str:
     """Type of a config without mmseg's prefix."""
+    if not isinstance(config, dict):
+        raise TypeError(
+            f'Expected the config of a module to be a dict: {config!r:.80}.'
+        )
     return str(config.get('type', '')).removeprefix('mmseg.')
 
 

@@ -12,9 +12,10 @@ from torch import Tensor
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
+from .head_options import checked_views
 from .heads import classifying_head, last_decode_head
 from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
-from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED, resolve_views
+from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
 from .probe import known_channels, probe, tap_place
 
 
@@ -44,7 +45,7 @@ class DDUMixin(UncertaintyMapsMixin):
         config['num_classes'] = self.num_classes
         config['channels'] = head.conv_seg.in_channels
         config['views'] = self._available(
-            resolve_views(config.get('views', DEFAULT))
+            checked_views(config.get('views', DEFAULT))
         )
         self.gda_head = MODELS.build(config)
         self._tolerate_unfitted = False

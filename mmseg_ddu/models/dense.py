@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mmseg_ddu.core.bounds import WORST, resize_scores, standardized
+from mmseg_ddu.core.bounds import resize_scores, standardized
 from mmseg_ddu.core.dense import (
     dense_inverse_norms,
     dense_log_probs,
@@ -18,7 +18,6 @@ from mmseg_ddu.core.dense import (
 from mmseg_ddu.core.scores import entropy, log_probabilities
 from mmseg_ddu.core.transforms import (
     flatten_pixels,
-    style,
     unflatten_pixels,
 )
 
@@ -86,16 +85,18 @@ class DenseScorer(nn.Module):
         """Score of one view on the grid of its tap, (B, 1, h', w')."""
         feature = features[view.tap]
         if isinstance(view, StyleView):
-            log_probs = self._mixture(index, view, style(feature))
+            vectors = view.statistics(feature)
+            log_probs = self._mixture(index, view, vectors)
             score = style_distance(log_probs, self.peaks[index])
             return score[:, None, None, None]
+        entropies = isinstance(view, EntropyView)
+        if entropies:
+            feature = view.averaged(entropy(log_probabilities(feature)))
         step = view.stride
         feature = feature[:, :, step // 2 :: step, step // 2 :: step]
-        if isinstance(view, EntropyView):
+        if entropies:
             labels = nearest_classes(features[PREDICTED], feature.shape[2:])
-            above = entropy(log_probabilities(feature))
-            above = above - view.class_floor[labels]
-            return above.nan_to_num(nan=WORST)
+            return view.beyond_floor(feature, labels)
         vectors, scale = flatten_pixels(feature).float(), None
         if view.transform == 'direction':
             scale = dense_inverse_norms(vectors)

@@ -20,7 +20,9 @@ from mmseg_ddu.core.quantiles import percentile, quantile_table
 from mmseg_ddu.core.regions import region_means
 from mmseg_ddu.registry import MODELS
 
-from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED, resolve_views
+from .head_options import HEAD, check_options, checked_views
+from .head_state import FORMAT, check_state, migrate
+from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
 from .special_views import build_view
 from .views import classes_on_grid, spread
 
@@ -90,7 +92,10 @@ class GDAHead(BaseModule):
             reg_covar=reg_covar,
             priors=priors,
         )
-        configs = resolve_views(views)
+        own = dict(normalize=normalize, channels=channels)
+        own.update(common, num_classes=num_classes)
+        check_options(own, HEAD, 'gda_head')
+        configs = checked_views(views)
         for config in configs:
             if normalize and config.get('transform', 'raw') == 'raw':
                 config['transform'] = 'direction'
@@ -108,6 +113,7 @@ class GDAHead(BaseModule):
             raise ValueError('Expected at least one view with a density.')
         count = len(self.views)
         self.register_buffer('fitted', torch.tensor(False))
+        self.register_buffer('format_version', torch.tensor(FORMAT))
         # Divides the logits, if a temperature was asked for.
         self.register_buffer('temperature', torch.ones(()))
         self.register_buffer('view_mean', torch.zeros(count))
@@ -326,28 +332,20 @@ class GDAHead(BaseModule):
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing, *rest
     ) -> None:
-        """Refuse a partial or misshapen state instead of logging it.
+        """Refuse a state that does not fit instead of logging it.
 
         mmengine loads non-strictly and only logs a missing or misshapen key,
-        which would leave densities that are half somebody else's.
+        which would leave densities that are half somebody else's. States
+        of older formats are brought up to date.
         """
-        own = {prefix + name: t for name, t in self.state_dict().items()}
-        given = {key for key in state_dict if key.startswith(prefix)}
-        if given:
-            wrong = sorted(set(own) ^ given) or [
-                f'{key} {tuple(state_dict[key].shape)} instead of '
-                f'{tuple(tensor.shape)}'
-                for key, tensor in own.items()
-                if state_dict[key].shape != tensor.shape
-            ]
-            if wrong:
-                raise ValueError(
-                    'The densities in this checkpoint were fitted for '
-                    'another gda_head or another network: '
-                    f'{"; ".join(wrong[:4])}. Fit them again with '
-                    'tools/fit_gda.py, or use the config they were fitted '
-                    'with.'
-                )
+        if any(key.startswith(prefix) for key in state_dict):
+            migrate(state_dict, prefix)
+            given = {
+                key.removeprefix(prefix): value
+                for key, value in state_dict.items()
+                if key.startswith(prefix)
+            }
+            check_state(self.state_dict(), given)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing, *rest
         )

@@ -7,16 +7,18 @@ from collections.abc import Sequence
 
 PENULTIMATE = 'penultimate'
 LOGITS = 'logits'
+# The preprocessed image, as the backbone gets it.
+INPUT = 'input'
 # Beside the taps: the class that the classifier predicts, on their grid.
 PREDICTED = 'predicted'
 DEFAULT = 'multi-scale'
 
 
-def _style(stage: int) -> dict:
+def _image_term(tap: str, transform: str) -> dict:
     return dict(
-        tap=f'backbone[{stage}]',
-        transform='style',
-        weight=0.75,
+        tap=tap,
+        transform=transform,
+        weight=0.25,
         excess=0.8,
         optional=True,
     )
@@ -24,9 +26,10 @@ def _style(stage: int) -> dict:
 
 PRESETS: dict[str, list[dict]] = {
     # Three scales, since no single score sees everything. Pixel: entropy
-    # beyond what is usual even for the surest pixels of a class. Region (all
-    # pixels of one predicted class in the image): the same, and the density
-    # of the direction of the feature. Image: how unusual its low-level
+    # beyond what is usual even for the surest pixels of a class, on a
+    # logarithmic scale. Region (all pixels of one predicted class in the
+    # image): the same on a linear scale, and the density of the direction of
+    # the feature. Image: how unusual its colours and its low-level
     # statistics are, as far as beyond four fifths of the training images.
     'multi-scale': [
         dict(
@@ -35,12 +38,19 @@ PRESETS: dict[str, list[dict]] = {
             covariance_type='tied',
             standardize=True,
             weight=0.0,
-            region_weight=0.6,
+            region_weight=0.3,
             stride=2,
         ),
-        dict(tap=LOGITS, transform='entropy', region_weight=1.0),
-        _style(0),
-        _style(1),
+        dict(tap=LOGITS, transform='entropy', window=3, log_scale=0.03),
+        dict(
+            tap=LOGITS,
+            transform='entropy',
+            weight=0.0,
+            region_weight=0.5,
+            stride=2,
+        ),
+        _image_term(INPUT, 'colors'),
+        *(_image_term(f'backbone[{stage}]', 'style') for stage in range(3)),
     ],
     # The paper: one full-covariance Gaussian per class on the penultimate
     # feature, no class prior (arXiv 2111.00079, 2102.11582).

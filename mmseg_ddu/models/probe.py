@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmseg_ddu.core.taps import FeatureTap
 
 from .heads import classifying_head
-from .presets import LOGITS, PENULTIMATE
+from .presets import INPUT, LOGITS, PENULTIMATE
 
 _SIZE = 128  # of the image that is sent through the network
 
@@ -35,6 +35,8 @@ def tap_place(segmentor: nn.Module, name: str) -> tuple:
     if name in (PENULTIMATE, LOGITS):
         side = 'input' if name == PENULTIMATE else 'output'
         return (classifying_head(segmentor).conv_seg, side)
+    if name == INPUT:
+        return (segmentor.backbone, 'input')
     match = re.fullmatch(r'(.*)\[(-?\d+)\]', name)
     if match:
         module = tapped_module(segmentor, match[1])
@@ -91,7 +93,7 @@ def probe(
     segmentor.eval()
     with FeatureTap(places) as tap:
         try:
-            if all(name.startswith('backbone') for name in places):
+            if all(n == INPUT or n.startswith('backbone') for n in places):
                 segmentor.backbone(image)
             else:
                 shape = (_SIZE, _SIZE)

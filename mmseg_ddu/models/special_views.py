@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
+from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.transforms import (
+    STATISTICS,
     TRANSFORMS,
-    flatten_pixels,
     style_of_finite,
 )
 
@@ -25,9 +27,17 @@ class EntropyView(View):
     pixel of them has a high entropy, and it hardly varies: that is
     aleatoric, and it is taken off. With the mean m and the standard
     deviation s of the entropy of training pixels predicted as a class, its
-    floor is ``max(0, m - (2 s)^2 / m)``: nearly m where s is small against
-    m, and 0 from ``s = m / 2`` on. What is left is doubt that the pixels of
-    a class do not share.
+    floor is ``max(0, m - (2.5 s)^4 / m^3)``: nearly m where s is small
+    against m, and 0 from ``s = m / 2.5`` on. What is left is doubt that the
+    pixels of a class do not share.
+
+    Args:
+        window (int): Odd; the entropy is averaged over that many rows and
+            columns first. A single sure pixel in an unsure surrounding is
+            an accident.
+        log_scale (float, optional): In nats. The score becomes ``asinh(x /
+            log_scale)``, linear below and logarithmic above, which keeps
+            apart what is sure from what is very sure.
     """
 
     class_floor: Tensor
@@ -38,6 +48,13 @@ class EntropyView(View):
         return True
 
     def build(self, num_classes: int, density: dict) -> None:
+        window = density.get('window', 1)
+        log_scale = density.get('log_scale')
+        if window < 1 or window % 2 == 0:
+            raise ValueError(f'Expected an odd window, but got {window}.')
+        if log_scale is not None and log_scale <= 0:
+            raise ValueError(f'Expected log_scale > 0, but got {log_scale}.')
+        self.window, self.log_scale = window, log_scale
         self.register_buffer('class_floor', torch.zeros(num_classes))
 
     def new_moments(self, device: torch.device | str) -> None:
@@ -49,18 +66,30 @@ class EntropyView(View):
     def fit_moments(self, moments, class_count: Tensor) -> dict:
         return {}
 
-    def transformed(self, pixels: Tensor) -> Tensor:
-        """Logits (N, C) -> entropies (N, 1)."""
-        return softmax_entropy(pixels.T[None])[0].T
+    def sample(self, feature: Tensor, pixels: Tensor) -> Tensor:
+        """Entropies of chosen pixels, averaged and their own: (N, 2)."""
+        self._check(feature)
+        own = softmax_entropy(feature)
+        both = torch.cat([self.averaged(own), own], 1)
+        return pixels_of(both, pixels)
+
+    def averaged(self, values: Tensor) -> Tensor:
+        """Means over windows, without what lies outside the image."""
+        if self.window == 1:
+            return values
+        lost = values.isnan()  # has no mean and enters no other
+        both = torch.cat([values.masked_fill(lost, 0), (~lost).to(values)], 1)
+        both = F.avg_pool2d(both, self.window, 1, self.window // 2)
+        return (both[:, :1] / both[:, 1:]).masked_fill(lost, torch.nan)
 
     def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
         """Store the floor of each predicted class, 0 for rare ones."""
         self.class_floor.zero_()
         for label in predicted.unique().tolist():
-            values = vectors[predicted == label, 0]
+            values = vectors[predicted == label, 1]
             if len(values) >= MIN_PIXELS and values.mean() > 0:
-                variance = values.var(unbiased=False)
-                floor = values.mean() - 4 * variance / values.mean()
+                mean, variance = values.mean(), values.var(unbiased=False)
+                floor = mean - (2.5**2 * variance) ** 2 / mean**3
                 self.class_floor[label] = floor.clamp_min(0)
 
     def score(
@@ -69,28 +98,35 @@ class EntropyView(View):
         predicted: Tensor | ClassGroups | None = None,
         scale: Tensor | None = None,
     ) -> Tensor:
-        """(N, 1) entropies -> (N,)."""
+        """What :meth:`sample` gave, (N, 2) -> (N,)."""
         if isinstance(predicted, ClassGroups):
             predicted = predicted.labels
-        above = vectors[:, 0] - self.class_floor[predicted]
-        return above.nan_to_num(nan=WORST)
+        return self.beyond_floor(vectors[:, 0], predicted)
+
+    def beyond_floor(self, entropies: Tensor, predicted: Tensor) -> Tensor:
+        """Score of entropies and classes of one shape."""
+        excess = (entropies - self.class_floor[predicted]).clamp_min(0)
+        if self.log_scale is not None:
+            excess = torch.asinh(excess / self.log_scale)
+        return excess.nan_to_num(nan=WORST)
 
     def forward(
         self, feature: Tensor, predicted: Tensor | ClassGroups | None = None
     ) -> Tensor:
         self._check(feature)
-        entropies = softmax_entropy(self.thinned(feature))
-        scores = self.score(flatten_pixels(entropies), predicted)
-        return scores.reshape(entropies.shape)
+        entropies = self.thinned(self.averaged(softmax_entropy(feature)))
+        if isinstance(predicted, ClassGroups):
+            predicted = predicted.labels
+        return self.beyond_floor(entropies, predicted.view_as(entropies))
 
 
 class StyleView(View):
     """How unusual the channel statistics of the whole image are.
 
-    One vector per image, :func:`mmseg_ddu.core.transforms.style` of the
-    values that are finite, and one Gaussian for all images. The score is the
-    Mahalanobis distance, the same for all pixels of the image (of the
-    window, in sliding windows).
+    One vector per image, :func:`mmseg_ddu.core.transforms.style` (of the
+    values that are finite) or :func:`~mmseg_ddu.core.transforms.colors`, and
+    one Gaussian for all images. The score is the Mahalanobis distance, the
+    same for all pixels of the image (of the window, in sliding windows).
     """
 
     def build(self, num_classes: int, density: dict) -> None:
@@ -98,18 +134,26 @@ class StyleView(View):
         options = dict(
             density, shrinkage=0.1, shrinkage_target='identity', rank=None
         )
-        self.density = GaussianDiscriminant(1, 2 * self.channels, **options)
+        self.statistics, dimensions = STATISTICS[self.transform]
+        dim = dimensions(self.channels)
+        self.density = GaussianDiscriminant(1, dim, **options)
+
+    def vector(self, feature: Tensor) -> Tensor:
+        """Statistics of each image, (B, D, h, w) -> (B, D')."""
+        if self.transform == 'style':
+            return style_of_finite(feature)
+        return self.statistics(feature)
 
     def sample(self, feature: Tensor, pixels: Tensor) -> Tensor:
-        """The vector of the image for each of the pixels, (N, 2 D)."""
+        """The vector of the image for each of the pixels, (N, D')."""
         self._check(feature)
-        return style_of_finite(feature).expand(len(pixels), -1)
+        return self.vector(feature).expand(len(pixels), -1)
 
     def update(self, moments, feature, pixels, labels) -> None:
         """Add one image."""
         device = moments.means.device
         label = torch.zeros(1, dtype=torch.int64, device=device)
-        moments.update(style_of_finite(feature).to(device), label)
+        moments.update(self.vector(feature).to(device), label)
 
     def fit_moments(self, moments, class_count: Tensor) -> dict:
         report = super().fit_moments(moments, None)
@@ -121,7 +165,7 @@ class StyleView(View):
         predicted: Tensor | ClassGroups | None = None,
         scale: Tensor | None = None,
     ) -> Tensor:
-        """(N, 2 D) -> Mahalanobis distances (N,)."""
+        """(N, D') -> Mahalanobis distances (N,)."""
         log_probs = self.density.score_samples(vectors)
         return style_distance(log_probs, self.peak())
 
@@ -135,7 +179,7 @@ class StyleView(View):
     ) -> Tensor:
         """(B, D, h, w) -> (B, 1, 1, 1)."""
         self._check(feature)
-        return self.score(style_of_finite(feature))[:, None, None, None]
+        return self.score(self.vector(feature))[:, None, None, None]
 
 
 def style_distance(log_probs: Tensor, peak: Tensor | float) -> Tensor:
@@ -144,7 +188,7 @@ def style_distance(log_probs: Tensor, peak: Tensor | float) -> Tensor:
     return distances.masked_fill(is_lost(-log_probs), WORST)
 
 
-SPECIAL = dict(entropy=EntropyView, style=StyleView)
+SPECIAL = dict(entropy=EntropyView, **dict.fromkeys(STATISTICS, StyleView))
 
 
 def build_view(num_classes: int, **config) -> View:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 MIN_HEIGHT = 160
 MAX_WIDTH = 4000
 TITLE_HEIGHT = 26
+MAX_BAR = 2000  # matplotlib draws no picture higher than 65535
 WHITE = 255
 
 
@@ -75,8 +76,15 @@ def heat_map(
     """
     picture = zoom(colorize(values, vmin, vmax, cmap))
     height = max(MIN_HEIGHT, picture.shape[0])
-    bar = color_bar(height, float(vmin), float(vmax), label, cmap)
-    return np.hstack([_pad_to(picture, height, picture.shape[1]), bar])
+    bar = color_bar(
+        min(height, MAX_BAR), float(vmin), float(vmax), label, cmap
+    )
+    return np.hstack(
+        [
+            _pad_to(picture, height, picture.shape[1]),
+            _pad_to(bar, height, bar.shape[1]),
+        ]
+    )
 
 
 def class_colors(classes: np.ndarray, palette: Sequence) -> np.ndarray:

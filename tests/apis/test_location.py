@@ -13,7 +13,7 @@ from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.location import location_study
 from mmseg_ddu.core.location import OTHER_IMAGE
 from mmseg_ddu.engine.features import labelled_windows
-from mmseg_ddu.engine.fitter import labels_on_grid
+from mmseg_ddu.engine.labels import labels_on_grid
 from mmseg_ddu.registry import DATASETS
 
 

@@ -34,6 +34,25 @@ def test_any_groups_against_any_others():
     assert counts.number('a') == 0
 
 
+def test_state_through_a_file(tmp_path):
+    rng = np.random.default_rng(3)
+    counts = GroupedCounts()
+    for name in 'aabc':
+        counts.update(name, scores(rng, 1))
+    counts.update('nothing', torch.zeros(0))
+    torch.save(counts.state_dict(), tmp_path / 'state.pth')
+    state = torch.load(tmp_path / 'state.pth', weights_only=True)
+    again, twice = GroupedCounts(), GroupedCounts()
+    again.merge_state(state)
+    twice.merge_state(state)
+    twice.merge_state(state)
+    assert again.groups.keys() == counts.groups.keys()
+    for name, expected in counts.groups.items():
+        assert torch.equal(again.groups[name].keys, expected.keys)
+        assert torch.equal(again.groups[name].counts, expected.counts)
+        assert torch.equal(twice.groups[name].counts, 2 * expected.counts)
+
+
 def test_histogram_against_numpy():
     rng = np.random.default_rng(1)
     counts = GroupedCounts()

@@ -193,3 +193,24 @@ def test_float32_squares_that_overflow_or_vanish(scale, diagonal):
     x, y = data()
     x = (x * (scale / x.abs().max())).float()
     assert_matches(ClassMoments(3, 5, diagonal).update(x, y), x, y, rtol=1e-6)
+
+
+def test_state_goes_on_bit_for_bit():
+    rng = torch.Generator().manual_seed(0)
+    blocks = [
+        (torch.randn(50, 3, generator=rng), torch.arange(50) % 3)
+        for _ in range(4)
+    ]
+    blocks[0][0][4] = torch.nan
+    whole, first = ClassMoments(4, 3), ClassMoments(4, 3)
+    for block in blocks:
+        whole.update(*block)
+    for block in blocks[:2]:
+        first.update(*block)
+    second = ClassMoments(4, 3).load_state_dict(first.state_dict())
+    for block in blocks[2:]:
+        second.update(*block)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(second.state_dict()[name], value), name
+    with pytest.raises(ValueError, match='saved moments'):
+        ClassMoments(4, 3, diagonal=True).load_state_dict(first.state_dict())

@@ -104,3 +104,19 @@ def test_nearest_cells_as_torch_resizes(other):
     )
     got = nearest_cells(torch.arange(48), grid, other)
     assert got.tolist() == expected.long().flatten().tolist()
+
+
+def test_state_of_a_reservoir_goes_on():
+    keys, values = random_keys((1000,), 3), torch.arange(1000)
+    whole, first = PixelReservoir(64), PixelReservoir(64)
+    whole.update(keys, values)
+    first.update(keys[:100], values[:100])
+    second = PixelReservoir.from_state_dict(first.state_dict())
+    second.update(keys[100:], values[100:])
+    assert torch.equal(second.sample()[0], whole.sample()[0])
+
+
+def test_empty_reservoirs_merge():
+    empty = PixelReservoir.from_state_dict(PixelReservoir(3).state_dict())
+    empty.merge(PixelReservoir(3))
+    assert empty.sample() == () and len(empty) == 0

@@ -4,11 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.engine.fitter import (
-    DensityFitter,
-    labels_on_grid,
-    labels_on_input,
-)
+from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.labels import labels_on_grid, labels_on_input
 from mmseg_ddu.models import GDAHead
 
 

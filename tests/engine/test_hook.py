@@ -1,13 +1,20 @@
 """Training through the Runner with the hook."""
 
 import json
+import shutil
+import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.dist import is_main_process
+from mmengine.logging import MMLogger
 
 from mmseg_ddu.apis import fit_gda, train
 from mmseg_ddu.apis import test as run_test
+from mmseg_ddu.engine import FitGDAHook
 from mmseg_ddu.engine.checkpoint import read_checkpoint
+from tests.processes import run_ranks
 
 SHORT = {
     'train_cfg.max_iters': 4,
@@ -33,6 +40,7 @@ def test_hook_fits_last_and_best(kind, demo_cfg, request, tmp_path):
     assert fitted(work / 'iter_4_gda.pth')
     best = list(work.glob('best_mIoU_iter_?_gda.pth'))
     assert len(best) == 1
+    assert not list(work.glob('*.unfinished'))
     plain = read_checkpoint(work / 'iter_4.pth')['state_dict']
     with_density = read_checkpoint(work / 'iter_4_gda.pth')['state_dict']
     for key, value in plain.items():
@@ -93,3 +101,23 @@ def test_same_weights_are_fitted_once(demo_cfg, tmp_path, monkeypatch):
     best = work / 'best_mIoU_iter_2_gda.pth'
     assert last.read_bytes() == best.read_bytes()
     assert best.with_suffix('.json').is_file()
+
+
+def test_processes_wait_for_the_checkpoint(plain_cfg, checkpoint, tmp_path):
+    """The first has not written it yet when the second asks for it."""
+    last = tmp_path / 'last.pth'
+
+    def after_train():
+        if is_main_process():
+            time.sleep(0.5)
+            shutil.copy(checkpoint, last)
+        info = dict(last_ckpt=str(last))
+        runner = SimpleNamespace(
+            cfg=plain_cfg,
+            logger=MMLogger.get_current_instance(),
+            message_hub=SimpleNamespace(runtime_info=info),
+        )
+        FitGDAHook().after_train(runner)
+
+    assert run_ranks(2, after_train) == [None, None]
+    assert fitted(tmp_path / 'last_gda.pth')

@@ -1,15 +1,10 @@
 """What all metrics share: several processes give the figures of one."""
 
-import os
-import subprocess
-import sys
-from datetime import timedelta
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
+from mmengine.dataset import DefaultSampler
+from mmengine.dist import get_rank
 
 from mmseg_ddu.evaluation import (
     CalibrationMetric,
@@ -17,67 +12,65 @@ from mmseg_ddu.evaluation import (
     PAvPUMetric,
     UncertaintyMetric,
 )
+from mmseg_ddu.evaluation.counting import last_is_copy
 from mmseg_ddu.evaluation.spool import ArraySpool
 from tests.evaluation.test_uncertainty_metric import image
+from tests.processes import run_ranks
 
 
-def figures(rank, size):
-    """Every metric over the images of one of several ranks."""
+def figures(images, split=None):
+    """Every metric, over the images that the sampler gives this process."""
     metrics = [
         UncertaintyMetric(),
         CalibrationMetric(),
         PAvPUMetric(size=2),
         ComponentMetric(min_predicted=2, min_truth=1),
+        ComponentMetric(
+            dict(epistemic=-898.0, aleatoric=0.5),
+            min_predicted=2,
+            min_truth=1,
+            prefix='cut',
+        ),
     ]
-    samples = [image(seed) for seed in range(6)]
+    samples = [image(seed) for seed in range(images)]
     for sample in samples:
         logits = torch.nn.functional.one_hot(sample['pred_sem_seg']['data'][0])
         noise = sample['pred_aleatoric']['data']
         sample['seg_logits'] = dict(data=logits.permute(2, 0, 1) + noise)
+    chosen = DefaultSampler(samples, shuffle=False)
+    if split:
+        chosen = split[get_rank()]
     got = {}
     for metric in metrics:
-        metric.process({}, samples[rank::size])
+        for index in chosen:
+            metric.process({}, [samples[index]])
         got.update(metric.evaluate(len(samples)))
     return got
 
 
-SECOND = """
-import sys
-from tests.evaluation.test_counting import figures, join
-join(1, sys.argv[1])
-figures(1, 2)
-"""
-
-
-def join(rank, file):
-    dist.init_process_group(
-        'gloo',
-        init_method=f'file://{file}',
-        rank=rank,
-        world_size=2,
-        timeout=timedelta(seconds=120),
-    )
-
-
-def test_two_processes_equal_one(tmp_path):
-    """This process is the first."""
-    expected = figures(0, 1)
+@pytest.mark.parametrize('images, world', [(5, 2), (6, 2), (7, 3), (2, 4)])
+def test_several_processes_equal_one(images, world):
+    """Of images that do not divide, the sampler shows some twice."""
+    expected = figures(images)
     assert len(expected) > 20
-    root = Path(__file__).resolve().parents[2]
-    second = subprocess.Popen(
-        [sys.executable, '-c', SECOND, str(tmp_path / 'meet')],
-        cwd=root,
-        env={**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'},
-    )
-    try:
-        join(0, tmp_path / 'meet')
-        got = figures(0, 2)
-        assert second.wait(120) == 0
-    finally:
-        second.kill()
-        if dist.is_initialized():
-            dist.destroy_process_group()
-    assert got == pytest.approx(expected)
+    shown = run_ranks(world, lambda: len(DefaultSampler(range(images))))
+    assert sum(shown) == -(-images // world) * world
+    for got in run_ranks(world, figures, images):
+        assert got == pytest.approx(expected, nan_ok=True)
+
+
+def test_images_that_are_dealt_out_otherwise():
+    """Nobody shows an image twice, so none is left out."""
+    metric_of_each = run_ranks(2, figures, 4, [[0], [1, 2, 3]])
+    for got in metric_of_each:
+        assert got == pytest.approx(figures(4), nan_ok=True)
+
+
+def test_last_is_copy():
+    assert not last_is_copy(0, [3], 3)
+    assert [last_is_copy(r, [3, 3, 3], 7) for r in range(3)] == [0, 1, 1]
+    assert [last_is_copy(r, [1, 1, 1], 1) for r in range(3)] == [0, 1, 1]
+    assert [last_is_copy(r, [4, 3], 7) for r in range(2)] == [0, 0]
 
 
 def test_spool_returns_what_it_was_given():

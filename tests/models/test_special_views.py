@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import convolve
 from scipy.stats import entropy as scipy_entropy
 from sklearn.covariance import ShrunkCovariance
 
+from mmseg_ddu.core.transforms import colors
 from mmseg_ddu.engine.fitter import DensityFitter
 from mmseg_ddu.models import GDAHead
 from mmseg_ddu.models.presets import PREDICTED
@@ -20,27 +22,84 @@ def numbers(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def entropies_of(logits):
+    """(1, C, h, w) -> (h, w), by scipy in float64."""
+    return scipy_entropy(logits[0].softmax(0).double().numpy(), axis=0)
+
+
 def test_entropy_in_excess_of_a_class_floor():
     view = EntropyView(3, tap='logits', transform='entropy', channels=3)
-    logits = numbers(400, 3) * 3
-    entropies = view.transformed(logits)
-    expected = scipy_entropy(logits.softmax(1).double().numpy(), axis=1)
-    np.testing.assert_allclose(entropies[:, 0], expected, atol=1e-5)
-
     # Class 0: certain pixels and others. Class 1: all equally torn.
     torn = 0.69 + 0.01 * numbers(100).abs()
     mixed = torch.cat([torch.zeros(50), torch.full((50,), 0.6)])
-    values = torch.cat([mixed, torn])[:, None]
+    values = torch.cat([mixed, torn])[:, None].expand(-1, 2)
     classes = torch.arange(2).repeat_interleave(100)
     view.calibrate(values, classes)
     assert view.class_floor[0] == 0
     mean, deviation = torn.mean(), torn.std(unbiased=False)
     assert view.class_floor[1] == pytest.approx(
-        float(mean - (2 * deviation) ** 2 / mean), rel=1e-5
+        float(mean - (2.5 * deviation) ** 4 / mean**3), rel=1e-5
     )
     scores = view.score(values, classes)
     assert scores[100:].abs().max() < 0.05 < scores[:100].max()
+    torch.testing.assert_close(scores[:100], mixed)
     assert view.class_floor[2] == 0  # never predicted
+
+
+def test_entropy_in_windows_and_on_a_logarithmic_scale():
+    view = EntropyView(
+        3,
+        tap='logits',
+        transform='entropy',
+        channels=3,
+        window=3,
+        log_scale=0.03,
+    )
+    logits = numbers(1, 3, 5, 7) * 3
+    own = entropies_of(logits)
+    sums = convolve(own, np.ones((3, 3)), mode='constant')
+    counts = convolve(np.ones_like(own), np.ones((3, 3)), mode='constant')
+    averaged = sums / counts  # a corner has four neighbours, not nine
+
+    cells = torch.arange(35)
+    sampled = view.sample(logits, cells)
+    expected = np.stack([averaged.ravel(), own.ravel()], 1)
+    np.testing.assert_allclose(sampled, expected, atol=1e-5)
+
+    view.class_floor[1] = 0.4
+    classes = logits.argmax(1)[0]
+    beyond = averaged - np.where(classes == 1, 0.4, 0)
+    expected = np.arcsinh(np.maximum(beyond, 0) / 0.03)
+    got = view(logits, classes.flatten())
+    assert got.shape == (1, 1, 5, 7)
+    np.testing.assert_allclose(got[0, 0], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        view.score(sampled, classes.flatten()), expected.ravel(), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    'option', [dict(window=2), dict(window=0), dict(log_scale=0.0)]
+)
+def test_entropy_options_that_make_no_sense(option):
+    with pytest.raises(ValueError, match=next(iter(option))):
+        EntropyView(3, tap='logits', transform='entropy', channels=3, **option)
+
+
+def test_colors_see_a_grey_photograph():
+    image = (
+        numbers(2, 3, 16, 20) * torch.tensor([1.0, 0.5, 2.0])[:, None, None]
+    )
+    red, green, blue = image.double().numpy().swapaxes(0, 1)
+    axes = [
+        (red + green + blue) / 3**0.5,
+        (red - green) / 2**0.5,
+        (red + green - 2 * blue) / 6**0.5,
+    ]
+    expected = np.log([axis.std((1, 2)) + 1e-3 for axis in axes]).T
+    np.testing.assert_allclose(colors(image), expected, atol=1e-4)
+    grey = colors(image[:, :1].expand(-1, 3, -1, -1))
+    assert (grey[:, 1:] < -6).all() and (grey[:, 0] > -1).all()
 
 
 def test_style_is_a_mahalanobis_distance_of_channel_statistics():
@@ -84,7 +143,12 @@ def fitted_head():
                 region_weight=0.6,
                 stride=2,
             ),
-            dict(tap='logits', transform='entropy', region_weight=1.0),
+            dict(
+                tap='logits',
+                transform='entropy',
+                region_weight=1.0,
+                log_scale=0.1,
+            ),
             dict(
                 tap='backbone[0]',
                 transform='style',
@@ -177,5 +241,5 @@ def test_options():
         build_view(3, transform='square', channels=2)
     with pytest.raises(ValueError, match='with a density'):
         GDAHead(3, views=[dict(tap='logits', transform='entropy')])
-    head = GDAHead(3, channels=4)  # style views need the network's channels
+    head = GDAHead(3, channels=4)  # image terms need the network's channels
     assert head.taps == ['penultimate', 'logits']

@@ -27,7 +27,9 @@ def test_constant_scale_does_not_divide_by_zero():
     assert colorize(np.ones((2, 2)), 1, 1).shape == (2, 2, 3)
 
 
-@pytest.mark.parametrize('shape', [(1, 1), (300, 40), (4, 3000), (375, 500)])
+@pytest.mark.parametrize(
+    'shape', [(1, 1), (300, 40), (4, 3000), (375, 500), (70000, 1)]
+)
 def test_any_size(shape):
     picture = heat_map(np.random.rand(*shape), 0, 1, 'share')
     assert picture.dtype == np.uint8

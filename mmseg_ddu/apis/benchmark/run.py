@@ -19,6 +19,7 @@ from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.data import as_batch
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import write_json
 
 from .measure import flops, interleaved, peak_mib, ratio, summary
@@ -38,6 +39,7 @@ RATIOS = (
 )
 
 
+@safe_loading()
 def benchmark(
     config: str | os.PathLike | Config,
     checkpoint: str | os.PathLike | None = None,

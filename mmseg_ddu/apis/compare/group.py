@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_dist_info, is_main_process
 from mmengine.logging import MMLogger
 from rich.progress import track
 from torch.utils.data import Dataset
@@ -16,34 +17,14 @@ from torch.utils.data import Dataset
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.data import as_batch
 from mmseg_ddu.fileio import sha256
-from mmseg_ddu.models.heads import last_decode_head
 
 from .costs import measure_cost
-from .measure import PredictionMeter, ScoreMeter
-from .methods import Prediction, Predictor
-from .pixels import PLAIN, Truth, read_item, shifted_pixels
+from .meters import Meters, Setting
+from .methods import Predictor
+from .pixels import PLAIN, read_item
+from .ranks import agree, on_main, reason, together
 from .specs import Method
-
-
-@dataclass
-class Setting:
-    """How everything is measured; the same for all methods.
-
-    Attributes:
-        stride (int): Measure every n-th pixel in both directions.
-        patch (int): Side of the trio's windows, in such pixels.
-        seed (int): Of choices, shifts and dropout.
-        timing_images (int): Images that the time is measured on.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
-        near (list[int]): Mask values that are near out of distribution.
-    """
-
-    stride: int = 4
-    patch: int = 4
-    seed: int = 0
-    timing_images: int = 10
-    device: str | None = None
-    near: list[int] = field(default_factory=list)
+from .unfinished import Unfinished, stop_requests
 
 
 def hashes(method: Method) -> list[dict]:
@@ -59,28 +40,30 @@ def run_group(
     cfg: Config,
     setting: Setting,
     pools: Mapping[str, Dataset],
+    unfinished: Unfinished,
 ) -> dict[str, dict]:
     """Row to its entry in the results; one that fails has its error there.
 
     If a group fails, the methods that cannot be built are set apart; if it
-    still fails, each method runs alone.
+    still fails, each method runs alone. Every rank has to call it and gets
+    the same; what fails on one fails on all.
     """
     meta = pools[PLAIN].metainfo
     try:
-        entries = _measure(methods, cfg, setting, pools)
+        entries = _measure(methods, cfg, setting, pools, unfinished)
     except Exception as error:
         if len(methods) == 1:
             return _failed(methods[0], error)
         broken = {}
         for method in methods:
             try:
-                Predictor([method], cfg, setting.device, meta)
-            except Exception as reason:
-                broken.update(_failed(method, reason))
+                together(Predictor, [method], cfg, setting.device, meta)
+            except Exception as failure:
+                broken.update(_failed(method, failure))
         good = [m for m in methods if not set(m.rows) & set(broken)]
         parts = [good] if broken and good else [[m] for m in good]
         for part in parts:
-            broken.update(run_group(part, cfg, setting, pools))
+            broken.update(run_group(part, cfg, setting, pools, unfinished))
         return broken
     for method in methods:
         for row, score in method.rows.items():
@@ -89,12 +72,12 @@ def run_group(
 
 
 def _failed(method: Method, error: Exception) -> dict[str, dict]:
-    reason = f'{type(error).__name__}: {error}'
     logger = MMLogger.get_current_instance()
-    logger.error(f'{method.name} failed: {reason}')
+    if is_main_process():
+        logger.error(f'{method.name} failed: {reason(error)}')
     logger.debug('where it failed', exc_info=error)
     return {
-        row: dict(_origin(method), score=score, error=reason)
+        row: dict(_origin(method), score=score, error=reason(error))
         for row, score in method.rows.items()
     }
 
@@ -120,94 +103,89 @@ def _measure(
     cfg: Config,
     setting: Setting,
     pools: Mapping[str, Dataset],
+    unfinished: Unfinished,
 ) -> dict[str, dict]:
-    """Row to its figures, curves and costs."""
+    """Row to its figures, curves and costs; the same on every rank."""
     meta = pools[PLAIN].metainfo
-    predictor = Predictor(methods, cfg, setting.device, meta)
-    meters = Meters(predictor, setting)
-    jobs = [
-        (name, index)
-        for name, pool in pools.items()
-        for index in range(len(pool))
-    ]
-    title = ', '.join(method.name for method in methods)
-    for number, (name, index) in enumerate(track(jobs, title)):
-        item = read_item(pools[name], index, name)
-        if item is None:
-            continue
-        torch.manual_seed(setting.seed + number)
-        predictions = predictor(as_batch(item), setting.stride)
-        meters.update(name, item['data_samples'], predictions)
+    predictor = together(Predictor, methods, cfg, setting.device, meta)
+    meters = Meters(predictor, setting, [n for n in pools if n != PLAIN])
+    _count(predictor, meters, pools, unfinished)
     del predictor
-    result = meters.result()
-    for method in methods:
-        costs = _costs(method, cfg, setting, pools[PLAIN])
-        for row in method.rows:
-            result[row].update(costs)
-    return result
 
-
-class Meters:
-    """The meters of all predictions and scores of a group."""
-
-    def __init__(self, predictor: Predictor, setting: Setting) -> None:
-        self.setting = setting
-        head = last_decode_head(predictor.model)
-        self.num_classes = predictor.model.num_classes
-        self.ignore_index = head.ignore_index
-        self.threshold = getattr(head, 'threshold', None) or 0.5
-        self.predictions: list[PredictionMeter] = []
-        self.scores: dict[str, ScoreMeter] = {
-            row: ScoreMeter(setting.patch) for row in predictor.rows
-        }
-        self.rows: list[list[str]] = []
-
-    def update(
-        self, pool: str, sample: Any, predictions: Sequence[Prediction]
-    ) -> None:
-        """Add an image of a pool."""
-        if pool == PLAIN:
-            self._update_plain(sample, predictions)
-            return
-        for prediction in predictions:
-            size = prediction.logits.shape[1:]
-            chosen = shifted_pixels(sample, size, self.setting.stride)
-            for row, score in prediction.scores.items():
-                self.scores[row].update_shift(pool, score.cpu()[chosen])
-
-    def _update_plain(
-        self, sample: Any, predictions: Sequence[Prediction]
-    ) -> None:
-        truth = Truth(
-            sample, self.setting.stride, self.setting.near, self.ignore_index
-        )
-        if not self.predictions:
-            self.rows = [list(p.scores) for p in predictions]
-            self.predictions = [
-                PredictionMeter(self.num_classes, self.threshold)
-                for _ in predictions
-            ]
-        for meter, prediction in zip(self.predictions, predictions):
-            classes = prediction.classes(self.threshold).cpu()
-            meter.update(prediction.logits.cpu(), classes, truth.labels)
-            for row, score in prediction.scores.items():
-                self.scores[row].update(score.cpu(), classes, truth)
-
-    def result(self) -> dict[str, dict]:
-        """Row to figures and curves."""
-        result = {}
-        for rows, meter in zip(self.rows, self.predictions):
-            for row in rows:
-                score = self.scores[row]
-                result[row] = dict(
-                    **meter.result(),
-                    **score.result(),
-                    pixels=score.pixels(),
-                    curves=dict(
-                        score.curves(), reliability=meter.reliability()
-                    ),
-                )
+    def entries() -> dict[str, dict]:
+        result = meters.result()
+        for method in methods:
+            costs = _costs(method, cfg, setting, pools[PLAIN])
+            for row in method.rows:
+                result[row].update(costs)
         return result
+
+    return on_main(entries)
+
+
+def _count(
+    predictor: Predictor,
+    meters: Meters,
+    pools: Mapping[str, Dataset],
+    unfinished: Unfinished,
+) -> None:
+    """Count all images; every rank takes its share and has all in the end.
+
+    The ranks go from image to image in step, so that an error, a wish to
+    stop and the time to save reach all of them at the same place.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, when all is saved.
+        ValueError: If no plain image can be read.
+    """
+    rank, world = get_dist_info()
+    images = [(name, i) for name in pools for i in range(len(pools[name]))]
+    done = unfinished.load(meters)
+    steps = range(done, len(images), world)
+    title = ', '.join(method.name for method in predictor.methods)
+    with stop_requests() as stop_came:
+        for first in track(steps, title, disable=rank > 0):
+            number, error = first + rank, None
+            try:
+                if number < len(images):
+                    _count_image(predictor, meters, pools, images, number)
+            except Exception as failure:
+                error = failure
+            wishes = agree(error, (stop_came(), unfinished.due()))
+            stop, save = (any(wish) for wish in zip(*wishes))
+            if stop or save:
+                unfinished.save(min(first + world, len(images)), meters)
+            if stop:
+                raise KeyboardInterrupt
+        unfinished.save(len(images), meters)
+    meters.synchronize()
+    lost = [row for row in meters.unreadable if row['pool'] == PLAIN]
+    if len(lost) == len(pools[PLAIN]):
+        raise ValueError(
+            f'None of the {len(lost)} test images can be read; the first: '
+            f'{lost[0]["error"]}'
+        )
+
+
+def _count_image(
+    predictor: Predictor,
+    meters: Meters,
+    pools: Mapping[str, Dataset],
+    images: Sequence[tuple[str, int]],
+    number: int,
+) -> None:
+    """Predict and count an image; one that cannot be read is left out."""
+    name, index = images[number]
+    item = read_item(pools[name], index)
+    if isinstance(item, str):
+        meters.unreadable.append(dict(number=number, pool=name, error=item))
+        MMLogger.get_current_instance().warning(
+            f'An image of {name!r} cannot be read and is left out: {item}'
+        )
+        return
+    torch.manual_seed(meters.setting.seed + number)
+    predictions = predictor(as_batch(item), meters.setting.stride)
+    meters.update(name, item['data_samples'], predictions)
 
 
 def _costs(
@@ -215,9 +193,9 @@ def _costs(
 ) -> dict:
     """Costs of a method that runs alone."""
     predictor = Predictor([method], cfg, setting.device, images.metainfo)
-    number = min(setting.timing_images, len(images))
-    items = [read_item(images, index, PLAIN) for index in range(number)]
-    batches = [as_batch(item) for item in items if item is not None]
+    items = (read_item(images, index) for index in range(len(images)))
+    readable = (as_batch(item) for item in items if isinstance(item, dict))
+    batches = list(islice(readable, setting.timing_images))
     modules = [predictor.model, *predictor.guests]
     costs = dict(ms=math.nan, peak_mib=None, parameters=None)
     if batches:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -52,6 +53,17 @@ class PredictionMeter:
         ).view_as(self.confusion)
         self.calibration.update(logits, labels)
 
+    def state_dict(self) -> dict:
+        """All that was counted, as plain tensors."""
+        return dict(
+            confusion=self.confusion, calibration=self.calibration.state_dict()
+        )
+
+    def merge_state(self, state: dict) -> None:
+        """Add what another meter has counted."""
+        self.confusion += state['confusion']
+        self.calibration.merge_state(state['calibration'])
+
     def result(self) -> dict:
         """mIoU over the classes that occur, and calibration."""
         right = self.confusion.diag().double()
@@ -82,11 +94,12 @@ class ScoreMeter:
 
     Args:
         patch (int): Side of the windows of the trio, in pixels of the grid.
+        shifts (Sequence[str]): Names of the shifts, in order.
     """
 
-    def __init__(self, patch: int) -> None:
+    def __init__(self, patch: int, shifts: Sequence[str] = ()) -> None:
         self.counts = GroupedCounts()
-        self.shifts: list[str] = []
+        self.shifts = list(shifts)
         self.patches = {
             'trio': PatchCounts(patch),
             'trio_void_wrong': PatchCounts(patch, void_inaccurate=True),
@@ -105,9 +118,18 @@ class ScoreMeter:
 
     def update_shift(self, shift: str, scores: Tensor) -> None:
         """Add the pixels of a shifted image that count, (N,)."""
-        if shift not in self.shifts:
-            self.shifts.append(shift)
         self.counts.update(shift, scores)
+
+    def state_dict(self) -> dict:
+        """All that was counted, as plain tensors."""
+        patches = {n: c.windows.state_dict() for n, c in self.patches.items()}
+        return dict(counts=self.counts.state_dict(), patches=patches)
+
+    def merge_state(self, state: dict) -> None:
+        """Add what another meter has counted."""
+        self.counts.merge_state(state['counts'])
+        for name, counts in self.patches.items():
+            counts.windows.merge_state(state['patches'][name])
 
     @property
     def kinds(self) -> list[str]:

@@ -57,6 +57,9 @@ class Predictor:
         cfg (Config): The config the networks were trained with.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         dataset_meta (dict): Of the test data.
+
+    Attributes:
+        parts (list[list[str]]): Rows of each prediction that it gives.
     """
 
     def __init__(
@@ -67,10 +70,11 @@ class Predictor:
         dataset_meta: dict,
     ) -> None:
         self.methods = list(methods)
-        self.rows = [row for m in self.methods for row in m.rows]
         self.dataset_meta = dataset_meta
         self.guests: list[nn.Module] = []
         kind = self.methods[0].kind
+        rows = [list(method.rows) for method in self.methods]
+        self.parts = rows if kind in (MC, ENSEMBLE) else [sum(rows, [])]
         if kind == MC:
             self.model = self._dropout(cfg, device)
         elif kind == ENSEMBLE:

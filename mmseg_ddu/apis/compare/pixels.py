@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmseg.structures import SegDataSample
 from PIL import Image
 from torch import Tensor
@@ -27,6 +26,7 @@ IN_DISTRIBUTION = (CORRECT, WRONG)
 OUT_OF_DISTRIBUTION = (HELD_OUT, NEAR, FAR)
 NEAR_KEYS = ('near_ood_labels', 'held_out_labels')
 VOID = 255
+JPEG = ('.jpg', '.jpeg')
 
 
 class FolderImages(Dataset):
@@ -49,9 +49,13 @@ class FolderImages(Dataset):
     def __len__(self) -> int:
         return len(self.files)
 
+    def get_data_info(self, index: int) -> dict:
+        """Where an image is."""
+        return dict(img_path=str(self.files[index]))
+
     def __getitem__(self, index: int) -> dict:
         check_image(self.files[index])
-        return self.pipeline(dict(img_path=str(self.files[index])))
+        return self.pipeline(self.get_data_info(index))
 
 
 def resolve_shifts(shifts: Sequence[str] | None) -> list[str]:
@@ -111,16 +115,16 @@ def build_pools(
     return pools
 
 
-def read_item(dataset: Dataset, index: int, name: str) -> dict | None:
-    """An image of a pool; None, and a warning, if it cannot be read."""
+def read_item(pool: SeededSubset, index: int) -> dict | str:
+    """An image of a pool; its name and the error if it cannot be read."""
+    info = pool.dataset.get_data_info(pool.indices[index])
+    path = Path(info['img_path'])
     try:
-        return dataset[index]
+        if path.suffix.lower() in JPEG and path.is_file():
+            check_image(path)  # OpenCV reads half a JPEG and says nothing
+        return pool[index]
     except Exception as error:  # whatever a decoder raises
-        MMLogger.get_current_instance().warning(
-            f'Image {index} of {name!r} cannot be read and is left out for '
-            f'every method: {type(error).__name__}: {error}'
-        )
-        return None
+        return f'{path.name}: {type(error).__name__}: {error}'
 
 
 class Truth:
@@ -179,10 +183,3 @@ def near_labels(cfg: Config) -> list[int]:
 
 def _thin(values: Tensor, stride: int) -> Tensor:
     return values[::stride, ::stride].cpu()
-
-
-def existing(path: str) -> Path:
-    """A folder that is there, or FileNotFoundError."""
-    if not Path(path).is_dir():
-        raise FileNotFoundError(f'There is no folder {path}.')
-    return Path(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size, master_only
 
 from mmseg_ddu.engine.checkpoint import plain
 from mmseg_ddu.engine.report import versions
@@ -16,6 +17,7 @@ from mmseg_ddu.fileio import write_json
 
 from .curves import draw_curves
 from .tables import write_tables
+from .unfinished import forget_unfinished
 
 RESULTS = 'results.json'
 DEFAULT_METHOD = 'ddu'
@@ -68,6 +70,7 @@ class Report:
             machine=dict(
                 processor=platform.processor() or platform.machine(),
                 threads=torch.get_num_threads(),
+                processes=get_world_size(),
                 cuda=torch.cuda.get_device_name()
                 if torch.cuda.is_available()
                 else None,
@@ -83,24 +86,24 @@ class Report:
                 return False
             if entry['checkpoints'] != checkpoints:
                 return False
-        for row, entry in found.items():
-            self.add(row, entry)
+        self.add(found)
         return True
 
-    def add(self, row: str, entry: dict) -> None:
-        """A finished row, or one with its error; not yet on disk."""
-        methods = {**self.content['methods'], row: strict(plain(entry))}
+    def add(self, entries: dict[str, dict]) -> None:
+        """Finished rows, or ones with their error; not yet on disk."""
+        methods = {**self.content['methods'], **strict(plain(entries))}
         self.content['methods'] = {
             name: methods[name] for name in self.rows if name in methods
         }
+        self.content['complete'] = set(methods) == set(self.rows)
 
+    @master_only
     def write(self) -> None:
         """Write results and tables, each file whole or not at all."""
-        done = set(self.content['methods']) == set(self.rows)
-        self.content['complete'] = done
         write_json(self.out_dir / RESULTS, self.content)
         write_tables(self.content, self.out_dir)
 
+    @master_only
     def finish(self, pictures: bool = True) -> None:
         """Write everything there is, pictures too."""
         if not self.content['methods']:
@@ -108,6 +111,8 @@ class Report:
         self.write()
         if pictures:
             draw_curves(self.content['methods'], self.out_dir)
+        if self.content['complete']:
+            forget_unfinished(self.out_dir)
 
 
 def read_results(folder: Path) -> dict:
@@ -122,10 +127,33 @@ def read_results(folder: Path) -> dict:
         raise FileNotFoundError(
             f'There is no {path}; run tools/compare_uncertainty.py first.'
         )
-    content = json.loads(path.read_text())
-    if not {'protocol', 'methods'} <= set(content):
+    try:
+        content = json.loads(path.read_text())
+        sound = _is_results(content)
+    except (ValueError, RecursionError):
+        sound = False
+    if not sound:
         raise ValueError(f'{path} holds no results of a comparison.')
     return content
+
+
+def _is_results(content: Any) -> bool:
+    if not isinstance(content, dict):
+        return False
+    protocol, methods = content.get('protocol'), content.get('methods')
+    if not isinstance(protocol, dict) or not isinstance(methods, dict):
+        return False
+    images = protocol.get('images')
+    return (
+        isinstance(images, dict)
+        and 'plain' in images
+        and {'config', 'stride'} <= set(protocol)
+        and all(
+            isinstance(entry, dict)
+            and ('error' in entry or isinstance(entry.get('shifts'), dict))
+            for entry in methods.values()
+        )
+    )
 
 
 def strict(value: Any) -> Any:

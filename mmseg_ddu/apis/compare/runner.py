@@ -11,13 +11,17 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import Dataset
 
 from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import require_writable_folder
 
-from .group import Setting, hashes, run_group
+from .group import hashes, run_group
+from .meters import Setting
 from .methods import groups
 from .pixels import PLAIN, build_pools, near_labels, resolve_shifts
+from .ranks import on_main
 from .report import Report
-from .specs import parse_methods
+from .specs import Method, parse_methods
+from .unfinished import Unfinished, forget_unfinished
 
 
 def compare(
@@ -37,19 +41,25 @@ def compare(
     default: str | None = None,
     overwrite: bool = False,
     pictures: bool = True,
+    save_every: float = 120,
     cfg_options: dict | None = None,
 ) -> dict:
     """Measure methods on the test images of a config, and on shifted ones.
 
     Writes ``results.json``, ``table.md``, ``table.csv`` and the curves (PNG
-    and PDF) into ``out_dir``. The results are written after each method, and
-    a run that was stopped goes on where it was when it is started again with
-    the same settings.
+    and PDF) into ``out_dir``. The results are written after each
+    group of methods. A run that was stopped goes on where it was when it is
+    started again with the same settings: what was counted is saved every few
+    minutes, and on Ctrl-C and SIGTERM.
 
     All methods see the same images in the same order and are measured on the
     same pixels. Methods that can share forward passes do, which changes no
     number (time and memory are measured for each alone). A method that
     fails has its error in the table; the others go on.
+
+    Under ``torch.distributed`` the ranks share the images, and the figures
+    are those of one process; time and memory are measured on rank 0 alone,
+    while the others wait. Every rank has to call this and gets the same.
 
     Args:
         config (str or Config): The config the networks were trained with.
@@ -70,6 +80,7 @@ def compare(
         default (str, optional): Row that is the package's default score.
         overwrite (bool): Forget earlier results in ``out_dir``.
         pictures (bool): Draw the curves.
+        save_every (float): Seconds between savings of what is unfinished.
         cfg_options (dict, optional): Overrides settings of the config.
 
     Returns:
@@ -88,7 +99,8 @@ def compare(
         raise ValueError(f'Expected default to be one of {rows}: {default!r}')
     cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    require_writable_folder(out_dir)
+    out_dir = Path(out_dir)
+    on_main(require_writable_folder, out_dir)
     setting = Setting(
         stride, patch, seed, timing_images, device, near_labels(cfg)
     )
@@ -101,14 +113,24 @@ def compare(
         seed,
     )
     protocol = describe(cfg, setting, pools)
-    report = Report(Path(out_dir), protocol, default, rows, overwrite)
-    todo = [m for m in parsed if not report.has(m.rows, hashes(m))]
+    settings = [protocol, cfg.to_dict(), domains, device, versions()]
+
+    def begin() -> tuple[Report, list[list[Method]]]:
+        report = Report(out_dir, protocol, default, rows, overwrite)
+        if overwrite:
+            forget_unfinished(out_dir)
+        todo = [m for m in parsed if not report.has(m.rows, hashes(m))]
+        return report, groups(todo, cfg)
+
+    report, todo = on_main(begin)
     try:
-        for group in groups(todo, cfg):
-            entries = run_group(group, cfg, setting, pools)
-            for row, entry in entries.items():
-                report.add(row, entry)
+        for group in todo:
+            files = {method.name: hashes(method) for method in group}
+            unfinished = Unfinished(out_dir, [settings, files], save_every)
+            entries = run_group(group, cfg, setting, pools, unfinished)
+            report.add(entries)
             report.write()
+            unfinished.remove()
     finally:
         report.finish(pictures)
     return report.content

@@ -68,7 +68,11 @@ def markdown(content: dict) -> str:
         ['method', *keys.values()],
         ['---', *['---:'] * len(keys)],
     ]
-    errors = []
+    errors = [
+        f'- An image of {image["pool"]} cannot be read and is left out: '
+        f'{image["error"]}'
+        for image in unreadable(methods)
+    ]
     for row, entry in methods.items():
         if 'error' in entry:
             errors.append(f'- {row} failed: {entry["error"]}')
@@ -83,6 +87,16 @@ def markdown(content: dict) -> str:
         stride=content['protocol']['stride'],
     )
     return '\n'.join([text, note, *errors]).rstrip() + '\n'
+
+
+def unreadable(methods: dict[str, dict]) -> list[dict]:
+    """Images that at least one method could not read, each once."""
+    images = {
+        image['number']: image
+        for entry in methods.values()
+        for image in entry.get('unreadable', [])
+    }
+    return [images[number] for number in sorted(images)]
 
 
 def cell(key: str, value: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.visualization.maps import CMAPS, default_palette
 
 from . import encode, levels
+from .manifest import SCORES, read_manifest
 from .truth import (
     OOD,
     VOID,
@@ -26,7 +26,6 @@ from .truth import (
     read_truth,
 )
 
-SCORES = ('epistemic', 'aleatoric')
 GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
 ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
 
@@ -63,7 +62,15 @@ class Export:
                 'there; export the maps again.'
             )
         if file.endswith('.npy'):
-            return np.load(self.folder / file)
+            # Mapped, so that its header cannot ask for memory.
+            values = np.load(self.folder / file, 'r', allow_pickle=False)
+            row = self.rows[key]
+            if values.shape != (row['height'], row['width']):
+                raise ValueError(
+                    f'{self.folder / file} is not of the size that '
+                    f'{MANIFEST} says; export the maps again.'
+                )
+            return values
         with Image.open(self.folder / file) as opened:
             return np.asarray(opened)
 
@@ -73,21 +80,14 @@ def read_export(name: str, folder: Path) -> Export:
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it lists no image.
+        ValueError: If it is damaged or lists no image.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'There is no {path}; run tools/export_uncertainty.py first.'
-        )
-    manifest = json.loads(path.read_text())
+    manifest = read_manifest(folder)
     rows = {
         row['files']['class']: row
-        for row in manifest.get('images', [])
+        for row in manifest['images']
         if 'files' in row
     }
-    if not rows:
-        raise ValueError(f'{path} lists no exported image.')
     return Export(name, folder, manifest, rows)
 
 

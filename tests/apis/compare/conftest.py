@@ -1,10 +1,14 @@
 """A config with held-out objects, and checkpoints for every method."""
 
+import copy
+
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmseg_ddu.apis import compare
 from mmseg_ddu.engine.checkpoint import save_checkpoint
 from mmseg_ddu.engine.fit import fit_gda
 from mmseg_ddu.models.convert import to_plain_model
@@ -60,3 +64,60 @@ def names(files):
         f'mc_dropout3={a}',
         f'ensemble={a},{b},{c}',
     ]
+
+
+SETTING = dict(
+    shifts=['noise', 'upside_down'],
+    shift_images=2,
+    stride=2,
+    patch=3,
+    timing_images=1,
+    device='cpu',
+    pictures=False,
+)
+MEASURED = ('ms', 'peak_mib')
+# Sums of floats; all else are counts, or follow from them.
+SUMS = ('ece', 'adaptive_ece', 'nll', 'brier')
+
+
+def figures(content):
+    """Row to everything but time and memory."""
+    return {
+        row: {k: v for k, v in entry.items() if k not in MEASURED}
+        for row, entry in content['methods'].items()
+    }
+
+
+def assert_same_figures(got, expected, names=None):
+    """Counts exactly, sums up to the order of adding them.
+
+    ``names`` says which methods were measured, if not all.
+    """
+    got, expected = copy.deepcopy((figures(got), figures(expected)))
+    if names is not None:
+        methods = [name.partition('=')[0] for name in names]
+        expected = {k: v for k, v in expected.items() if k in methods}
+    assert list(got) == list(expected)
+    for row, entry in got.items():
+        wanted = expected[row]
+        bins = entry['curves'].pop('reliability')
+        pairs = [(entry.pop(key), wanted.pop(key)) for key in SUMS]
+        for key, values in wanted['curves'].pop('reliability').items():
+            pairs.append((bins[key], values))
+        for pair in pairs:
+            np.testing.assert_allclose(
+                *(np.array(value, float) for value in pair), rtol=1e-5
+            )
+        assert entry == wanted
+
+
+@pytest.fixture(scope='session')
+def few(names):
+    """Two groups: one pass with a density, and dropout."""
+    return [names[0], names[2], names[4]]
+
+
+@pytest.fixture(scope='session')
+def alone(few, sample_cfg, tmp_path_factory):
+    """Results of one process that nothing stopped."""
+    return compare(sample_cfg, few, tmp_path_factory.mktemp('a'), **SETTING)

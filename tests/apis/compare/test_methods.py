@@ -111,6 +111,20 @@ def test_dropout_behind_the_backbone(files, demo_cfg, images):
     assert inner.mean() > 2 * head.scores['mc_dropout2-mi'].mean()
 
 
+def test_backbone_dropouts_share_their_passes(files, demo_cfg, images):
+    a = files['a']
+    names = [f'mc_dropout{t}-backbone={a}' for t in (2, 4)]
+    others = [f'mc_dropout2={a}', f'mc_dropout2-backbone0.2={a}']
+    found = groups(parse_methods([*names, *others]), demo_cfg)
+    assert [len(group) for group in found] == [2, 1, 1]
+    for got, name in zip(predict(names, demo_cfg, images), names):
+        (alone,) = predict([name], demo_cfg, images)
+        assert torch.equal(got.logits, alone.logits)
+        assert got.scores.keys() == alone.scores.keys()
+        for row, score in alone.scores.items():
+            assert torch.equal(got.scores[row], score)
+
+
 def test_ensemble(names, files, demo_cfg, images):
     (got,) = predict(names[6:], demo_cfg, images, 2)
     model = build_ensemble(

@@ -13,7 +13,6 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
-from mmseg_ddu.apis.exporting import find_images
 from mmseg_ddu.apis.inference import prepare
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.visualization.maps import Scale
@@ -240,7 +239,9 @@ def test_interrupt_keeps_a_manifest(fitted, photos, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return prepare(model, image)
 
-    monkeypatch.setattr('mmseg_ddu.apis.exporting.prepare', interrupted)
+    monkeypatch.setattr(
+        'mmseg_ddu.apis.exporting.one_image.prepare', interrupted
+    )
     with pytest.raises(KeyboardInterrupt):
         export(*fitted, photos, tmp_path / 'maps')
     manifest = json.loads((tmp_path / 'maps/manifest.json').read_text())
@@ -277,18 +278,10 @@ def test_mc_dropout_exports_the_same_maps(
     assert manifest['images'][0]['epistemic_max'] > 0
 
 
-def test_names(tmp_path):
-    for name in ('a.jpg', 'a.png', 'b.jpg'):
-        (tmp_path / name).write_bytes(b'')
-    assert sorted(find_images(tmp_path)) == ['a.jpg', 'a.png', 'b']
-    listed = find_images([tmp_path / 'b.jpg', tmp_path / 'a.png'])
-    assert sorted(listed) == ['a', 'b']
-
-
 def test_real_photographs(voc_animals, voc5_weights, tmp_path, monkeypatch):
     """A foreign checkpoint, fitted and exported on real images."""
     monkeypatch.setenv('VOC_ANIMALS', str(voc_animals))
-    configs = Path(__file__).resolve().parents[2] / 'configs' / 'ddu'
+    configs = Path(__file__).resolve().parents[3] / 'configs' / 'ddu'
     (path,) = configs.glob('*voc-animals5*')
     cfg = Config.fromfile(path)
     cfg.train_dataloader.dataset.dataset.indices = 60

@@ -1,0 +1,139 @@
+"""What makes a long measurement survive being stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import (
+    all_gather_object,
+    get_dist_info,
+    is_main_process,
+    master_only,
+)
+from mmengine.logging import MMLogger
+
+from mmseg_ddu.engine.checkpoint import plain
+from mmseg_ddu.fileio import atomic_write
+
+from .meters import Meters
+from .ranks import on_main
+
+FOLDER = 'unfinished'
+
+
+class Unfinished:
+    """What a group of methods has counted so far, on disk.
+
+    Rank 0 writes one file with the counts of every rank. It may be read by
+    any number of ranks; if it is the same number, every sum goes on where
+    it was, and the figures are bit for bit those of a run without a stop.
+
+    Args:
+        out_dir (Path): Of the comparison.
+        belongs_to: All that the counts depend on, in plain types; counts of
+            anything else are never found.
+        every (float): Seconds between two savings.
+    """
+
+    def __init__(self, out_dir: Path, belongs_to: Any, every: float) -> None:
+        self.folder = out_dir / FOLDER / _digest(belongs_to)
+        self.every = every
+        self.saved_at = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether it is time to save; rank 0 has the clock."""
+        waited = time.monotonic() - self.saved_at
+        return is_main_process() and waited >= self.every
+
+    def save(self, done: int, meters: Meters) -> None:
+        """Write the counts of all ranks, whole or not at all.
+
+        Args:
+            done (int): Images that all ranks together have counted.
+            meters (Meters): Of this rank.
+        """
+        parts = all_gather_object(meters.state_dict())
+        if is_main_process():
+            path = self._path(meters)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as temporary:
+                torch.save(dict(done=done, parts=parts), temporary)
+        self.saved_at = time.monotonic()
+
+    def load(self, meters: Meters) -> int:
+        """Add what was saved to new meters; how many images that were."""
+        content = on_main(self._read, self._path(meters))
+        rank, world = get_dist_info()
+        for part in content['parts'][rank::world]:
+            meters.merge_state(part)
+        self.saved_at = time.monotonic()
+        return content['done']
+
+    @master_only
+    def remove(self) -> None:
+        """Forget all of the group."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, meters: Meters) -> Path:
+        return self.folder / f'{_digest(list(meters.scores))}.pth'
+
+    @staticmethod
+    def _read(path: Path) -> dict:
+        nothing = dict(done=0, parts=[])
+        if not path.is_file():
+            return nothing
+        try:
+            return torch.load(path, map_location='cpu', weights_only=True)
+        except Exception as error:  # torch raises what it likes
+            MMLogger.get_current_instance().warning(
+                f'{path} is damaged, and its methods start anew: {error}'
+            )
+            return nothing
+
+
+def forget_unfinished(out_dir: Path) -> None:
+    """Remove what is left of all groups."""
+    shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(plain(value), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def stop_requests() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl-C and SIGTERM wait until they are asked for.
+
+    A second one acts at once.
+
+    Yields:
+        Callable: Whether a signal has come.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    came = []
+
+    def note(number: int, _: Any) -> None:
+        came.append(number)
+        signal.signal(number, before[number])
+
+    if threading.current_thread() is not threading.main_thread():
+        numbers = ()  # Python handles signals in the main thread alone
+    try:
+        for number in numbers:
+            signal.signal(number, note)
+        yield lambda: bool(came)
+    finally:
+        for number in numbers:
+            signal.signal(number, before[number])

@@ -1,0 +1,179 @@
+"""The export of many images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+from rich.progress import track
+
+from mmseg_ddu.apis.image_files import find_images
+from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.fileio import remove_temporary, require_writable_folder
+from mmseg_ddu.visualization.maps import map_scales
+
+from .header import describe
+from .interruption import Interruption
+from .manifest import (
+    JOURNAL,
+    MANIFEST,
+    Journal,
+    begin,
+    finish,
+    has_record,
+    is_disk_full,
+)
+from .one_image import MAX_PIXELS, export_one
+from .ranks import Ranks
+
+
+def export(
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    out_dir: str | os.PathLike,
+    *,
+    device: str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    pictures: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    cfg_options: dict | None = None,
+    tta: bool = False,
+) -> dict:
+    """Predict images and write their maps.
+
+    Under ``out_dir``: ``class/`` (PNG with palette), ``epistemic/`` and
+    ``aleatoric/`` (float32 ``.npy``, 16-bit PNG on the linear scale that the
+    manifest states, heat map with colour bar), ``percentile/`` (the
+    epistemic score as its percentile among training pixels, the same three
+    files), ``overlay/`` (image, prediction and both maps side by side) and
+    ``manifest.json`` with a row per image.
+
+    An image that cannot be used is listed in the manifest and skipped. After
+    Ctrl-C or SIGTERM the manifest lists what was done, with ``complete:
+    false``. Processes of a launcher share the images.
+
+    Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        images (str or list): An image, a folder that is searched for
+            images, or a list of images.
+        out_dir (str): Created if need be.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        overwrite (bool): Write into a folder that is not empty.
+        resume (bool): Go on with an export that was stopped: images that are
+            done and whole are not predicted again.
+        pictures (bool): Also write heat maps and overlays.
+        max_pixels (int): Larger images are not read.
+        cfg_options (dict, optional): Overrides settings of the config.
+        tta (bool): Means over augmentations, see :func:`init_ddu`.
+
+    Returns:
+        dict: The manifest.
+
+    Raises:
+        FileNotFoundError: If there is no image.
+        FileExistsError: If ``out_dir`` is not empty.
+        ValueError: If the export to resume had other settings.
+        OSError: If the outputs cannot be written.
+    """
+    if overwrite and resume:
+        raise ValueError('Expected overwrite or resume, but got both.')
+    if max_pixels < 1:
+        raise ValueError(f'Expected max_pixels above 0, but got {max_pixels}.')
+    ranks = Ranks()
+    out_dir = Path(out_dir)
+    files = ranks.on_main(_inputs, images, out_dir, overwrite, resume)
+    model = init_ddu(config, checkpoint, device, cfg_options, tta)
+    writer = MapWriter(
+        out_dir,
+        map_scales(model),
+        model.dataset_meta.get('palette'),
+        pictures,
+    )
+    header = describe(model, config, checkpoint, writer, tta, max_pixels)
+    todo = ranks.on_main(begin, header, files, writer, resume)
+    share = ranks.share(todo)
+    try:
+        with Interruption() as stop, Journal(out_dir, ranks.rank) as journal:
+            for name, path in track(
+                share, 'Exporting maps', disable=ranks.rank > 0
+            ):
+                row = export_one(model, writer, name, path, max_pixels)
+                try:
+                    journal.append(row)
+                except BaseException:
+                    writer.remove(name, writer.scales)
+                    raise
+                stop.check()
+            ranks.wait()
+    except BaseException as error:
+        if ranks.rank == 0:
+            _close(header, files, writer)
+        if is_disk_full(error):
+            raise _disk_full(writer, len(todo)) from error
+        raise
+    manifest = ranks.on_main(finish, header, files, writer)
+    if not manifest['complete']:  # there was no room for it
+        raise _disk_full(writer, len(todo))
+    return manifest
+
+
+def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
+    """Output name to image, when the folder may be written."""
+    one = isinstance(images, (str, os.PathLike))
+    if one and os.path.realpath(images) == os.path.realpath(out_dir):
+        raise ValueError(
+            f'Expected an output folder beside the images, but {out_dir} is '
+            'the folder of images itself.'
+        )
+    files = find_images(images, exclude=out_dir)
+    if resume:
+        remove_temporary(out_dir)
+    used = out_dir.is_dir() and any(out_dir.iterdir())
+    if used and resume and not has_record(out_dir):
+        raise FileExistsError(
+            f'The output folder {out_dir} is not empty, and no export was '
+            'begun in it that could be resumed. Choose another one, or '
+            'overwrite what is in it (--overwrite).'
+        )
+    if used and not (overwrite or resume):
+        raise FileExistsError(
+            f'The output folder {out_dir} is not empty. Choose another one, '
+            'go on with an export that was stopped (--resume), or overwrite '
+            'what is in it (--overwrite).'
+        )
+    require_writable_folder(out_dir)
+    return files
+
+
+def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> None:
+    """Write the manifest of an export that was stopped."""
+    logger = MMLogger.get_current_instance()
+    try:
+        manifest = finish(header, files, writer)
+    except OSError as error:
+        logger.warning(
+            f'{MANIFEST} cannot be written ({error}); {JOURNAL} holds the '
+            'same rows.'
+        )
+        return
+    logger.warning(
+        f'Stopped after {len(manifest["images"])} of {len(files)} images; '
+        'the same command with --resume goes on.'
+    )
+
+
+def _disk_full(writer: MapWriter, images: int) -> OSError:
+    """The error, with a guess at what is needed."""
+    left = images - writer.images_written
+    size = writer.bytes_written / max(1, writer.images_written)
+    return OSError(
+        f'The disk of {writer.out_dir} is full. What is there is whole. Up to '
+        f'{left:,} images are left, which need about {left * size / 1e6:,.0f} '
+        'MB: free as much, then run the same command with --resume.'
+    )

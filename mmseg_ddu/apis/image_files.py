@@ -1,0 +1,126 @@
+"""Finding image files, and telling whether one can be used."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from .output_names import output_names
+
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
+# What OpenCV reads too. Pillow knows more, and starts a program for some.
+FORMATS = (
+    'BMP',
+    'DIB',
+    'GIF',
+    'JPEG',
+    'JPEG2000',
+    'PNG',
+    'PPM',
+    'TIFF',
+    'WEBP',
+)
+MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
+_BYTES_PER_PIXEL = 8  # four channels of 16 bits, not compressed
+_METADATA = 1 << 26
+
+
+def find_images(
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    exclude: str | os.PathLike | None = None,
+) -> dict[str, Path]:
+    """Output name to file, for one image, a folder tree, or a list.
+
+    A folder is searched by suffix. Links to files are followed, links to
+    folders are not. A folder that may not be read stands for the images in
+    it, and fails as an image does.
+
+    Args:
+        images (str or list): What to export.
+        exclude (str, optional): A folder that is not searched, where the
+            outputs are.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    if not isinstance(images, (str, os.PathLike)):
+        files = list(dict.fromkeys(Path(image) for image in images))
+        names = output_names([Path(file.name) for file in files], files)
+        return dict(zip(names, files))
+    path = Path(images)
+    if path.is_file():
+        return dict.fromkeys(output_names([Path(path.name)], [path]), path)
+    if not path.is_dir():
+        raise FileNotFoundError(f'There is no image or folder {path}.')
+    files = sorted(_walk(path, exclude))
+    if not files:
+        raise FileNotFoundError(
+            f'There is no image in {path}; looked for {", ".join(SUFFIXES)}.'
+        )
+    names = output_names([file.relative_to(path) for file in files], files)
+    return dict(zip(names, files))
+
+
+def _walk(folder: Path, exclude: str | os.PathLike | None) -> Iterator[Path]:
+    """Images, and folders that may not be read."""
+    errors: list[OSError] = []
+    avoided = None if exclude is None else os.path.realpath(exclude)
+    for root, folders, names in os.walk(folder, onerror=errors.append):
+        folders[:] = [
+            name
+            for name in folders
+            if os.path.realpath(os.path.join(root, name)) != avoided
+        ]
+        for name in names:
+            if Path(name).suffix.lower() in SUFFIXES:
+                yield Path(root, name)
+    yield from (Path(error.filename) for error in errors)
+
+
+def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise if an image file is damaged, cut off, too large, or no file.
+
+    OpenCV fills the missing part of a cut-off JPEG with grey and says
+    nothing. Nothing is decoded before the size is known.
+
+    Args:
+        path (Path): The file.
+        max_pixels (int): Most pixels of an image.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is too large.
+    """
+    info = path.stat()
+    if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
+        raise OSError('it is not a regular file')
+    if info.st_size == 0:
+        raise OSError('the file is empty')
+    if info.st_size > _BYTES_PER_PIXEL * max_pixels + _METADATA:
+        raise ValueError(
+            f'the file has {info.st_size:,} bytes, more than an image of '
+            f'{max_pixels:,} pixels needs (--max-pixels)'
+        )
+    with _pillow_without_limit(), Image.open(path, formats=FORMATS) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ValueError(
+                f'the image has {width} x {height} pixels, more than '
+                f'{max_pixels:,}; a higher --max-pixels allows it'
+            )
+        image.load()
+
+
+@contextmanager
+def _pillow_without_limit() -> Iterator[None]:
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before

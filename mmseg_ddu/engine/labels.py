@@ -1,0 +1,33 @@
+"""Labels on the grids of the network."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def labels_on_input(
+    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
+) -> Tensor:
+    """Labels as the network sees the image: resized, then padded with void.
+
+    Args:
+        labels (Tensor): (H, W) at the original size.
+        meta (dict): With ``padding_size`` (left, right, top, bottom), if
+            the preprocessor padded the image.
+        size (tuple[int, int]): Height and width of the padded input.
+        void (int): Label of the padding.
+    """
+    padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+    left, right, top, bottom = padding
+    inner = (size[0] - top - bottom, size[1] - left - right)
+    resized = labels_on_grid(labels, inner)
+    return F.pad(resized, tuple(padding), value=void)
+
+
+def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Nearest neighbour, at the centres of the cells: (H, W) -> (h, w)."""
+    resized = F.interpolate(
+        labels[None, None].float(), tuple(grid), mode='nearest-exact'
+    )
+    return resized[0, 0].long()

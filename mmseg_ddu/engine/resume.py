@@ -1,0 +1,202 @@
+"""Fits that can be interrupted: their state in a file, and stop signals."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import get_dist_info
+from mmengine.logging import MMLogger
+
+from mmseg_ddu.fileio import atomic_write
+
+from .checkpoint import plain
+from .collected import Collected
+
+FORMAT = 1
+
+
+class SavedFit:
+    """The state of an unfinished fit, one file for each process.
+
+    The files stand in a folder ``<out stem>.unfinished`` beside the
+    checkpoint that the fit is to write, and go when it is written.
+
+    Args:
+        out (Path): The checkpoint to be written.
+        belongs (dict): Name to value of all that must be the same for the
+            state to be used; plain types.
+        every (float, optional): Seconds between two writes; None: only when
+            the fit is stopped.
+        resume (bool): Go on from the state that is there.
+
+    Attributes:
+        images (int): Done in the state on disk.
+
+    Raises:
+        ValueError: If ``every`` is not positive.
+    """
+
+    def __init__(
+        self,
+        out: Path,
+        belongs: dict,
+        every: float | None = None,
+        resume: bool = False,
+    ) -> None:
+        if every is not None and every <= 0:
+            raise ValueError(f'Expected save_every above 0, but got {every}.')
+        rank, self.world = get_dist_info()
+        self.folder = out.with_suffix('.unfinished')
+        self.path = self.folder / f'rank{rank}of{self.world}.pt'
+        self.belongs = plain(dict(belongs, format=FORMAT))
+        self.every = every
+        self.resume = resume
+        self.images = 0  # in the state
+        self._tried = time.monotonic()
+
+    def restore(self, collected: Collected) -> list[dict]:
+        """Bring back what was seen; the images that could not be read.
+
+        Without ``resume`` an old state is only reported.
+
+        Raises:
+            ValueError: If the state is damaged or belongs to another fit.
+        """
+        logger = MMLogger.get_current_instance()
+        for left_over in self.folder.glob('.tmp-*'):  # of a killed process
+            left_over.unlink(missing_ok=True)
+        if not self.resume:
+            if self.folder.is_dir():
+                logger.warning(
+                    f'{self.folder} holds the state of an unfinished fit. It '
+                    'is not used and will be overwritten; --resume would go '
+                    'on from it.'
+                )
+            return []
+        self._require_same_world()
+        if not self.path.is_file():
+            logger.info(f'There is no {self.path}; starting from the first.')
+            return []
+        state = self._read()
+        collected.load_state_dict(state['collected'])
+        unreadable = state['unreadable']
+        self.images = len(collected.images) + len(unreadable)
+        logger.info(f'Going on after {self.images} images.')
+        return unreadable
+
+    def _read(self) -> dict:
+        advice = 'Without --resume the fit starts anew.'
+        try:
+            state = torch.load(
+                self.path, map_location='cpu', weights_only=True
+            )
+            found = dict(state['belongs'])
+        except Exception as error:  # whatever a damaged file raises
+            raise ValueError(
+                f'{self.path} cannot be read as the state of a fit '
+                f'({error}). {advice}'
+            ) from error
+        other = [
+            f'{name} is {value!r} but was {found.get(name)!r}'
+            for name, value in self.belongs.items()
+            if found.get(name) != value
+        ]
+        if other:
+            raise ValueError(
+                f'{self.path} belongs to another fit: {"; ".join(other)}. '
+                f'Give the arguments it was started with. {advice}'
+            )
+        return state
+
+    def _require_same_world(self) -> None:
+        worlds = {
+            int(path.stem.split('of')[1])
+            for path in self.folder.glob('rank*of*.pt')
+        }
+        if worlds and self.world not in worlds:
+            raise ValueError(
+                f'The state in {self.folder} is of {min(worlds)} processes, '
+                f'but there are {self.world} now. Start as many again, or '
+                'start anew without --resume.'
+            )
+
+    def write_if_due(self, collected: Collected, unreadable: list) -> None:
+        """Write the state if the last time was long enough ago."""
+        age = time.monotonic() - self._tried
+        if self.every is not None and age >= self.every:
+            self.write(collected, unreadable)
+            self._tried = time.monotonic()
+
+    def write(self, collected: Collected, unreadable: list[dict]) -> None:
+        """Write the state, whole or not at all.
+
+        A disk that is full is a warning: the fit itself can go on.
+        """
+        images = len(collected.images) + len(unreadable)
+        if images == self.images:
+            return
+        state = dict(
+            belongs=self.belongs,
+            collected=collected.state_dict(),
+            unreadable=unreadable,
+        )
+        try:
+            self.folder.mkdir(exist_ok=True)
+            with atomic_write(self.path) as temporary:
+                torch.save(state, temporary)
+        except (OSError, RuntimeError) as error:
+            MMLogger.get_current_instance().warning(
+                f'The state of the fit cannot be written ({error}).'
+            )
+        else:
+            self.images = images
+
+    def remove(self) -> None:
+        """The fit is written: its state has served."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def digest(value: Any) -> str:
+    """A short name for a config or a list of files."""
+    text = json.dumps(plain(value), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class StopRequest:
+    """Ctrl-C and SIGTERM as a question that is asked between two images.
+
+    A second Ctrl-C interrupts at once. Outside the main thread, where Python
+    takes no signals, nothing changes.
+    """
+
+    def __init__(self) -> None:
+        self.made = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """For the length of the block."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        both = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._note) for number in both}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, frame) -> None:
+        if self.made and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.made = True

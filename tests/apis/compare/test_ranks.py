@@ -1,0 +1,138 @@
+"""Several processes give the figures of one, and none of them hangs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmseg_ddu.apis import compare
+from mmseg_ddu.apis.compare import group, meters, methods
+from mmseg_ddu.engine.checkpoint import read_checkpoint
+from tests.conftest import ROOT
+
+from .conftest import SETTING, assert_same_figures, figures
+from .processes import ranks
+
+
+def run(rank, cfg, names, out, fault=None, **options):
+    if fault is not None:
+        fault(rank)
+    return compare(cfg, names, out, **{**SETTING, **options})
+
+
+def test_three_ranks_share_eight_images(alone, few, sample_cfg, tmp_path):
+    results = ranks(3, run, sample_cfg, few, tmp_path)
+    assert_same_figures(results[0], alone)
+    assert results[1] == results[2] == results[0]
+    written = json.loads((tmp_path / 'results.json').read_text())
+    assert written == results[0]
+    assert written['machine']['processes'] == 3
+    assert not list(tmp_path.glob('unfinished*'))
+
+
+def test_more_ranks_than_images(few, sample_cfg, tmp_path):
+    options = dict(max_images=2, shifts=['none'])
+    one = run(0, sample_cfg, few[:2], tmp_path / 'one', **options)
+
+    def member(rank):
+        seen = []
+        original = meters.Meters.update
+        meters.Meters.update = lambda self, *args: (
+            seen.append(args[0]),
+            original(self, *args),
+        )
+        content = run(rank, sample_cfg, few[:2], tmp_path / 'b', **options)
+        return content, seen
+
+    results = ranks(3, member)
+    assert_same_figures(results[0][0], one)
+    assert [len(seen) for _, seen in results] == [1, 1, 0]
+
+
+def fails_at_image(rank):
+    """The second image of a rank does not fit its memory."""
+    original, calls = methods.Predictor.__call__, []
+
+    def call(self, *args):
+        if rank == 1 and any(m.name == 'ddu-paper' for m in self.methods):
+            calls.append(args)
+            if len(calls) % 2 == 0:
+                raise MemoryError('too large')
+        return original(self, *args)
+
+    methods.Predictor.__call__ = call
+
+
+def fails_when_built(rank):
+    """A file is damaged on one machine."""
+
+    def read(path):
+        content = read_checkpoint(path)
+        if rank == 1 and 'ddu-paper' in path.name:
+            raise MemoryError('too large')
+        return content
+
+    methods.read_checkpoint = read
+
+
+def fails_when_timed(rank):
+    """What only the first rank does."""
+    original = group.measure_cost
+
+    def measure(predictor, *args):
+        if any(m.name == 'ddu-paper' for m in predictor.methods):
+            raise MemoryError('too large')
+        return original(predictor, *args)
+
+    group.measure_cost = measure
+
+
+@pytest.mark.parametrize(
+    'fault', [fails_at_image, fails_when_built, fails_when_timed]
+)
+def test_an_error_on_one_rank(fault, alone, few, sample_cfg, tmp_path):
+    results = ranks(2, run, sample_cfg, few[:2], tmp_path, fault)
+    assert results[0] == results[1]
+    entry = results[0]['methods'].pop('ddu-paper')
+    assert entry['error'] == 'MemoryError: too large'
+    assert_same_figures(results[0], alone, few[:1])
+
+
+def test_an_error_of_the_first_rank_is_everyones(few, sample_cfg, tmp_path):
+    (tmp_path / 'results.json').write_text('{"protocol": {}, "methods": {}}')
+    results = ranks(2, run, sample_cfg, few, tmp_path)
+    assert results[0].startswith('FileExistsError')
+    assert results[1].startswith('RankError: FileExistsError')
+
+
+def test_torchrun(alone, few, sample_cfg, sample_root, tmp_path):
+    """The tool itself, as a user starts it."""
+    sample_cfg.dump(tmp_path / 'cfg.py')
+    out = tmp_path / 'out'
+    command = f"""-m torch.distributed.run --nproc-per-node=2
+        --rdzv-backend=c10d --rdzv-endpoint=localhost:0
+        tools/compare_uncertainty.py {tmp_path}/cfg.py --out-dir {out}
+        --shifts noise upside_down --shift-images 2
+        --stride 2 --patch 3 --timing-images 1 --device cpu
+        --launcher pytorch --method""".split()
+    done = subprocess.run(
+        [sys.executable, *command, *few],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={
+            **os.environ,
+            'PYTHONPATH': str(ROOT),
+            'OMP_NUM_THREADS': '1',
+            'DDU_SAMPLE': str(sample_root),
+        },
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count('| entropy |') == 1  # the first rank alone
+    content = json.loads((out / 'results.json').read_text())
+    assert torch.get_num_threads() == content['machine']['threads'] == 1
+    assert_same_figures(content, alone)
+    assert figures(content) != {}

@@ -1,0 +1,188 @@
+"""A stopped comparison goes on where it was, bit for bit."""
+
+import itertools
+import os
+import shutil
+import signal
+import threading
+
+import pytest
+import torch
+
+from mmseg_ddu.apis import compare
+from mmseg_ddu.apis.compare import meters, report, unfinished
+from mmseg_ddu.apis.compare.unfinished import FOLDER, stop_requests
+
+from .conftest import SETTING, assert_same_figures, figures
+from .processes import forked, outcome, ranks
+
+IMAGES = 8
+
+
+def run(cfg, names, out, **options):
+    return compare(cfg, names, out, **{**SETTING, **options})
+
+
+def saved(out):
+    """Images counted, of the only group that is unfinished."""
+    (path,) = (out / FOLDER).glob('*/[!.]*.pth')
+    content = torch.load(path, weights_only=True)
+    return content['done']
+
+
+def before_image(number, action):
+    """Do something in the middle of counting an image."""
+    original, count = meters.Meters._update_plain, itertools.count()
+
+    def update(self, *args):
+        if next(count) == number:
+            action()
+        original(self, *args)
+
+    return update
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dies_while_counting(patch):
+    patch.setattr(meters.Meters, '_update_plain', before_image(2, die))
+    return 2
+
+
+def dies_while_saving(patch):
+    original, count = torch.save, itertools.count()
+
+    def save(content, path):
+        original(content, path)
+        if next(count) == 3:
+            os.truncate(path, path.stat().st_size // 2)
+            die()
+
+    patch.setattr(torch, 'save', save)
+    return 3
+
+
+def dies_when_all_is_counted(patch):
+    patch.setattr(report.Report, 'add', lambda *args: die())
+    return IMAGES
+
+
+@pytest.mark.parametrize(
+    'fault', [dies_while_counting, dies_while_saving, dies_when_all_is_counted]
+)
+def test_killed(fault, alone, few, sample_cfg, tmp_path, monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        counted = fault(patch)
+        child = forked(lambda: run(sample_cfg, few, tmp_path, save_every=0))
+        assert outcome(child) is None
+    assert saved(tmp_path) == counted
+    seen = []
+    original = meters.Meters.update
+    monkeypatch.setattr(
+        meters.Meters,
+        'update',
+        lambda self, *args: (seen.append(args), original(self, *args)),
+    )
+    content = run(sample_cfg, few, tmp_path)
+    assert figures(content) == figures(alone)
+    assert len(seen) == 2 * IMAGES - counted  # two groups
+    assert not (tmp_path / FOLDER).exists()
+    assert not list(tmp_path.glob('.tmp*.pth'))
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves(number, few, alone, sample_cfg, tmp_path, monkeypatch):
+    """In the second group; the first is in the results."""
+    with monkeypatch.context() as patch:
+        send = before_image(4 + 1, lambda: os.kill(os.getpid(), number))
+        patch.setattr(meters.Meters, '_update_plain', send)
+        with pytest.raises(KeyboardInterrupt):
+            run(sample_cfg, few, tmp_path)
+    assert saved(tmp_path) == 2
+    assert len(list((tmp_path / FOLDER).iterdir())) == 1
+    assert figures(run(sample_cfg, few, tmp_path)) == figures(alone)
+
+
+def stopped(rank, cfg, names, out):
+    """The second rank is told to stop at its second image."""
+    if rank == 1:
+        meters.Meters._update_plain = before_image(
+            1, lambda: os.kill(os.getpid(), signal.SIGTERM)
+        )
+    return run(cfg, names, out)
+
+
+def test_ranks_stop_together_and_go_on(alone, few, sample_cfg, tmp_path):
+    def going_on(_, out):
+        return run(sample_cfg, few[:2], out)
+
+    results = ranks(2, stopped, sample_cfg, few[:2], tmp_path / 'a')
+    assert results == ['KeyboardInterrupt: '] * 2
+    assert saved(tmp_path / 'a') == 4
+    shutil.copytree(tmp_path / 'a', tmp_path / 'b')
+    two = ranks(2, going_on, tmp_path / 'a')[0]
+    three = ranks(3, going_on, tmp_path / 'b')[0]
+    straight = ranks(2, going_on, tmp_path / 'c')[0]
+    assert figures(two) == figures(straight)
+    assert_same_figures(three, alone, few[:2])
+
+
+def test_belongs_to_its_settings(files, few, sample_cfg, tmp_path):
+    """Other weights of that name start anew, and so do damaged files."""
+    weights = tmp_path / 'weights.pth'
+    shutil.copy(files['a'], weights)
+    names = [f'entropy={weights}']
+    out = tmp_path / 'out'
+
+    def stop_at(image, **options):
+        with pytest.MonkeyPatch.context() as patch:
+            stop = before_image(
+                image, lambda: os.kill(os.getpid(), signal.SIGINT)
+            )
+            patch.setattr(meters.Meters, '_update_plain', stop)
+            with pytest.raises(KeyboardInterrupt):
+                run(sample_cfg, names, out, shifts=['none'], **options)
+        return {
+            path: torch.load(path, weights_only=True)['done']
+            for path in (out / FOLDER).glob('*/[!.]*.pth')
+        }
+
+    first = stop_at(1)
+    assert list(first.values()) == [2]
+    shutil.copy(files['b'], weights)
+    assert sorted(stop_at(0).values()) == [1, 2]
+    shutil.copy(files['a'], weights)
+    assert sorted(stop_at(0).values()) == [1, 3]
+    (path,) = first
+    path.write_bytes(path.read_bytes()[:-100])
+    assert sorted(stop_at(0).values()) == [1, 1]
+    assert list(stop_at(1, overwrite=True).values()) == [2]
+
+
+def test_stop_requests():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_requests() as came:
+        assert not came()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert came()
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+    def elsewhere():
+        with stop_requests() as came:
+            said.append(came())
+
+    said = []
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert said == [False]
+
+
+def test_saves_in_time(monkeypatch, tmp_path):
+    clock = itertools.count(0, 10)
+    monkeypatch.setattr(unfinished.time, 'monotonic', lambda: next(clock))
+    state = unfinished.Unfinished(tmp_path, [], 25)
+    assert [state.due() for _ in range(4)] == [False, False, True, True]

@@ -1,0 +1,270 @@
+"""Fits of several processes: as one, whatever the split, and no hang."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_ddu.engine import data, fit_gda, one_pass
+from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.ranks import Interrupted, RankError, join, together
+from mmseg_ddu.models import GDAHead
+from tests.processes import run_ranks
+
+ROOT = Path(__file__).resolve().parents[2]
+VIEWS = [
+    dict(tap='penultimate'),
+    dict(tap='penultimate', transform='direction', covariance_type='diag'),
+]
+
+
+def features(index):
+    rng = torch.Generator().manual_seed(index)
+    z = torch.randn(1, 4, 6, 6, generator=rng) + 1000
+    labels = torch.randint(0, 2 + (index > 2), (6, 6), generator=rng)
+    labels[0, 0] = 255
+    return dict(penultimate=z, predicted=(z[:, :1] > 1000).long()), labels
+
+
+def collected(split):
+    """What the process of this number collects, with those of the others."""
+    head = GDAHead(4, views=VIEWS, channels=4)
+    fitter = DensityFitter(
+        head, held_out=(1, 4), pixels_per_class=9, calibration_pixels=50
+    )
+    for index in split[data.get_dist_info()[0]]:
+        fitter.update(*features(index), index)
+    fitter.synchronize()
+    state = fitter.collected.state_dict()
+    fitter.finalize()
+    return state, head.state_dict()
+
+
+def assert_same_moments(got, expected):
+    """To 1e-10 of each entry's own scale, or of its class's spread."""
+    assert len(got['moments']) == len(expected['moments']) > 0
+    for mine, other in zip(got['moments'], expected['moments']):
+        if other is None:
+            assert mine is None
+            continue
+        assert torch.equal(mine['counts'], other['counts'])
+        assert torch.equal(mine['nonfinite'], other['nonfinite'])
+        for name in ('means', 'scatters'):
+            for a, b in zip(mine[name], other[name]):
+                torch.testing.assert_close(
+                    a, b, rtol=1e-10, atol=1e-10 * float(b.abs().max())
+                )
+    assert torch.equal(got['class_count'], expected['class_count'])
+    assert torch.equal(got['images'], expected['images'])
+    sample, reference = got['reservoir'], expected['reservoir']
+    assert torch.equal(sample['keys'], reference['keys'])
+    for mine, other in zip(sample['values'], reference['values']):
+        assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize(
+    'split',
+    [
+        [[0, 2, 4, 6], [1, 3, 5]],
+        [[0], [6, 5, 4, 3, 2, 1]],
+        [[], [0, 1, 2, 3, 4, 5, 6]],  # a process without an image
+        [[0, 1, 2], [3, 4, 5, 6]],  # the first has no pixel of class 2
+        [[0, 5], [], [1, 2, 3], [4, 6]],
+    ],
+)
+def test_any_split_gives_what_one_process_does(split):
+    expected, head = collected([range(7)])
+    assert expected['moments'][0]['counts'].tolist()[3] == 0
+    results = run_ranks(len(split), collected, split)
+    for got, own_head in results:
+        assert_same_moments(got, expected)
+        for name, value in head.items():
+            torch.testing.assert_close(own_head[name], value)
+    for name, value in results[0][1].items():
+        assert torch.equal(results[-1][1][name], value), name
+
+
+def test_an_image_of_two_processes_does_not_count_twice():
+    """As a sampler deals them out that fills up the last process."""
+    for error in run_ranks(2, collected, [[0, 2, 4], [1, 3, 0]]):
+        assert isinstance(error, ValueError)
+        assert 'Image 0 was seen by two processes' in str(error)
+
+
+@pytest.mark.parametrize('world', [1, 2, 3, 7, 16])
+def test_shares_hold_every_image_once(world, monkeypatch):
+    for total in range(20):
+        shares = []
+        for rank in range(world):
+            monkeypatch.setattr(
+                data, 'get_dist_info', lambda rank=rank: (rank, world)
+            )
+            shares += data.share_of_rank(total)
+        assert sorted(shares) == list(range(total))
+
+
+def fit_and_tell(cfg, checkpoint, out, **options):
+    """A fit; what was collected, before it is turned into densities."""
+    told = []
+    finalize = DensityFitter.finalize
+
+    def telling(self):
+        told.append(self.collected.state_dict())
+        return finalize(self)
+
+    one_pass.IMAGES_TOGETHER = 2
+    DensityFitter.finalize = telling
+    try:
+        fit_gda(cfg, checkpoint, out, **options)
+    finally:
+        DensityFitter.finalize = finalize
+        one_pass.IMAGES_TOGETHER = 8
+    return told[0]
+
+
+@pytest.mark.parametrize('images, world', [(5, 2), (2, 4)])
+def test_fit_of_images_that_do_not_divide(
+    images, world, plain_cfg, checkpoint, tmp_path
+):
+    """2 images for 4 processes: two of them have none."""
+    plain_cfg.train_dataloader.dataset.indices = images
+    options = dict(pixels_per_class=None, calibration_fraction=0.5)
+    one, many = tmp_path / 'one.pth', tmp_path / 'many.pth'
+    expected = fit_and_tell(plain_cfg, checkpoint, one, **options)
+    results = run_ranks(
+        world, lambda: fit_and_tell(plain_cfg, checkpoint, many, **options)
+    )
+    for got in results:
+        assert_same_moments(got, expected)
+    second = read_checkpoint(many)['state_dict']
+    for key, value in read_checkpoint(one)['state_dict'].items():
+        torch.testing.assert_close(second[key], value, msg=key)
+
+
+def test_bad_label_of_one_process_ends_all(
+    plain_cfg, checkpoint, sample_root, tmp_path
+):
+    root = tmp_path / 'copy'
+    shutil.copytree(sample_root, root)
+    mask = root / 'SegmentationClass' / 'train_0003.png'
+    Image.fromarray(np.full((48, 48), 17, np.uint8)).save(mask)
+    plain_cfg.train_dataloader.dataset.data_root = str(root)
+    out = tmp_path / 'out.pth'
+    well, failed = run_ranks(
+        2, lambda: fit_and_tell(plain_cfg, checkpoint, out, save_every=60)
+    )
+    assert isinstance(failed, ValueError) and 'label 17' in str(failed)
+    assert isinstance(well, RankError)
+    assert 'Process 1 failed with ValueError: Found label 17' in str(well)
+    assert not out.exists()
+
+
+def test_all_processes_or_none():
+    def work(error):
+        with together():
+            if error and data.get_dist_info()[0] == 1:
+                raise error
+
+    assert run_ranks(3, work, None) == [None] * 3
+    first, second, third = run_ranks(3, work, OSError('no space'))
+    assert isinstance(second, OSError)
+    assert 'Process 1 failed with OSError: no space' in str(first)
+    assert isinstance(third, RankError)
+    for stopped in run_ranks(2, work, Interrupted('so far')):
+        assert isinstance(stopped, Interrupted)
+
+
+def test_a_process_that_is_killed_is_noticed(tmp_path):
+    def work():
+        try:
+            with together():
+                if data.get_dist_info()[0] == 1:
+                    os._exit(9)
+        except RankError as error:
+            (tmp_path / 'noticed').write_text(str(error))
+
+    with pytest.raises(EOFError):  # nothing comes from the killed one
+        run_ranks(2, work)
+    assert 'gone without a word' in (tmp_path / 'noticed').read_text()
+
+
+SCONTROL = '#!/bin/sh\necho localhost\necho another\n'
+
+
+def test_slurm_without_cuda(tmp_path, monkeypatch):
+    """What srun sets, and a scontrol that knows two machines."""
+    program = tmp_path / 'scontrol'
+    program.write_text(SCONTROL)
+    program.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
+    for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(name, raising=False)
+    given = dict(PROCID=0, NTASKS=1, LOCALID=0, NODELIST='n[1-2]')
+    for name, value in given.items():
+        monkeypatch.setenv(f'SLURM_{name}', str(value))
+    monkeypatch.setenv('MASTER_PORT', '29531')
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    try:
+        join('slurm')
+        join('slurm')  # once is enough
+        assert os.environ['MASTER_ADDR'] == 'localhost'
+        assert data.get_dist_info() == (0, 1)
+    finally:
+        torch.distributed.destroy_process_group()
+    monkeypatch.delenv('SLURM_PROCID')
+    with pytest.raises(ValueError, match='SLURM_PROCID.*srun'):
+        join('slurm')
+
+
+TELLING = """
+import runpy
+import sys
+import torch
+from mmengine.dist import is_main_process
+from tests.conftest import Config
+from mmseg_ddu.engine.fitter import DensityFitter
+finalize = DensityFitter.finalize
+def telling(self):
+    if is_main_process():
+        torch.save(self.collected.state_dict(), sys.argv[-1] + '.collected')
+    return finalize(self)
+DensityFitter.finalize = telling
+runpy.run_path('tools/fit_gda.py', run_name='__main__')
+"""
+
+
+def test_torchrun_of_the_tool_equals_one_process(
+    plain_cfg, checkpoint, tmp_path
+):
+    plain_cfg.train_dataloader.dataset.indices = 11
+    plain_cfg.dump(tmp_path / 'cfg.py')
+    expected = fit_and_tell(plain_cfg, checkpoint, tmp_path / 'one.pth')
+    script = tmp_path / 'run.py'
+    script.write_text(TELLING)
+    two = tmp_path / 'two.pth'
+    done = subprocess.run(
+        [
+            *(sys.executable, '-m', 'torch.distributed.run'),
+            *('--standalone', '--nproc-per-node=2'),
+            *(script, tmp_path / 'cfg.py', checkpoint),
+            *('--launcher', 'pytorch', '--out', two),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=600,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count('next: python tools/test.py') == 1
+    got = torch.load(f'{two}.collected', weights_only=True)
+    assert_same_moments(got, expected)
+    assert read_checkpoint(two)['meta']['gda']['images'] == 11
+    assert not two.with_suffix('.unfinished').exists()

@@ -1,0 +1,309 @@
+"""Random and damaged files and configs: documented errors, no code run.
+
+``FUZZ_EXAMPLES=20000 pytest tests/engine/test_fuzz.py`` is the long run.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import zipfile
+from contextlib import contextmanager
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_ddu.apis.compare.specs import parse_methods
+from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.engine.build import model_of_checkpoint, read_config
+from mmseg_ddu.engine.checkpoint import read_checkpoint, weights_digest
+from mmseg_ddu.engine.fitted_head import fitted_head
+from mmseg_ddu.models import GDAHead
+from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.head_options import HEAD, VIEW, checked_views
+from tests import hostile
+from tests.models.test_gda_head import features, fit
+
+hypothesis = pytest.importorskip('hypothesis')
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+DOCUMENTED = (ValueError, TypeError, OSError, NotFittedError)
+# What Python itself reports when code is found by pickle, or run.
+SIGNS = {
+    'pickle.find_class',
+    'exec',
+    'compile',
+    'os.system',
+    'os.exec',
+    'os.fork',
+    'os.posix_spawn',
+    'subprocess.Popen',
+    'socket.connect',
+}
+watching: list[list] = []
+fuzz = settings(
+    max_examples=int(os.environ.get('FUZZ_EXAMPLES', 30)),
+    deadline=None,
+    database=None,
+    derandomize='FUZZ_EXAMPLES' not in os.environ,
+)
+
+
+def _audit(event: str, arguments: tuple) -> None:
+    lazy = event in ('exec', 'compile') and '<string>' not in str(arguments)
+    if watching and event in SIGNS and not lazy:  # an import of Python's own
+        watching[-1].append((event, str(arguments)[:200]))
+
+
+repr(torch.zeros(1))  # has torch import what it imports late
+sys.addaudithook(_audit)
+
+
+@contextmanager
+def harmless():
+    """Nothing but documented errors, and no sign of code that runs."""
+    watching.append([])
+    try:
+        yield
+    except DOCUMENTED:
+        pass
+    finally:
+        seen = watching.pop()
+    assert not seen
+
+
+def test_the_watch_sees_a_pickle():
+    """So the others can fail."""
+    for evil in (hostile.shell('x'), hostile.Call(eval, '1 + 1')):
+        buffer = io.BytesIO()
+        torch.save(evil, buffer)
+        buffer.seek(0)
+        with pytest.raises(AssertionError), harmless():
+            torch.load(buffer, weights_only=False)
+    if os.path.exists('x'):
+        os.remove('x')
+
+
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.integers(10**6, 10**12),
+    st.floats(),
+    st.text(max_size=6),
+    st.binary(max_size=4),
+    st.sampled_from(['oas', 'full', 'polar', 'direction', 'torch.hub.load']),
+    st.builds(torch.zeros, st.integers(0, 3)),
+)
+words = st.sampled_from(
+    [*HEAD, *VIEW, 'type', 'init_cfg', 'head', 'format', 'gda', 'meta']
+    + ['state_dict', 'model', 'decode_head', 'backbone', 'x', '']
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(words, inner, max_size=5)
+        | st.dictionaries(st.integers(), inner, max_size=2)
+    ),
+    max_leaves=12,
+)
+
+
+def small_fit() -> dict:
+    """A fitted file without a network."""
+    head = GDAHead(3, views='polar', channels=6)
+    fit(head, dict(penultimate=features()))
+    state = {f'gda_head.{k}': v for k, v in head.state_dict().items()}
+    report = dict(head=dict(views='polar'), format=2)
+    return dict(meta=dict(gda=report, seed=0), state_dict=state)
+
+
+def saved(content) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+FITTED = saved(small_fit())
+LEGACY = io.BytesIO()
+torch.save(
+    hostile.training_checkpoint(),
+    LEGACY,
+    _use_new_zipfile_serialization=False,
+)
+
+
+def use(path) -> None:
+    """All that becomes of a file, short of a network."""
+    content = read_checkpoint(path)
+    weights_digest(path)
+    if 'gda' in content['meta']:
+        head = GDAHead(3, **_without_type(fitted_head(content['meta']['gda'])))
+        head.load_state_dict(
+            {
+                key.removeprefix('gda_head.'): value
+                for key, value in content['state_dict'].items()
+            }
+        )
+        if head.fitted:
+            head(dict(penultimate=features()))
+
+
+def _without_type(head: dict) -> dict:
+    return {'channels': 6, **{k: head[k] for k in head if k != 'type'}}
+
+
+def edit(data: bytes, edits) -> bytes:
+    content = bytearray(data)
+    for kind, place, value in edits:
+        at = int(place * len(content))
+        if kind == 'flip' and content:
+            content[min(at, len(content) - 1)] ^= 1 << value % 8
+        elif kind == 'cut':
+            del content[at:]
+        elif kind == 'drop':
+            del content[at : at + value]
+        elif kind == 'double':
+            content[at:at] = content[at : at + value]
+        elif kind == 'write':
+            content[at : at + 1] = bytes([value])
+    return bytes(content)
+
+
+edits = st.lists(
+    st.tuples(
+        st.sampled_from(['flip', 'flip', 'cut', 'drop', 'double', 'write']),
+        st.floats(0, 1),
+        st.integers(0, 255),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@pytest.mark.filterwarnings('ignore')
+@fuzz
+@given(edits=edits, legacy=st.booleans())
+def test_damaged_files(tmp_path_factory, edits, legacy):
+    path = tmp_path_factory.getbasetemp() / 'damaged.pth'
+    path.write_bytes(edit(LEGACY.getvalue() if legacy else FITTED, edits))
+    with harmless():
+        use(path)
+
+
+@pytest.mark.filterwarnings('ignore')
+@fuzz
+@given(edits=edits, source=st.sampled_from(['fitted', 'training', 'evil']))
+def test_damaged_pickles_in_whole_files(tmp_path_factory, edits, source):
+    """The opcodes alone are changed, so that checksums say nothing."""
+    contents = dict(
+        training=hostile.training_checkpoint,
+        fitted=small_fit,
+        evil=lambda: hostile.in_place(hostile.shell('x'), 'meta', 'x'),
+    )
+    path = tmp_path_factory.getbasetemp() / 'pickle.pth'
+    original = zipfile.ZipFile(io.BytesIO(saved(contents[source]())))
+    with zipfile.ZipFile(path, 'w') as target:
+        for name in original.namelist():
+            data = original.read(name)
+            if name.endswith('data.pkl'):
+                data = edit(data, edits)
+            target.writestr(name, data)
+    with harmless():
+        use(path)
+    assert not os.path.exists('x')
+
+
+@fuzz
+@given(tree=trees, place=st.sampled_from(['', 'meta', 'gda', 'head', 'state']))
+def test_random_contents(tmp_path_factory, tree, place):
+    content = small_fit()
+    if place == '':
+        content = tree
+    elif place == 'meta':
+        content['meta'] = tree
+    elif place == 'gda':
+        content['meta']['gda'] = tree
+    elif place == 'head':
+        content['meta']['gda']['head'] = tree
+    else:
+        content['state_dict']['gda_head.view_std'] = tree
+    path = tmp_path_factory.getbasetemp() / 'random.pth'
+    path.write_bytes(saved(content))
+    with harmless():
+        use(path)
+
+
+@fuzz
+@given(
+    key=st.sampled_from(sorted(small_fit()['state_dict'])),
+    edits=edits,
+)
+def test_random_numbers_in_the_state(tmp_path_factory, key, edits):
+    content = small_fit()
+    value = content['state_dict'][key]
+    data = bytes(value.contiguous().flatten().view(torch.uint8).numpy())
+    data = edit(data, [e for e in edits if e[0] in ('flip', 'write')])
+    if value.dtype != torch.bool and data:
+        content['state_dict'][key] = torch.frombuffer(
+            bytearray(data), dtype=value.dtype
+        ).reshape(value.shape)
+    path = tmp_path_factory.getbasetemp() / 'numbers.pth'
+    path.write_bytes(saved(content))
+    with harmless():
+        use(path)
+
+
+@fuzz
+@given(
+    options=st.dictionaries(st.sampled_from(sorted(HEAD)), trees, max_size=4),
+    view=st.dictionaries(st.sampled_from(sorted(VIEW)), trees, max_size=4),
+)
+def test_options_of_the_head(options, view):
+    with harmless():
+        checked_views(options.get('views'))
+    with harmless():
+        GDAHead(
+            **{'num_classes': 3, 'channels': 6, 'views': [view], **options}
+        )
+
+
+@fuzz
+@given(tree=trees, head=trees, gda=trees)
+def test_model_configs(tree, head, gda):
+    models = [tree, dict(type='EncoderDecoder', decode_head=head)]
+    for model in models:
+        with harmless():
+            to_ddu_model(model, gda)
+        with harmless():
+            model_of_checkpoint(model, dict(gda=gda))
+
+
+@fuzz
+@given(text=st.text(max_size=30), names=st.lists(st.text(max_size=8)))
+def test_methods(text, names):
+    for start in ('', 'ddu=', 'mc_dropout', 'ensemble-', 'entropy='):
+        with harmless():
+            parse_methods([start + text])
+    with harmless():
+        parse_methods(names)
+
+
+@fuzz
+@given(
+    data=st.binary(max_size=60) | st.text(max_size=60).map(str.encode),
+    suffix=st.sampled_from(['.json', '.yaml', '.yml', '.txt', '']),
+    options=st.dictionaries(words, trees, max_size=3),
+)
+def test_config_files(tmp_path_factory, data, suffix, options):
+    """Not of Python: such a config is code, and may do anything."""
+    path = tmp_path_factory.getbasetemp() / f'config{suffix}'
+    path.write_bytes(data)
+    with harmless():
+        read_config(path, options)
+    with harmless():
+        read_config(Config(dict(model=dict(a=1))), options)
