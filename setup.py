@@ -89,6 +89,9 @@ setup(
             'mypy==2.4.1',
             'build',
             'selenium',
+            'nbclient',
+            'nbformat',
+            'ipykernel',
         ],
     },
 )

@@ -86,8 +86,7 @@ def demo(
         work_dir,
         images,
     )
-    # The views that behave on this network; see the table.
-    fitted = checkpoint.with_name(f'{checkpoint.stem}_{VIEWS[-1]}.pth')
+    fitted = checkpoint.with_name(f'{checkpoint.stem}_{VIEWS[0]}.pth')
     export(
         config, fitted, images[:EXPORTED], work_dir / 'maps', overwrite=True
     )

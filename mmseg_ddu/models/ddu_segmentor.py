@@ -14,7 +14,12 @@ from mmseg_ddu.registry import MODELS
 
 from .head_options import checked_views
 from .heads import classifying_head, last_decode_head
-from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
+from .maps import (
+    UncertaintyMapsMixin,
+    concatenate_maps,
+    entropy_map,
+    windows,
+)
 from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
 from .probe import known_channels, probe, tap_place
 
@@ -138,7 +143,8 @@ class DDUMixin(UncertaintyMapsMixin):
 
     def calibrated(self, logits: Tensor) -> Tensor:
         """Logits over the temperature of the fit, which is 1 by default."""
-        return logits / self.gda_head.temperature
+        temperature = self.gda_head.temperature
+        return logits if temperature == 1 else logits / temperature
 
     def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
         return dict(pred_epistemic=maps, pred_aleatoric=entropy_map(logits))
@@ -166,25 +172,12 @@ class DDUMixin(UncertaintyMapsMixin):
             classes.
         """
         metas = [dict(meta) for meta in batch_img_metas]
-        for y1, y2, x1, x2 in self._windows(*inputs.shape[2:]):
+        for y1, y2, x1, x2 in windows(*inputs.shape[2:], self.test_cfg):
             crop = inputs[:, :, y1:y2, x1:x2]
             metas[0]['img_shape'] = crop.shape[2:]
             with self.tap(classes=True) as tap:
                 super().encode_decode(crop, metas)
             yield (y1, y2, x1, x2), self.features(tap)
-
-    def _windows(self, height: int, width: int):
-        """The windows that mmseg's inference cuts an image into."""
-        if self.test_cfg.get('mode', 'whole') != 'slide':
-            return [(0, height, 0, width)]
-        crops, strides = self.test_cfg.crop_size, self.test_cfg.stride
-        rows = _starts(height, crops[0], strides[0])
-        columns = _starts(width, crops[1], strides[1])
-        return [
-            (y, min(y + crops[0], height), x, min(x + crops[1], width))
-            for y in rows
-            for x in columns
-        ]
 
 
 @MODELS.register_module()
@@ -195,11 +188,6 @@ class DDUEncoderDecoder(DDUMixin, EncoderDecoder):
 @MODELS.register_module()
 class DDUCascadeEncoderDecoder(DDUMixin, CascadeEncoderDecoder):
     """mmseg's CascadeEncoderDecoder; the last head's features count."""
-
-
-def _starts(size: int, crop: int, stride: int) -> list[int]:
-    count = max(size - crop + stride - 1, 0) // stride + 1
-    return [max(min(i * stride, size - crop), 0) for i in range(count)]
 
 
 def _set_entropy(sample) -> None:

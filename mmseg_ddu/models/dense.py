@@ -198,7 +198,7 @@ class DenseSegmentor(nn.Module):
         scores = self.scorer(segmentor.features(tap))
         everything = concatenate_maps(logits, scores, segmentor.align_corners)
         logits, epistemic = everything[:, :-1], everything[:, -1:]
-        logits = segmentor.calibrated(logits)
+        logits = logits / segmentor.gda_head.temperature
         top = math.log(max(2, logits.shape[1]))
         aleatoric = entropy(log_probabilities(logits)).nan_to_num(nan=top)
         if logits.shape[1] > 1:

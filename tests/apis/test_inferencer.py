@@ -109,6 +109,28 @@ def test_folder_with_damaged_files(inferencer, folder, tmp_path):
         assert (np.asarray(classes) == row['pred_sem_seg']).all()
 
 
+def test_a_folder_of_frames_with_what_is_no_image(inferencer, tmp_path):
+    """None of it stops the rest, whatever its name says."""
+    root = tmp_path / 'frames'
+    root.mkdir()
+    for number in (0, 7):
+        Image.fromarray(picture(24, 24)).save(root / f'{number}.png')
+    whole = (root / '0.png').read_bytes()
+    (root / '1.png').write_text('a text with the name of an image')
+    (root / '2.png').write_bytes(whole[: len(whole) // 2])
+    (root / '3.png').mkdir()
+    (root / '4.png').symlink_to(root / 'nowhere')
+    (root / '5.jpg').write_bytes(bytes(1000))
+    (root / '6.json').write_text('{}')
+    (root / 'film.mp4').write_bytes(b'no video')
+    for batch_size in (1, 3):
+        result = inferencer(root, batch_size=batch_size)
+        assert [row['name'] for row in result['predictions']] == ['0', '7']
+        lost = [row['name'] for row in result['skipped']]
+        assert lost == ['1', '2', '3', '4', '5']
+        assert all(row['error'] for row in result['skipped'])
+
+
 def test_batches_of_several_sizes_keep_the_order(inferencer):
     images = [picture(), picture(24, 32), picture(), picture(32, 24)]
     one = inferencer(images)['predictions']

@@ -81,6 +81,34 @@ def test_a_file_that_differs_is_not_written(plain_cfg, checkpoint, tmp_path):
         export_onnx(plain_cfg, checkpoint, out)
 
 
+def test_a_slide_config_is_refused_and_its_windows_are_not(
+    plain_cfg, checkpoint, tmp_path
+):
+    """Windows cut outside and averaged give the engine's epistemic map."""
+    windows = dict(mode='slide', crop_size=(48, 48), stride=(32, 32))
+    plain_cfg.model.test_cfg = windows
+    weights = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='direction'))
+    out, options = tmp_path / 'model.onnx', dict(sizes=((48, 48),))
+    with pytest.raises(ValueError, match='model.test_cfg.mode=whole'):
+        export_onnx(plain_cfg, weights, out, **options)
+    assert not out.exists()
+    image = drawn(48, 80)
+    expected = predict(init_ddu(plain_cfg, weights, 'cpu'), image)
+    plain_cfg.model.test_cfg.mode = 'whole'
+    export_onnx(plain_cfg, weights, out, **options)
+    session = onnxruntime.InferenceSession(
+        str(out), providers=['CPUExecutionProvider']
+    )
+    data = to_input(image, (48, 80)).numpy()
+    total, count = np.zeros((48, 80)), np.zeros((48, 80))
+    for x in (0, 32):
+        part = dict(image=data[..., x : x + 48])
+        total[:, x : x + 48] += session.run(['epistemic'], part)[0][0, 0]
+        count[:, x : x + 48] += 1
+    want = expected.pred_epistemic.data[0].numpy()
+    assert np.abs(total / count - want).max() < 1e-3 * np.abs(want).max()
+
+
 def test_a_wrong_number_anywhere_is_noticed():
     good = dict.fromkeys(OUTPUTS, 0.0)
     require_close([good], 1e-3)

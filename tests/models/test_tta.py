@@ -5,6 +5,7 @@ import torch
 from mmengine.structures import PixelData
 
 from mmseg_ddu.models import DDUTTAModel
+from mmseg_ddu.models.convert import ENSEMBLE_TYPE, to_plain_model
 from mmseg_ddu.registry import MODELS
 from tests.models.test_segmentors import build, fit, samples
 
@@ -21,18 +22,34 @@ def image():
 
 def varied(cfg, *args, **options):
     """A network whose predictions differ from pixel to pixel."""
-    model = build(cfg, *args, **options)
+    return varied_weights(build(cfg, *args, **options))
+
+
+def varied_weights(model):
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
     return model
 
 
-@pytest.fixture(params=['ddu', 'mc_dropout'])
+METHODS = ('ddu', 'mc_dropout', 'ensemble')
+
+
+def model_of(method, cfg):
+    if method == 'ddu':
+        return fit(varied(cfg))
+    if method == 'ensemble':
+        members = [cfg.model.copy() for _ in range(2)]
+        members = [dict(to_plain_model(member)) for member in members]
+        return varied_weights(
+            MODELS.build(dict(type=ENSEMBLE_TYPE, member=members)).eval()
+        )
+    return varied(cfg, 'mmseg_ddu.MCDropoutEncoderDecoder', num_passes=2)
+
+
+@pytest.fixture(params=METHODS)
 def model(request, demo_cfg):
-    if request.param == 'ddu':
-        return fit(varied(demo_cfg))
-    return varied(demo_cfg, 'mmseg_ddu.MCDropoutEncoderDecoder', num_passes=2)
+    return model_of(request.param, demo_cfg)
 
 
 def sample_of(image, **changes):
@@ -62,8 +79,9 @@ def tta(model, *pairs):
         return wrapped.test_step(augmented(*pairs))[0]
 
 
-def plain(model, image):
-    batch = dict(inputs=[image], data_samples=[sample_of(image)])
+def plain(model, image, sample=None):
+    sample = sample_of(image) if sample is None else sample
+    batch = dict(inputs=[image], data_samples=[sample])
     with torch.no_grad():
         return model.test_step(batch)[0]
 
@@ -131,13 +149,25 @@ def test_slide_on_one_window_is_whole(demo_cfg, image):
 
 
 def test_scales_come_back_to_the_original_size(model, image):
+    """Two scales and a flip of the second, against each alone."""
     large = torch.nn.functional.interpolate(
         image[None].float(), scale_factor=1.5
     )[0].to(torch.uint8)
-    resized = sample_of(large, ori_shape=(HEIGHT, WIDTH))
-    got = tta(model, (image, sample_of(image)), (large, resized))
+    original = dict(ori_shape=(HEIGHT, WIDTH))
+    flip = dict(flip=True, flip_direction='horizontal')
+    pairs = [
+        (image, sample_of(image)),
+        (large, sample_of(large, **original)),
+        (large.flip(-1), sample_of(large, **original, **flip)),
+    ]
+    got = tta(model, *pairs)
+    torch.manual_seed(5)
+    alone = [plain(model, *pair) for pair in pairs]
     for field in FIELDS:
-        assert got.get(field).data.shape == (1, HEIGHT, WIDTH)
+        maps = torch.stack([sample.get(field).data for sample in alone])
+        assert maps.shape == (3, 1, HEIGHT, WIDTH)
+        assert not torch.allclose(maps[0], maps[1])
+        torch.testing.assert_close(got.get(field).data, maps.mean(0))
 
 
 def test_a_batch_of_several_sizes(demo_cfg, image):

@@ -158,6 +158,8 @@ def _count(
             if stop:
                 raise KeyboardInterrupt
         unfinished.save(len(images), meters)
+        if any(agree(None, stop_came())):
+            raise KeyboardInterrupt
     meters.synchronize()
     lost = [row for row in meters.unreadable if row['pool'] == PLAIN]
     if len(lost) == len(pools[PLAIN]):

@@ -68,14 +68,14 @@ def markdown(content: dict) -> str:
         ['method', *keys.values()],
         ['---', *['---:'] * len(keys)],
     ]
-    errors = [
+    remarks = [
         f'- An image of {image["pool"]} cannot be read and is left out: '
         f'{image["error"]}'
         for image in unreadable(methods)
     ]
     for row, entry in methods.items():
         if 'error' in entry:
-            errors.append(f'- {row} failed: {entry["error"]}')
+            remarks.append(f'- {row} failed: {entry["error"]}')
         cells = [cell(key, value_of(entry, key)) for key in keys]
         lines.append([row, *cells])
     text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
@@ -86,7 +86,7 @@ def markdown(content: dict) -> str:
         shifted=max(images.values(), default=0),
         stride=content['protocol']['stride'],
     )
-    return '\n'.join([text, note, *errors]).rstrip() + '\n'
+    return '\n'.join([text, note, *remarks]).rstrip() + '\n'
 
 
 def unreadable(methods: dict[str, dict]) -> list[dict]:

@@ -58,16 +58,15 @@ class Unfinished:
     def save(self, done: int, meters: Meters) -> None:
         """Write the counts of all ranks, whole or not at all.
 
+        If that fails, as on a full disk, the measurement goes on.
+
         Args:
             done (int): Images that all ranks together have counted.
             meters (Meters): Of this rank.
         """
         parts = all_gather_object(meters.state_dict())
         if is_main_process():
-            path = self._path(meters)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary:
-                torch.save(dict(done=done, parts=parts), temporary)
+            self._write(self._path(meters), dict(done=done, parts=parts))
         self.saved_at = time.monotonic()
 
     def load(self, meters: Meters) -> int:
@@ -86,6 +85,17 @@ class Unfinished:
 
     def _path(self, meters: Meters) -> Path:
         return self.folder / f'{_digest(list(meters.scores))}.pth'
+
+    @staticmethod
+    def _write(path: Path, content: dict) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(path) as temporary:
+                torch.save(content, temporary)
+        except (OSError, RuntimeError) as error:  # torch raises the latter
+            MMLogger.get_current_instance().warning(
+                f'What was counted cannot be saved: {error}'
+            )
 
     @staticmethod
     def _read(path: Path) -> dict:
@@ -121,7 +131,7 @@ def stop_requests() -> Iterator[Callable[[], bool]]:
         Callable: Whether a signal has come.
     """
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
+    before = {n: signal.getsignal(n) or signal.SIG_DFL for n in numbers}
     came = []
 
     def note(number: int, _: Any) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
 from mmseg_ddu.apis.compare.curves import draw_curves
 from mmseg_ddu.apis.compare.report import read_results
 from mmseg_ddu.apis.compare.tables import cell, columns, value_of
@@ -101,8 +103,12 @@ def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
 
 
 def _embedded(folder: Path) -> list[dict]:
-    return [
-        dict(name=name, title=title, uri=file_uri(folder / f'{name}.png'))
-        for name, title in CURVES.items()
-        if (folder / f'{name}.png').is_file()
-    ]
+    found = []
+    for name, title in CURVES.items():
+        file = folder / f'{name}.png'
+        if file.is_file():
+            with Image.open(file) as picture:
+                wide = picture.width > 2 * picture.height
+            uri = file_uri(file)
+            found.append(dict(name=name, title=title, uri=uri, wide=wide))
+    return found

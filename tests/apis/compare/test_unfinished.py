@@ -181,6 +181,35 @@ def test_stop_requests():
     assert said == [False]
 
 
+def test_a_full_disk_stops_nothing(
+    alone, few, sample_cfg, tmp_path, monkeypatch
+):
+    def full(content, path):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(torch, 'save', full)
+    content = run(sample_cfg, few[:1], tmp_path, save_every=0)
+    assert_same_figures(content, alone, few[:1])
+
+
+def test_a_signal_after_the_last_image(
+    alone, few, sample_cfg, tmp_path, monkeypatch
+):
+    original = unfinished.Unfinished.save
+
+    def save(self, *args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        original(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unfinished.Unfinished, 'save', save)
+        with pytest.raises(KeyboardInterrupt):
+            run(sample_cfg, few[:1], tmp_path)
+    assert saved(tmp_path) == IMAGES
+    content = run(sample_cfg, few[:1], tmp_path)
+    assert_same_figures(content, alone, few[:1])
+
+
 def test_saves_in_time(monkeypatch, tmp_path):
     clock = itertools.count(0, 10)
     monkeypatch.setattr(unfinished.time, 'monotonic', lambda: next(clock))

@@ -226,12 +226,20 @@ def test_no_sideways_scrolling(view, width):
             'return [...document.querySelectorAll("tbody tr")]'
             '.map((row) => row.getBoundingClientRect().height)'
         )
+        curves = view.run(
+            'return [...document.querySelectorAll("#curves img")].map((img) =>'
+            ' [img.naturalWidth > 2 * img.naturalHeight,'
+            ' img.getBoundingClientRect().width])'
+        )
     finally:
         view.browser.execute_cdp_cmd(
             'Emulation.clearDeviceMetricsOverride', {}
         )
     assert wide <= width and canvas > 0.5 * min(width, 600)
     assert max(rows) < 60  # no column is squeezed
+    assert {several for several, _ in curves} == {True, False}
+    for several, size in curves:  # those with several panels scroll alone
+        assert size >= 700 if several and width < 700 else size <= width
 
 
 def test_it_prints(view):

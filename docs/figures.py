@@ -1,0 +1,192 @@
+"""Draw the pictures of theory.md."""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use('Agg')
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.patches import Ellipse
+
+from mmseg_ddu.core import GaussianDiscriminant
+from mmseg_ddu.core.quantiles import (
+    percentile,
+    quantile_table,
+)
+from mmseg_ddu.core.scores import softmax_entropy
+from mmseg_ddu.datasets.sample import draw
+
+COLORS = ('#3f7fbf', '#d64541', '#4daf4a')
+UNSEEN = (9.0, -5.5)
+
+
+def feature_space():
+    """Points of three classes in the plane, (N, 2) and (N,)."""
+    rng = np.random.default_rng(0)
+    means = ([-3, 0], [0.2, 1.2], [-1, -4])
+    spreads = ([[1.6, 0.6], [0.6, 0.7]], [[1.0, -0.3], [-0.3, 0.8]])
+    spreads = (*spreads, [[0.6, 0.0], [0.0, 0.5]])
+    points = [
+        rng.multivariate_normal(mean, spread, 250)
+        for mean, spread in zip(means, spreads)
+    ]
+    labels = np.repeat(np.arange(3), 250)
+    return (
+        torch.from_numpy(np.concatenate(points)).float(),
+        torch.from_numpy(labels),
+    )
+
+
+def linear_logits(points, labels, grid):
+    """What a linear softmax classifier, trained on the points, says."""
+    classifier = torch.nn.Linear(2, 3)
+    torch.nn.init.zeros_(classifier.weight)
+    optimizer = torch.optim.LBFGS(classifier.parameters(), max_iter=100)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(classifier(points), labels)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return classifier(grid).detach()
+
+
+def two_uncertainties(path):
+    points, labels = feature_space()
+    density = GaussianDiscriminant(3, 2)
+    density.fit(points, labels)
+    x, y = np.meshgrid(np.linspace(-9, 12, 211), np.linspace(-9, 6, 151))
+    grid = torch.from_numpy(np.stack([x, y], -1).reshape(-1, 2)).float()
+    logits = linear_logits(points, labels, grid)
+    entropy = softmax_entropy(logits.T[None, :, None])[0, 0, 0]
+    score = -density.score_samples(grid)
+    figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout='tight')
+    for label, color in enumerate(COLORS):
+        chosen = points[labels == label]
+        axes[0].scatter(*chosen.T, s=3, color=color)
+        for scale in (2, 4):
+            axes[0].add_patch(ellipse(chosen.numpy(), scale, color))
+    axes[0].set_title('features and class Gaussians')
+    titles = ('aleatoric: entropy [nats]', 'epistemic: -log p [nats]')
+    for axis, values, title, top in zip(
+        axes[1:], (entropy, score), titles, (None, 60)
+    ):
+        image = axis.pcolormesh(
+            x, y, values.reshape(x.shape), cmap='magma', vmax=top
+        )
+        figure.colorbar(image, ax=axis)
+        axis.scatter(*points.T, s=0.3, color='white', alpha=0.4)
+        axis.set_title(title)
+    for axis in axes:
+        axis.plot(*UNSEEN, 'x', color='#00c0c0', markersize=9, mew=2.5)
+        axis.set(xlim=(-9, 12), ylim=(-9, 6), xticks=[], yticks=[])
+    save(figure, path)
+
+
+def ellipse(points, scale, color):
+    """Where a Gaussian is ``scale / 2`` standard deviations away."""
+    values, vectors = np.linalg.eigh(np.cov(points.T))
+    angle = np.degrees(np.arctan2(*vectors[::-1, 1]))
+    width, height = scale * np.sqrt(values[::-1])
+    return Ellipse(
+        points.mean(0), width, height, angle=angle, fill=False, color=color
+    )
+
+
+def one_set(path):
+    """Bytes of full float32 Gaussians, 21 classes, 256 channels."""
+    each = 21 * (256 + 256**2) * 4
+    counts = {
+        'one set': 1,
+        'one for each cell, 8×8': 64,
+        'one for each position, 33×33 (stride 16)': 33**2,
+        'one for each position, 129×129 (stride 4)': 129**2,
+    }
+    figure, axis = plt.subplots(figsize=(7, 1.9), layout='tight')
+    sizes = [each * count / 1e6 for count in counts.values()]
+    bars = axis.barh(list(counts), sizes, color=COLORS[0])
+    texts = [
+        f'{size:.1f} MB' if size < 1e3 else f'{size / 1e3:.1f} GB'
+        for size in sizes
+    ]
+    axis.bar_label(bars, texts, padding=3)
+    axis.set_xscale('log')
+    axis.set_xlim(1, 1e6)
+    axis.set_xlabel('MB, 21 classes, 256 channels, float32')
+    axis.invert_yaxis()
+    axis.spines[['top', 'right']].set_visible(False)
+    save(figure, path)
+
+
+def three_scales(path):
+    """Illustrated with drawn numbers on an image of the sample."""
+    image, mask, _ = draw(np.random.default_rng(3), 64, unseen=False)
+    rng = np.random.default_rng(0)
+    unusual = mask == np.bincount(mask[mask > 0]).argmax()
+    pixel = rng.normal(0, 1, mask.shape) + 1.2 * unusual
+    region = np.zeros(mask.shape)
+    for label in np.unique(mask):
+        region[mask == label] = pixel[mask == label].mean()
+    whole = np.full(mask.shape, 0.8)
+    titles = ('pixel', 'mean over its region', 'whole image', 'sum')
+    panels = (pixel, region, whole, pixel + region + whole)
+    figure, axes = plt.subplots(1, 5, figsize=(10, 2.3), layout='tight')
+    axes[0].imshow(image)
+    axes[0].set_title('photograph')
+    for axis, values, title in zip(axes[1:], panels, titles):
+        axis.imshow(values, cmap='magma', vmin=-2, vmax=4)
+        axis.set_title(title)
+    for axis in axes:
+        axis.set_axis_off()
+    save(figure, path)
+
+
+def percentiles(path):
+    rng = np.random.default_rng(0)
+    training = rng.gamma(4, 1, 20000)
+    unusual = rng.normal(11, 2.5, 20000)
+    table = quantile_table(torch.from_numpy(training))
+    x = np.linspace(0, 18, 300)
+    level = percentile(torch.from_numpy(x), table)
+    cut = float(table[950])
+    figure, axis = plt.subplots(figsize=(7, 2.6), layout='tight')
+    for values, color, name in (
+        (training, COLORS[0], 'training pixels, held out'),
+        (unusual, COLORS[1], 'unusual pixels'),
+    ):
+        axis.hist(
+            values, 90, range=(0, 18), density=True, color=color, alpha=0.5,
+            label=name,
+        )  # fmt: skip
+    axis.axvline(cut, color='black', linestyle='--')
+    axis.annotate('percentile 0.95', (cut, 0.22), (cut + 0.2, 0.22))
+    axis.set(xlabel='score', yticks=[], xlim=(0, 18))
+    right = axis.twinx()
+    right.plot(x, level, color='black', label='percentile')
+    right.set(ylabel='percentile', ylim=(0, 1.02))
+    axis.legend(loc='center right')
+    save(figure, path)
+
+
+def save(figure, path):
+    figure.savefig(path, dpi=80, metadata=dict(Software=None))
+    plt.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--out-dir', default='docs/images')
+    folder = Path(parser.parse_args().out_dir)
+    torch.manual_seed(0)
+    for picture in (two_uncertainties, one_set, three_scales, percentiles):
+        picture(folder / f'{picture.__name__}.png')
+
+
+if __name__ == '__main__':
+    main()
