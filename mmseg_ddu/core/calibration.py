@@ -87,10 +87,12 @@ class CalibrationCounts:
             probabilities (bool): ``values`` are probabilities. Zeros count
                 as the smallest normal number, so that the NLL is finite.
 
+        Where a logit or probability is not a number, all classes are equally
+        probable.
+
         Raises:
             ValueError: If the shapes do not fit, a label is neither a class
-                nor void, a labelled pixel has NaN, or probabilities do not
-                sum to one.
+                nor void, or probabilities do not sum to one.
         """
         values = values.movedim(dim, 0)
         if values.shape[1:] != labels.shape:
@@ -109,9 +111,10 @@ class CalibrationCounts:
         labels = labels[known]
         check_labels(labels, len(log_probs))
         top, predicted = log_probs.max(0)
+        lost = torch.isnan(top).nonzero()[:, 0]
+        if len(lost):
+            log_probs[:, lost] = top[lost] = -math.log(len(log_probs))
         top, right = top[known], predicted[known] == labels
-        if torch.isnan(top).any():
-            raise ValueError('Expected logits or probabilities without NaN.')
         own = log_probs[labels, known]
         # As a product: torch sums slowly over the first dimension.
         ones = log_probs.new_ones(len(log_probs))

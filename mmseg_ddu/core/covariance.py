@@ -49,11 +49,20 @@ def oas_shrinkage(covariances: Tensor, counts: Tensor) -> Tensor:
         counts (Tensor): (...), n.
 
     Returns:
-        Tensor: (...), the weight of the scaled identity, in [0, 1].
+        Tensor: (...), the weight of the scaled identity, in [0, 1]; 0 for
+        D = 1, where that is the covariance itself.
     """
     dim = covariances.shape[-1]
-    alpha = covariances.square().mean((-2, -1))
+    squares = covariances.square().sum((-2, -1))
     mu = covariances.diagonal(dim1=-2, dim2=-1).mean(-1)
+    return _oas(squares, mu, dim, counts)
+
+
+def _oas(squares: Tensor, mu: Tensor, dim: int, counts: Tensor) -> Tensor:
+    """From the sum of squared entries and the mean variance."""
+    if dim == 1:
+        return torch.zeros_like(mu)
+    alpha = squares / dim**2
     numerator = alpha + mu.square()
     denominator = (counts + 1) * (alpha - mu.square() / dim)
     ratio = numerator / denominator.clamp_min(torch.finfo(alpha.dtype).tiny)
@@ -73,20 +82,23 @@ def _weights(
     shrinkage: float | str, covariances: Tensor, counts: Tensor
 ) -> Tensor:
     """Shrinkage weight per covariance; OAS is the floor for small classes."""
-    full = (
-        covariances if covariances.ndim == 3 else torch.diag_embed(covariances)
-    )
     biased = (counts - 1) / counts.clamp_min(1)
-    oas = torch.stack(  # one by one, to need less memory
-        [oas_shrinkage(*part) for part in zip(_scaled(full, biased), counts)]
-    )
+    dim = covariances.shape[-1]
+    if covariances.ndim == 2:
+        scaled = covariances * biased[:, None]
+        oas = _oas(scaled.square().sum(1), scaled.mean(1), dim, counts)
+    else:  # one by one, to need less memory
+        parts = zip(_scaled(covariances, biased), counts)
+        oas = torch.stack([oas_shrinkage(*part) for part in parts])
     if shrinkage == 'oas':
         weights = oas
     else:
         weights = torch.full_like(oas, float(shrinkage))
         # Fewer vectors than dimensions: the sample covariance is singular.
         weights = torch.where(
-            counts <= full.shape[-1], torch.maximum(weights, oas), weights
+            counts <= dim,
+            torch.maximum(weights, oas),
+            weights,
         )
     return torch.where(counts < 2, torch.ones_like(weights), weights)
 
@@ -164,11 +176,17 @@ def estimate_covariances(
             f'Diagonal moments cannot give {covariance_type!r} '
             'covariances; collect them with diagonal=False.'
         )
+    if moments.pooled and covariance_type != 'tied':
+        raise ValueError(
+            f'Pooled moments cannot give {covariance_type!r} '
+            'covariances; collect them with pooled=False.'
+        )
 
     diag = covariance_type == 'diag'
     scatters = moments.scatters
     if diag and not moments.diagonal:
-        scatters = scatters.diagonal(dim1=-2, dim2=-1)
+        # A projection can round the variance of a dead direction below 0.
+        scatters = scatters.diagonal(dim1=-2, dim2=-1).clamp_min(0)
     counts = moments.counts
     present = int((counts > 0).sum())
     moments._require_data()

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .bounds import bounded, is_lost
 from .density import GaussianDensity
 
 
@@ -45,8 +46,8 @@ def dense_log_probs(
     gaussians = density._gaussians()
     vectors, constant = density._prepare(features, scale, slice(None))
     joint = gaussians.log_prob(vectors, present, gaussians.shifts())
-    joint = joint + constant
-    mixture = (joint + density.log_priors[present, None]).logsumexp(0)
+    joint = bounded(joint + constant)
+    mixture = bounded((joint + density.log_priors[present, None]).logsumexp(0))
     rows = dict(zip(present, joint.unbind(0)))
     every = [rows.get(label, mixture) for label in range(density.num_classes)]
     return torch.stack(every), mixture
@@ -71,9 +72,11 @@ def dense_region_means(
         >>> dense_region_means(values, regions, 5).flatten()
         tensor([2., 2., 5.])
     """
+    flat = values.flatten(1)[:, None]  # (B, 1, N)
+    lost = is_lost(flat)
     member = F.one_hot(regions.flatten(1), num_regions).to(values)  # (B, N, R)
-    totals = values.flatten(1)[:, None] @ member  # (B, 1, R)
-    means = totals / member.sum(1, keepdim=True).clamp_min(1)
+    totals = flat.masked_fill(lost, 0) @ member  # (B, 1, R)
+    means = totals / ((~lost).to(member) @ member).clamp_min(1)
     return (member * means).sum(2).reshape(values.shape)
 
 
@@ -100,4 +103,6 @@ def nearest_classes(classes: Tensor, size: Sequence[int]) -> Tensor:
 
 def dense_inverse_norms(features: Tensor) -> Tensor:
     """One over the length, (N, D) -> (N,), as ``inverse_norms``."""
-    return features.square().sum(1).sqrt().clamp_min(1e-12).reciprocal()
+    largest = features.abs().amax(1).clamp_min(1e-12)
+    lengths = (features / largest[:, None]).square().sum(1).sqrt()
+    return (largest * lengths).clamp_min(1e-12).reciprocal()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from .bounds import bounded
 from .covariance import COVARIANCE_TYPES
 from .errors import NotFittedError
 from .grouping import ClassGroups
@@ -38,7 +39,9 @@ class GaussianDensity(nn.Module):
     :meth:`Gaussians.log_mixture`. Vectors are taken in blocks, so the memory
     beside the result is some 16 MiB on a CPU, whatever N.
 
-    Nothing here has a gradient.
+    Nothing here has a gradient. A vector with NaN or infinity, or one too far
+    away for float32, has the log density ``-WORST``
+    (:mod:`mmseg_ddu.core.bounds`).
 
     Args:
         num_classes (int): C.
@@ -135,7 +138,7 @@ class GaussianDensity(nn.Module):
             for block, part in self._blocks(features):
                 vectors, constant = self._prepare(block, scale, part)
                 joint = gaussians.log_prob(vectors, present, shifts)
-                out[part, present] = (joint + constant).mT
+                out[part, present] = bounded(joint + constant).mT
         return out
 
     @torch.no_grad()
@@ -150,8 +153,11 @@ class GaussianDensity(nn.Module):
             shifts = gaussians.shifts()
             for block, part in self._blocks(features):
                 vectors, constant = self._prepare(block, scale, part)
-                out[part] = constant + gaussians.log_mixture(
-                    vectors, present, shifts, self.log_priors
+                out[part] = bounded(
+                    constant
+                    + gaussians.log_mixture(
+                        vectors, present, shifts, self.log_priors
+                    )
                 )
         return out
 
@@ -195,7 +201,9 @@ class GaussianDensity(nn.Module):
                     out[where] = self.score_samples(block, some)
                     continue
                 vectors, constant = self._prepare(block, scale, where)
-                out[where] = constant + gaussians.log_prob_of(vectors, label)
+                out[where] = bounded(
+                    constant + gaussians.log_prob_of(vectors, label)
+                )
         return out
 
     def _check(self, features: Tensor) -> list[int]:
@@ -252,10 +260,12 @@ class GaussianDensity(nn.Module):
         Scaled, relative to the offset, projected and, if all classes have
         one covariance, whitened.
         """
-        vectors = block.transpose(-1, -2).to(self.means.dtype)
+        precision = torch.promote_types(block.dtype, self.means.dtype)
+        vectors = block.transpose(-1, -2).to(precision)
         if scale is not None:
             vectors = vectors * scale[part].to(vectors)
-        vectors = vectors - self.offset[:, None]
+        # Less the offset first: a large mean would take float64's digits.
+        vectors = (vectors - self.offset[:, None]).to(self.means.dtype)
         constant: Tensor | float = 0.0
         if self.rank is not None:
             everything = vectors.square().sum(0)

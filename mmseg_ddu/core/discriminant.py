@@ -87,6 +87,7 @@ class GaussianDiscriminant(GaussianDensity):
             self.num_features,
             self.needs_diagonal_only,
             device,
+            pooled=self.covariance_type == 'tied',
         )
 
     def fit(self, features: Tensor, labels: Tensor) -> dict:
@@ -110,10 +111,10 @@ class GaussianDiscriminant(GaussianDensity):
             dict: What was done, in plain numbers: ``shrinkage`` per class,
             ``added`` to the diagonals, ``lifted_classes`` that rounding
             had left indefinite, ``dead_features``,
-            ``absent_classes``.
+            ``absent_classes``, ``nonfinite`` vectors left out.
 
         Raises:
-            ValueError: If no labelled feature was seen.
+            ValueError: If no labelled feature was seen, or none is finite.
             torch.linalg.LinAlgError: If a covariance has no Cholesky factor.
         """
         # Rounded to the buffer's precision first, so that the means are
@@ -138,7 +139,10 @@ class GaussianDiscriminant(GaussianDensity):
             self.reg_covar,
         )
         if self.rank is not None:
-            self.residual_variance.copy_(residual + estimate.added)
+            noise = torch.finfo(self.residual_variance.dtype)
+            self.residual_variance.copy_(
+                (residual + estimate.added).clamp(noise.tiny, noise.max)
+            )
 
         factors, log_dets = precision_factors(estimate.covariances)
         count = (
@@ -148,7 +152,9 @@ class GaussianDiscriminant(GaussianDensity):
         )
         present = moments.counts > 0
         prior = (
-            count if self.priors == 'empirical' else torch.ones_like(count)
+            count.clamp_min(1)  # it was seen
+            if self.priors == 'empirical'
+            else torch.ones_like(count)
         ) * present
         self.means.copy_(projected.means)
         self.precisions_cholesky.copy_(factors)
@@ -163,4 +169,5 @@ class GaussianDiscriminant(GaussianDensity):
             lifted_classes=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
             absent_classes=(~present).nonzero().flatten().tolist(),
+            nonfinite=int(moments.nonfinite.sum()),
         )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .bounds import WORST
+
 ROWS = 128  # of a triangular factor in one product
 TAIL = 30.0  # nats behind the best class at which a class is dropped
 
@@ -36,7 +38,16 @@ def row_distances(
         Tensor: (n,).
     """
     rows = factor[:stop, start:stop].transpose(-1, -2) @ vectors[:stop]
-    return rows.sub_(shift[start:stop, None]).square_().sum(0)
+    return saturated(rows.sub_(shift[start:stop, None]).square_().sum(0))
+
+
+def saturated(distances: Tensor) -> Tensor:
+    """Squared distances in place, at most ``2 WORST``, also for NaN.
+
+    So one class that overflows leaves the others their densities.
+    """
+    top = 2 * WORST
+    return distances.nan_to_num_(nan=top).clamp_max_(top)
 
 
 @dataclass
@@ -85,7 +96,7 @@ class Gaussians:
         deviations = vectors - shift[:, None]
         if self.kind == 'diag':
             deviations *= self.factors[label][:, None]
-        return deviations.square_().sum(0)
+        return saturated(deviations.square_().sum(0))
 
     def log_prob_of(self, vectors: Tensor, label: int) -> Tensor:
         """Log density under one class, (K, n) -> (n,)."""
@@ -115,7 +126,7 @@ class Gaussians:
             rows = self.factors[some].transpose(-1, -2).flatten(0, 1) @ vectors
             rows -= shifts[some].flatten()[:, None]
             rows = rows.square_().unflatten(0, (len(some), -1))
-            parts.append(rows.sum(1))
+            parts.append(saturated(rows.sum(1)))
         return torch.cat(parts)
 
     def log_mixture(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterable
 
 import torch
@@ -9,8 +11,11 @@ from torch import Tensor
 
 from .grouping import ClassGroups
 from .mahalanobis import columns
+from .memory import require_memory
 
 _BLOCK_VECTORS = 4096
+# Sums of squares between which float32 products keep their digits.
+_SAFE = (1e-30, 1e36)
 
 
 class ClassMoments:
@@ -22,22 +27,34 @@ class ClassMoments:
     Inside a block the product is taken in the precision of the features,
     float32 at least: centring is done first and what rounding leaves of the
     mean is corrected in float64, so an entry (i, j) of a scatter matrix is
-    wrong by some 1e-7 of the product of the two standard deviations. Memory
-    is ``C * D**2`` float64 numbers (``C * D`` with ``diagonal=True``),
+    wrong by some 1e-7 of the product of the two standard deviations (1e-6
+    where the mean is thousands of them). Blocks whose squares float32 cannot
+    hold are multiplied in float64. Memory is ``C * D**2`` float64 numbers
+    (``C * D`` with ``diagonal=True``, ``D**2`` with ``pooled=True``),
     however many pixels were seen; time ``D**2`` multiply-adds a vector.
+
+    A vector with NaN, infinity or anything else outside the range of float32
+    is counted in ``nonfinite`` and left out.
 
     Args:
         num_classes (int): C. Labels outside ``[0, C)`` are ignored, which
             takes care of the void label.
         num_features (int): D.
         diagonal (bool): Keep only the diagonals of the scatter matrices.
+        pooled (bool): Keep only the sum of the scatter matrices, which is
+            all that a tied covariance needs.
         device (torch.device or str): Where the sums live.
 
     Attributes:
         counts (Tensor): (C,) float64, vectors seen per class.
         means (Tensor): (C, D) float64; zero for a class not seen.
         scatters (Tensor): (C, D, D), or (C, D) if ``diagonal``; sums of
-            squared deviations from the class mean.
+            squared deviations from the class mean. With a first dimension
+            of 1 if ``pooled``.
+        nonfinite (Tensor): (C,) float64, vectors left out per class.
+
+    Raises:
+        ValueError: If there is not enough memory.
 
     Example:
         >>> moments = ClassMoments(num_classes=2, num_features=1)
@@ -53,6 +70,7 @@ class ClassMoments:
         num_features: int,
         diagonal: bool = False,
         device: torch.device | str = 'cpu',
+        pooled: bool = False,
     ) -> None:
         if num_classes < 1 or num_features < 1:
             raise ValueError(
@@ -60,12 +78,23 @@ class ClassMoments:
                 f'got {num_classes} and {num_features}.'
             )
         self.diagonal = diagonal
+        self.pooled = pooled
         shape = (num_classes, num_features)
-        square = shape if diagonal else (*shape, num_features)
+        scatters = 1 if pooled else num_classes
+        square = [num_features] * (1 if diagonal else 2)
+        require_memory(
+            8 * scatters * math.prod(square),
+            f'The moments of {num_classes} classes and {num_features} '
+            'features',
+            "Use covariance_type='tied' or 'diag', or a tap with fewer "
+            'channels.',
+            device,
+        )
         options = dict(dtype=torch.float64, device=device)
         self.counts = torch.zeros(num_classes, **options)
         self.means = torch.zeros(shape, **options)
-        self.scatters = torch.zeros(square, **options)
+        self.scatters = torch.zeros(scatters, *square, **options)
+        self.nonfinite = torch.zeros(num_classes, **options)
 
     @property
     def num_classes(self) -> int:
@@ -83,8 +112,7 @@ class ClassMoments:
             labels (Tensor): (N,) integers.
 
         Raises:
-            ValueError: If the shapes do not fit, or a feature of a counted
-                class is not finite.
+            ValueError: If the shapes do not fit.
         """
         if features.ndim != 2 or features.shape[1] != self.num_features:
             raise ValueError(
@@ -106,28 +134,36 @@ class ClassMoments:
 
     def _add_block(self, label: int, vectors: Tensor) -> None:
         """Add vectors of one class, (D, n)."""
-        vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+        precision = torch.promote_types(vectors.dtype, torch.float32)
+        shift, rest, scatter = self._block_sums(vectors.to(precision))
+        total = scatter.sum() if self.diagonal else scatter.trace()
+        if not _SAFE[0] < float(total) < _SAFE[1]:
+            finite = vectors.float().isfinite().all(0)
+            vectors = vectors[:, finite].double()
+            self.nonfinite[label] += len(finite) - vectors.shape[1]
+            if vectors.shape[1] == 0:
+                return
+            shift, rest, scatter = self._block_sums(vectors)
         count = vectors.shape[1]
+        self._merge_class(label, count, shift + rest, scatter, rest)
+
+    def _block_sums(self, vectors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """About the mean, what it lacks, and the scatter around it."""
         shift = vectors.mean(1)
-        if not torch.isfinite(shift).all():
-            raise ValueError(
-                f'Features of class {label} hold NaN or infinite values; '
-                'the network that made them is broken (diverged '
-                'training, or half precision that overflowed).'
-            )
         vectors = vectors - shift[:, None]
         # The rounding of the shift: what is left of the mean, in float64.
-        rest = vectors.sum(1, dtype=torch.float64) / count
+        rest = vectors.mean(1, dtype=torch.float64)
         if self.diagonal:
             scatter = vectors.square().sum(1, dtype=torch.float64)
         else:
             scatter = (vectors @ vectors.mT).double()
-        self._merge_class(label, count, shift.double() + rest, scatter, rest)
+        return shift.double(), rest, scatter
 
     def merge(self, other: ClassMoments) -> ClassMoments:
         """Add all that another object has seen (another rank, say)."""
         if (
             other.means.shape != self.means.shape
+            or other.scatters.shape != self.scatters.shape
             or other.diagonal != self.diagonal
         ):
             raise ValueError(
@@ -135,13 +171,17 @@ class ClassMoments:
                 f'but got {tuple(other.scatters.shape)} to merge into '
                 f'{tuple(self.scatters.shape)}.'
             )
+        nothing = torch.zeros_like(self.scatters[0])
         for label in other.counts.nonzero().flatten().tolist():
             self._merge_class(
                 label,
                 float(other.counts[label]),
                 other.means[label].to(self.means),
-                other.scatters[label].to(self.scatters),
+                nothing if self.pooled else other.scatters[label].to(nothing),
             )
+        if self.pooled:
+            self.scatters += other.scatters.to(self.scatters)
+        self.nonfinite += other.nonfinite.to(self.nonfinite)
         return self
 
     @classmethod
@@ -153,6 +193,7 @@ class ClassMoments:
             parts[0].num_features,
             parts[0].diagonal,
             parts[0].means.device,
+            parts[0].pooled,
         )
         for part in parts:
             total.merge(part)
@@ -160,7 +201,7 @@ class ClassMoments:
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that was seen, on the CPU, bit for bit."""
-        names = ('counts', 'means', 'scatters')
+        names = ('counts', 'means', 'scatters', 'nonfinite')
         return {name: getattr(self, name).cpu() for name in names}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> ClassMoments:
@@ -191,7 +232,7 @@ class ClassMoments:
         before = float(self.counts[label])
         total = before + count
         delta = mean - self.means[label]
-        own = self.scatters[label].add_(scatter)
+        own = self.scatters[0 if self.pooled else label].add_(scatter)
         for vector, weight in (
             (delta, before * count / total),
             (shift, -float(count)),
@@ -232,22 +273,24 @@ class ClassMoments:
             basis (Tensor, optional): (D, K) orthonormal columns; None for
                 the identity.
         """
-        dim = self.num_features if basis is None else basis.shape[1]
-        result = ClassMoments(
-            self.num_classes, dim, self.diagonal, offset.device
-        )
-        result.counts = self.counts
+        result = copy.copy(self)
         result.means = self.means - offset
-        result.scatters = self.scatters
         if basis is not None:
             result.means = result.means @ basis
             result.scatters = basis.T @ self.scatters @ basis
         return result
 
     def _require_data(self) -> None:
-        if self.counts.sum() == 0:
+        if self.counts.sum() > 0:
+            return
+        if self.nonfinite.sum() > 0:
             raise ValueError(
-                'No labelled feature was seen: every label was ignored or '
-                'out of range. Check the annotations, ignore_index and '
-                'reduce_zero_label of the data set.'
+                f'All {int(self.nonfinite.sum())} labelled features hold NaN '
+                'or infinite values; the network that made them is broken '
+                '(diverged training, or half precision that overflowed).'
             )
+        raise ValueError(
+            'No labelled feature was seen: every label was ignored or '
+            'out of range. Check the annotations, ignore_index and '
+            'reduce_zero_label of the data set.'
+        )

@@ -180,7 +180,9 @@ def trio_at_percentiles(
     if len(number) == 0:
         nothing = torch.full_like(percentiles, torch.nan)
         return PatchCurves(nothing, nothing.clone(), nothing.clone())
-    position = (percentiles * (number[-1] - 1) / 100).floor().long()
+    last = number[-1] - 1
+    position = (percentiles * last / 100).floor().long()
+    position.clamp_(max=last)  # float64 rounds up beyond 2**53
     where = torch.searchsorted(number, position, right=True)
     return trio_at_keys(counts, counts.keys[where])
 

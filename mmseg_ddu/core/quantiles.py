@@ -24,8 +24,8 @@ def quantile_table(scores: Tensor, num: int = 1001) -> Tensor:
 def percentile(scores: Tensor, table: Tensor) -> Tensor:
     """Share of the training scores that lie below each score, in [0, 1].
 
-    0 is as ordinary as training pixels get, 1 is beyond all of them.
-    Linear between the entries of the table.
+    0 is as ordinary as training pixels get, 1 is beyond all of them, and what
+    NaN gets. Linear between the entries of the table.
 
     Args:
         scores (Tensor): Any shape.
@@ -35,7 +35,7 @@ def percentile(scores: Tensor, table: Tensor) -> Tensor:
         >>> percentile(torch.tensor([-5., 0.5, 9.]), torch.arange(3.))
         tensor([0.0000, 0.2500, 1.0000])
     """
-    values = scores.to(table.dtype).contiguous()
+    values = scores.to(table.dtype).nan_to_num(nan=torch.inf).contiguous()
     last = len(table) - 1
     right = torch.searchsorted(table, values, right=True).clamp(1, last)
     low, high = table[right - 1], table[right]

@@ -30,7 +30,7 @@ def log_probabilities(logits: Tensor) -> Tensor:
 def entropy(log_probs: Tensor) -> Tensor:
     """``-Σ p log p`` over dimension 1, in nats; 0 log 0 is 0."""
     probs = log_probs.exp()
-    terms = torch.where(probs > 0, probs * log_probs, 0)
+    terms = torch.where(probs == 0, 0, probs * log_probs)
     return -terms.sum(1, keepdim=True)
 
 

@@ -26,6 +26,7 @@ def fit_temperature(
     Args:
         logits (Tensor): (N, C) of pixels the network was not trained on. A
             single logit (C = 1) is a binary classifier behind a sigmoid.
+            Pixels with NaN or infinity are left out.
         labels (Tensor): (N,)
         ignore_index (int): Void label.
         bounds (tuple[float, float]): Smallest and largest T; where the
@@ -40,12 +41,12 @@ def fit_temperature(
         3.641
     """
     labels = labels.to(logits.device).flatten().long()
-    known = labels != ignore_index
+    known = (labels != ignore_index) & logits.isfinite().all(1)
     logits, labels = logits[known].double(), labels[known]
     if len(labels) == 0:
         raise ValueError(
-            'Expected at least one labelled pixel to fit a temperature; '
-            'give pixels whose label is not void.'
+            'Expected at least one labelled pixel with finite logits to fit '
+            'a temperature; give pixels whose label is not void.'
         )
     if logits.shape[1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], 1)

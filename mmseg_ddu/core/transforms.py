@@ -34,7 +34,13 @@ def inverse_norms(features: Tensor) -> Tensor:
     """One over the length, (N, D) -> (N,); no second array of that size."""
     size = max(1, _BLOCK_NUMBERS // features.shape[1])
     squares = [block.float().square().sum(1) for block in features.split(size)]
-    return torch.cat(squares).sqrt().clamp_min(1e-12).reciprocal()
+    lengths = torch.cat(squares).sqrt()
+    where = lengths.isinf().nonzero().flatten()
+    if len(where):  # from 1e19 on, float32 squares overflow
+        large = features.index_select(0, where).float()
+        largest = large.abs().amax(1, keepdim=True)
+        lengths[where] = largest[:, 0] * (large / largest).norm(dim=1)
+    return lengths.clamp_min(1e-12).reciprocal()
 
 
 def style(features: Tensor) -> Tensor:
@@ -46,6 +52,24 @@ def style(features: Tensor) -> Tensor:
     """
     std, mean = torch.std_mean(features.float(), (2, 3), correction=0)
     return torch.cat([mean, (std + 1e-3).log()], 1)
+
+
+def style_of_finite(features: Tensor) -> Tensor:
+    """The same from the finite values; NaN for a channel without any.
+
+    It looks at the data, which a graph cannot.
+    """
+    result = style(features)
+    if result.isfinite().all():
+        return result
+    finite = features.isfinite()
+    values = features.double().masked_fill(~finite, 0)  # squares fit
+    number = finite.sum((2, 3), keepdim=True)
+    mean = values.sum((2, 3), keepdim=True) / number
+    squares = (values - mean).square().masked_fill(~finite, 0)
+    std = (squares.sum((2, 3), keepdim=True) / number).sqrt()
+    both = torch.cat([mean, (std + 1e-3).log()], 1)
+    return both[:, :, 0, 0].float()
 
 
 # Brightness, red against green, both against blue; orthonormal.

@@ -194,6 +194,7 @@ class DensityFitter:
             held_out_images=len(self.held_out),
             pixels_per_class=seen.class_count.tolist(),
             vectors_per_class=everything[first].counts.long().tolist(),
+            nonfinite_pixels=int(everything[first].nonfinite.sum()),
             views=views,
             calibration=dict(calibration, held_out=honest),
             seed=self.seed,

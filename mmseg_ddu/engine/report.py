@@ -42,12 +42,24 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
                 f'No pixel of {absent} was seen; these classes have weight '
                 'zero, and their pixels will look unfamiliar.'
             )
+        if view.get('nonfinite'):
+            logger.warning(
+                f'{view["nonfinite"]} vectors of {view["tap"]} '
+                f'({view["transform"]}) hold NaN or infinite values and were '
+                'left out. If there are many, the network is broken '
+                '(diverged training, or half precision that overflows).'
+            )
         if view.get('dead_features'):
             logger.info(
                 f'{view["dead_features"]} of {view["num_features"]} '
                 f'features of {view["tap"]} never vary.'
             )
     calibration = report['calibration']
+    if calibration.get('nonfinite'):
+        logger.warning(
+            f'{calibration["nonfinite"]} of the calibration pixels hold NaN '
+            f'or infinite values; {calibration["pixels"]} are left.'
+        )
     auroc = calibration['mis_AUROC']
     if auroc is not None:
         logger.info(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg_ddu.core.bounds import resize_scores, standardized
 from mmseg_ddu.core.dense import (
     dense_inverse_norms,
     dense_log_probs,
@@ -24,7 +26,7 @@ from .gda_head import GDAHead
 from .heads import last_decode_head
 from .maps import concatenate_maps
 from .presets import PREDICTED
-from .special_views import EntropyView, StyleView
+from .special_views import EntropyView, StyleView, style_distance
 from .views import View
 
 
@@ -64,7 +66,7 @@ class DenseScorer(nn.Module):
             if isinstance(view, StyleView):
                 score = score.expand(-1, -1, *size)
             elif view.tap != head.taps[0] or view.stride > 1:
-                score = F.interpolate(score, size, mode='bilinear')
+                score = resize_scores(score, size)
             scores.append(score)
         if not any(view.region_weight for view in head.views):
             return head.combine(scores)
@@ -83,9 +85,10 @@ class DenseScorer(nn.Module):
         """Score of one view on the grid of its tap, (B, 1, h', w')."""
         feature = features[view.tap]
         if isinstance(view, StyleView):
-            score = self._mixture(index, view, view.statistics(feature))
-            behind = self.peaks[index] - score
-            return (2 * behind).clamp_min(0).sqrt()[:, None, None, None]
+            vectors = view.statistics(feature)
+            log_probs = self._mixture(index, view, vectors)
+            score = style_distance(log_probs, self.peaks[index])
+            return score[:, None, None, None]
         entropies = isinstance(view, EntropyView)
         if entropies:
             feature = view.averaged(entropy(log_probabilities(feature)))
@@ -108,7 +111,9 @@ class DenseScorer(nn.Module):
         )
         flat = labels.flatten()
         score = -joint.gather(0, flat[None])[0]
-        score = (score - view.class_mean[flat]) / view.class_std[flat]
+        score = standardized(
+            score, view.class_mean[flat], view.class_std[flat]
+        )
         return unflatten_pixels(score, feature)
 
     def _mixture(
@@ -194,7 +199,8 @@ class DenseSegmentor(nn.Module):
         everything = concatenate_maps(logits, scores, segmentor.align_corners)
         logits, epistemic = everything[:, :-1], everything[:, -1:]
         logits = logits / segmentor.gda_head.temperature
-        aleatoric = entropy(log_probabilities(logits))
+        top = math.log(max(2, logits.shape[1]))
+        aleatoric = entropy(log_probabilities(logits)).nan_to_num(nan=top)
         if logits.shape[1] > 1:
             classes = logits.argmax(1, keepdim=True)
         else:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmseg_ddu.core.bounds import (
+    WORST,
+    is_lost,
+    resize_scores,
+    standardized,
+)
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.quantiles import percentile, quantile_table
@@ -178,7 +183,8 @@ class GDAHead(BaseModule):
                 ``needs_classes``, ``predicted`` to (B, 1, h, w).
 
         Returns:
-            Tensor: (B, 1, h, w), higher is more uncertain.
+            Tensor: (B, 1, h, w), higher is more uncertain. Always finite;
+            ``WORST`` (1e30) where a feature or logit is not.
 
         Raises:
             NotFittedError: Before the fit.
@@ -197,7 +203,7 @@ class GDAHead(BaseModule):
             feature = features[view.tap]
             score = view(feature, self._groups(view, features, groups))
             if score.shape[2:] not in (output, (1, 1)):
-                score = F.interpolate(score, output, mode='bilinear')
+                score = resize_scores(score, output)
             scores.append(score)
         if not any(view.region_weight for view in self.views):
             return self.combine(scores).expand(-1, -1, *output)
@@ -235,8 +241,12 @@ class GDAHead(BaseModule):
         if self.plain:
             return scores[0]
         pixel = region = 0
+        lost = torch.zeros((), dtype=torch.bool, device=scores[0].device)
         for index, (view, score) in enumerate(zip(self.views, scores)):
-            score = (score - self.view_mean[index]) / self.view_std[index]
+            lost = lost | is_lost(score)
+            score = standardized(
+                score, self.view_mean[index], self.view_std[index]
+            )
             if view.excess is not None:
                 score = (score - self.view_threshold[index]).clamp_min(0)
             if view.weight:
@@ -244,8 +254,8 @@ class GDAHead(BaseModule):
             if view.region_weight:
                 region = region + view.region_weight * score
         if isinstance(region, Tensor):
-            pixel = pixel + average(region, regions)
-        return pixel
+            pixel = pixel + average(region.masked_fill(lost, WORST), regions)
+        return pixel.clamp(-WORST, WORST).masked_fill(lost, WORST)
 
     def percentile(self, scores: Tensor) -> Tensor:
         """Share of training pixels with a lower score, in [0, 1].
@@ -264,6 +274,8 @@ class GDAHead(BaseModule):
     ) -> tuple[dict, Tensor]:
         """Store the spread of each view and the quantiles of the score.
 
+        Pixels that are not finite in every view do not count.
+
         Args:
             vectors (Sequence[Tensor]): For each view, the transformed
                 features (N, D') of the same N training pixels.
@@ -274,21 +286,26 @@ class GDAHead(BaseModule):
         Returns:
             tuple[dict, Tensor]: Mean and spread per view and some quantiles;
             and the scores, (N,).
+
+        Raises:
+            ValueError: If no pixel is finite.
         """
         device = self.score_quantiles.device
         predicted = predicted if predicted is None else predicted.to(device)
+        vectors = [vector.to(device) for vector in vectors]
+        finite = _finite(vectors)
         scores = []
-        for view, vector in zip(self.views, vectors):
-            vector = vector.to(device)
-            view.calibrate(vector, predicted)
-            scores.append(view.score(vector, predicted))
-        for index, (view, score) in enumerate(zip(self.views, scores)):
-            self.view_mean[index] = score.mean()
+        for index, (view, vector) in enumerate(zip(self.views, vectors)):
+            classes = predicted if predicted is None else predicted[finite]
+            view.calibrate(vector[finite], classes)
+            score = view.score(vector, predicted)
+            scores.append(score)
+            score = score[finite]
+            mean = score.double().mean()
             width = spread(score).clamp_min(view.smallest_spread)
-            self.view_std[index] = width
-        for index, (view, score) in enumerate(zip(self.views, scores)):
+            self.view_mean[index], self.view_std[index] = mean, width
             if view.excess is not None:
-                z = (score - self.view_mean[index]) / self.view_std[index]
+                z = standardized(score, mean.to(width), width)
                 self.view_threshold[index] = z.quantile(view.excess)
         regions = None
         if predicted is not None:
@@ -297,14 +314,15 @@ class GDAHead(BaseModule):
             key = fields.to(device) * self.num_classes + predicted
             regions = key.unique(return_inverse=True)[1]
         combined = self.combine(scores, regions)
-        table = quantile_table(combined, NUM_QUANTILES)
+        table = quantile_table(combined[finite], NUM_QUANTILES)
         self.score_quantiles.copy_(table)
         shown = {
             f'q{round(100 * level)}': float(table[int(level * 1000)])
             for level in (0.0, 0.05, 0.5, 0.95, 1.0)
         }
         report = dict(
-            pixels=len(combined),
+            pixels=int(finite.sum()),
+            nonfinite=int((~finite).sum()),
             view_mean=self.view_mean.tolist(),
             view_std=self.view_std.tolist(),
             quantiles=shown,
@@ -331,3 +349,16 @@ class GDAHead(BaseModule):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing, *rest
         )
+
+
+def _finite(vectors: Sequence[Tensor]) -> Tensor:
+    """Which pixels are finite in every view, (N,) bool."""
+    rows = [vector.isfinite().all(1) for vector in vectors]
+    finite = torch.stack(rows).all(0)
+    if not finite.any():
+        raise ValueError(
+            f'All {len(finite)} calibration pixels have NaN or infinite '
+            'features; the network is broken (diverged training, or half '
+            'precision that overflowed).'
+        )
+    return finite

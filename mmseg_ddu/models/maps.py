@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
@@ -168,8 +170,12 @@ def _starts(size: int, crop: int, stride: int) -> list[int]:
 
 
 def entropy_map(logits: Tensor) -> Tensor:
-    """Softmax entropy of one image, (C, H, W) -> (1, H, W), in nats."""
-    return softmax_entropy(logits[None])[0]
+    """Softmax entropy of one image, (C, H, W) -> (1, H, W), in nats.
+
+    The highest there is, log C, where a logit is not a number.
+    """
+    top = math.log(max(2, len(logits)))
+    return softmax_entropy(logits[None])[0].nan_to_num(nan=top)
 
 
 def concatenate_maps(

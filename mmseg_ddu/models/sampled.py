@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -40,6 +42,8 @@ class SampledMapsMixin(UncertaintyMapsMixin):
 
     def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
         predictive = entropy_map(logits)
+        # As much as there can be where a member gave no number.
+        maps = maps.nan_to_num(nan=math.log(max(2, len(logits))))
         # Resizing averages both, so rounding alone can make them cross.
         information = torch.minimum(maps, predictive)
         fields = dict(

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.sampling import pixels_of
@@ -13,6 +14,7 @@ from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.transforms import (
     STATISTICS,
     TRANSFORMS,
+    style_of_finite,
 )
 
 from .views import MIN_PIXELS, View
@@ -75,10 +77,10 @@ class EntropyView(View):
         """Means over windows, without what lies outside the image."""
         if self.window == 1:
             return values
-        reach = self.window // 2
-        return F.avg_pool2d(
-            values, self.window, 1, reach, count_include_pad=False
-        )
+        lost = values.isnan()  # has no mean and enters no other
+        both = torch.cat([values.masked_fill(lost, 0), (~lost).to(values)], 1)
+        both = F.avg_pool2d(both, self.window, 1, self.window // 2)
+        return (both[:, :1] / both[:, 1:]).masked_fill(lost, torch.nan)
 
     def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
         """Store the floor of each predicted class, 0 for rare ones."""
@@ -104,9 +106,9 @@ class EntropyView(View):
     def beyond_floor(self, entropies: Tensor, predicted: Tensor) -> Tensor:
         """Score of entropies and classes of one shape."""
         excess = (entropies - self.class_floor[predicted]).clamp_min(0)
-        if self.log_scale is None:
-            return excess
-        return torch.asinh(excess / self.log_scale)
+        if self.log_scale is not None:
+            excess = torch.asinh(excess / self.log_scale)
+        return excess.nan_to_num(nan=WORST)
 
     def forward(
         self, feature: Tensor, predicted: Tensor | ClassGroups | None = None
@@ -121,10 +123,10 @@ class EntropyView(View):
 class StyleView(View):
     """How unusual the channel statistics of the whole image are.
 
-    One vector per image, :func:`mmseg_ddu.core.transforms.style` or
-    :func:`~mmseg_ddu.core.transforms.colors`, and one Gaussian for all
-    images. The score is the Mahalanobis distance, the same for all pixels of
-    the image (of the window, in sliding windows).
+    One vector per image, :func:`mmseg_ddu.core.transforms.style` (of the
+    values that are finite) or :func:`~mmseg_ddu.core.transforms.colors`, and
+    one Gaussian for all images. The score is the Mahalanobis distance, the
+    same for all pixels of the image (of the window, in sliding windows).
     """
 
     def build(self, num_classes: int, density: dict) -> None:
@@ -136,16 +138,22 @@ class StyleView(View):
         dim = dimensions(self.channels)
         self.density = GaussianDiscriminant(1, dim, **options)
 
+    def vector(self, feature: Tensor) -> Tensor:
+        """Statistics of each image, (B, D, h, w) -> (B, D')."""
+        if self.transform == 'style':
+            return style_of_finite(feature)
+        return self.statistics(feature)
+
     def sample(self, feature: Tensor, pixels: Tensor) -> Tensor:
         """The vector of the image for each of the pixels, (N, D')."""
         self._check(feature)
-        return self.statistics(feature).expand(len(pixels), -1)
+        return self.vector(feature).expand(len(pixels), -1)
 
     def update(self, moments, feature, pixels, labels) -> None:
         """Add one image."""
         device = moments.means.device
         label = torch.zeros(1, dtype=torch.int64, device=device)
-        moments.update(self.statistics(feature).to(device), label)
+        moments.update(self.vector(feature).to(device), label)
 
     def fit_moments(self, moments, class_count: Tensor) -> dict:
         report = super().fit_moments(moments, None)
@@ -158,8 +166,8 @@ class StyleView(View):
         scale: Tensor | None = None,
     ) -> Tensor:
         """(N, D') -> Mahalanobis distances (N,)."""
-        behind = self.peak() - self.density.score_samples(vectors)
-        return (2 * behind).clamp_min(0).sqrt()
+        log_probs = self.density.score_samples(vectors)
+        return style_distance(log_probs, self.peak())
 
     def peak(self) -> Tensor:
         """The highest log density there is, (1,)."""
@@ -171,7 +179,13 @@ class StyleView(View):
     ) -> Tensor:
         """(B, D, h, w) -> (B, 1, 1, 1)."""
         self._check(feature)
-        return self.score(self.statistics(feature))[:, None, None, None]
+        return self.score(self.vector(feature))[:, None, None, None]
+
+
+def style_distance(log_probs: Tensor, peak: Tensor | float) -> Tensor:
+    """Mahalanobis distance from a log density and the highest there is."""
+    distances = (2 * (peak - log_probs)).clamp_min(0).sqrt()
+    return distances.masked_fill(is_lost(-log_probs), WORST)
 
 
 SPECIAL = dict(entropy=EntropyView, **dict.fromkeys(STATISTICS, StyleView))

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg_ddu.core.bounds import standardized
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.moments import ClassMoments
@@ -170,19 +171,19 @@ class View(nn.Module):
         A class with fewer than 20 pixels takes those of all pixels.
 
         Args:
-            vectors (Tensor): (N, D') transformed features of training
+            vectors (Tensor): (N, D') finite transformed features of training
                 pixels.
             predicted (Tensor, optional): (N,) their predicted classes.
         """
         if not self.standardize:
             return
         scores = -self.density.log_prob_of(vectors, predicted)
-        self.class_mean.fill_(scores.mean())
+        self.class_mean.fill_(scores.double().mean())
         self.class_std.fill_(spread(scores))
         for label in predicted.unique().tolist():
             chosen = scores[predicted == label]
             if len(chosen) >= MIN_PIXELS:
-                self.class_mean[label] = chosen.mean()
+                self.class_mean[label] = chosen.double().mean()
                 self.class_std[label] = spread(chosen)
 
     def score(
@@ -193,7 +194,8 @@ class View(nn.Module):
     ) -> Tensor:
         """Score of transformed vectors, (N, D') -> (N,).
 
-        ``-log p`` in nats, or in standard deviations if ``standardize``.
+        ``-log p`` in nats, or in standard deviations if ``standardize``;
+        ``WORST`` where there is none (:mod:`mmseg_ddu.core.bounds`).
 
         Args:
             vectors (Tensor): (N, D').
@@ -207,7 +209,9 @@ class View(nn.Module):
             predicted = ClassGroups(predicted, self.density.num_classes)
         scores = -self.density.log_prob_of(vectors, predicted, scale)
         labels = predicted.labels
-        return (scores - self.class_mean[labels]) / self.class_std[labels]
+        return standardized(
+            scores, self.class_mean[labels], self.class_std[labels]
+        )
 
     def forward(
         self, feature: Tensor, predicted: Tensor | ClassGroups | None = None
@@ -247,6 +251,8 @@ def classes_on_grid(predicted: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def spread(scores: Tensor) -> Tensor:
-    """Standard deviation to divide by: 1 where all scores are equal."""
+    """Standard deviation to divide by: 1 where it is nothing but rounding."""
+    scores = scores.double()
     deviation = scores.std(unbiased=False)
-    return torch.where(deviation > 0, deviation, torch.ones_like(deviation))
+    rounding = 1e-6 * scores.abs().max()
+    return torch.where(deviation > rounding, deviation, 1.0).float()

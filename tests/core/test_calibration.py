@@ -173,10 +173,27 @@ def test_bad_input():
         counted(np.ones((2, 3)), [0, 3])
     with pytest.raises(ValueError, match='dim'):
         CalibrationCounts().update(torch.ones(2, 3), torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match='NaN'):
-        counted(np.full((2, 3), np.nan), [0, 255])
     with pytest.raises(ValueError, match='n_bins'):
         CalibrationCounts(n_bins=0)
+
+
+@pytest.mark.parametrize('probabilities', [False, True])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_pixels_without_a_number_count_as_uniform(value, probabilities):
+    if probabilities and value == np.inf:
+        value = np.nan
+    logits, labels = sample(void=0)
+    values = softmax(logits) if probabilities else logits
+    uniform = counted(values, labels, probabilities=probabilities)
+    even = np.ones(5) / 5 if probabilities else np.zeros(5)
+    uniform.merge(counted(even[None], [1], probabilities=probabilities))
+    odd = np.full(5, 0.2)
+    odd[1] = value
+    got = counted(values, labels, probabilities=probabilities)
+    got.merge(counted(odd[None], [1], probabilities=probabilities))
+    assert got.nll() == pytest.approx(uniform.nll())
+    assert got.brier() == pytest.approx(uniform.brier())
+    assert got.bins[:, :2].tolist() == uniform.bins[:, :2].tolist()
 
 
 def test_void_may_hold_anything_and_halves_are_probabilities():

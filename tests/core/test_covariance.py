@@ -52,6 +52,16 @@ def test_tied_and_diag():
             )
 
 
+def test_oas_of_one_dimension_leaves_the_variance_alone():
+    weights = oas_shrinkage(torch.ones(2, 1, 1), torch.tensor([3.0, 9.0]))
+    assert weights.tolist() == [0, 0]
+    x, y = data(dim=1)
+    moments = ClassMoments(3, 1).update(x, y)
+    plain = estimate_covariances(moments).covariances
+    shrunk = estimate_covariances(moments, shrinkage='oas').covariances
+    assert torch.equal(plain, shrunk)
+
+
 @pytest.mark.parametrize('target', ['tied', 'identity'])
 def test_shrinkage_is_a_convex_combination(target):
     x, y = data()

@@ -128,12 +128,71 @@ def test_bad_input():
         moments.update(torch.zeros(4, 6), torch.zeros(4))
     with pytest.raises(ValueError, match='labels of shape'):
         moments.update(torch.zeros(4, 5), torch.zeros(3))
-    with pytest.raises(ValueError, match='NaN'):
-        moments.update(torch.full((2, 5), torch.nan), torch.zeros(2))
     with pytest.raises(ValueError, match='No labelled feature'):
         moments.pooled_mean()
-    with pytest.raises(ValueError, match='same classes'):
-        moments.merge(ClassMoments(3, 6))
+    for other in (ClassMoments(3, 6), ClassMoments(3, 5, pooled=True)):
+        with pytest.raises(ValueError, match='same classes'):
+            moments.merge(other)
+
+
+@pytest.mark.parametrize('kind', [{}, dict(diagonal=True), dict(pooled=True)])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.float64])
+def test_nonfinite_vectors_are_left_out_and_counted(kind, dtype):
+    x, y = data(dtype=dtype)
+    clean = ClassMoments(3, 5, **kind).update(x, y)
+    bad = torch.randn(30, 5, dtype=dtype)
+    for row, value in enumerate((torch.nan, torch.inf, -torch.inf) * 10):
+        bad[row, row % 5] = value
+    labels = torch.arange(30) % 3
+    labels[labels == 2] = 1
+    order = torch.randperm(430, generator=torch.Generator().manual_seed(0))
+    x, y = torch.cat([x, bad])[order], torch.cat([y, labels])[order]
+    parts = [
+        ClassMoments(3, 5, **kind).update(a, b)
+        for a, b in zip(x.split(71), y.split(71))
+    ]
+    moments = ClassMoments.merged(parts)
+    assert moments.nonfinite.tolist() == [10, 20, 0]
+    assert torch.equal(moments.counts, clean.counts)
+    np.testing.assert_allclose(moments.means, clean.means, rtol=1e-6)
+    np.testing.assert_allclose(
+        moments.scatters, clean.scatters, rtol=1e-5, atol=1e-3
+    )
+
+
+def test_only_nonfinite_vectors_are_an_error():
+    moments = ClassMoments(3, 5)
+    moments.update(torch.full((4, 5), torch.nan), torch.tensor([0, 1, 1, 255]))
+    assert moments.nonfinite.tolist() == [1, 2, 0]
+    with pytest.raises(ValueError, match='All 3 labelled features hold NaN'):
+        moments.pooled_mean()
+
+
+def test_pooled_is_the_sum_over_classes():
+    x, y = data()
+    full = ClassMoments(3, 5).update(x, y)
+    pooled = ClassMoments.merged(
+        [
+            ClassMoments(3, 5, pooled=True).update(a, b)
+            for a, b in zip(x.split(90), y.split(90))
+        ]
+    )
+    assert pooled.scatters.shape == (1, 5, 5)
+    np.testing.assert_allclose(pooled.scatters[0], full.scatters.sum(0))
+    np.testing.assert_allclose(pooled.total_scatter(), full.total_scatter())
+    offset, basis = x.mean(0), torch.linalg.qr(torch.eye(5)[:, :2].double())[0]
+    np.testing.assert_allclose(
+        pooled.projected(offset, basis).within_scatter(),
+        full.projected(offset, basis).within_scatter(),
+    )
+
+
+@pytest.mark.parametrize('diagonal', [False, True])
+@pytest.mark.parametrize('scale', [1e-30, 1e-18, 1e18, 1e30, 3e37])
+def test_float32_squares_that_overflow_or_vanish(scale, diagonal):
+    x, y = data()
+    x = (x * (scale / x.abs().max())).float()
+    assert_matches(ClassMoments(3, 5, diagonal).update(x, y), x, y, rtol=1e-6)
 
 
 def test_state_goes_on_bit_for_bit():
@@ -142,6 +201,7 @@ def test_state_goes_on_bit_for_bit():
         (torch.randn(50, 3, generator=rng), torch.arange(50) % 3)
         for _ in range(4)
     ]
+    blocks[0][0][4] = torch.nan
     whole, first = ClassMoments(4, 3), ClassMoments(4, 3)
     for block in blocks:
         whole.update(*block)

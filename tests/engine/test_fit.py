@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmseg_ddu.apis import fit_gda, init_ddu, predict
@@ -19,6 +20,7 @@ from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fitter import (
     DensityFitter,
 )
+from mmseg_ddu.engine.report import log_report
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.head_state import FORMAT
 from mmseg_ddu.models.presets import resolve_views
@@ -165,6 +167,27 @@ def test_reduce_zero_label_and_void(plain_cfg, checkpoint, tmp_path):
     dataset.reduce_zero_label = True
     reduced = fit_gda(plain_cfg, checkpoint, tmp_path / 'r.pth')
     assert density(reduced)['class_count'].tolist() == [*full[1:], 0]
+
+
+def test_nonfinite_features_are_warned_of(tmp_path, monkeypatch):
+    said = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'warning', said.append)
+    view = dict(tap='penultimate', transform='raw', nonfinite=0)
+    report = dict(
+        images=2,
+        pixels_per_class=[9],
+        vectors_per_class=[9],
+        views=[view],
+        calibration=dict(pixels=9, nonfinite=0, mis_AUROC=None),
+    )
+    log_report(report, {}, tmp_path)
+    assert said == []
+    view['nonfinite'] = 3
+    report['calibration'].update(nonfinite=2, pixels=7)
+    log_report(report, {}, tmp_path)
+    assert '3 vectors of penultimate (raw) hold NaN' in said[0]
+    assert '2 of the calibration pixels' in said[1]
 
 
 def test_absent_class_is_reported(plain_cfg, checkpoint, sample_root, caplog):
