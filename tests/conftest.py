@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,12 @@ SMALL = SampleRecipe(train=12, val=4, test=4, size=48)
 def _scope_and_seed():
     init_default_scope('mmseg')
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _ctrl_c():
+    """As in a terminal; shells let their background jobs ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope='session')

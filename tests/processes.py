@@ -12,9 +12,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import cv2
 import torch.distributed as dist
 
-TIMEOUT = 300  # seconds, on a machine that does much else
+TIMEOUT = 600  # seconds, on a machine that does much else
 
 
 def run_ranks(world: int, function: Callable, *args) -> list:
@@ -53,12 +54,13 @@ def _receive(pipe, end: float):
 
 def _rank(pipe, file, rank, world, function, args) -> None:
     os.environ['LOCAL_RANK'] = str(rank)
+    cv2.setNumThreads(0)  # its threads were not forked
     dist.init_process_group(
         'gloo',
         init_method=f'file://{Path(file)}',
         rank=rank,
         world_size=world,
-        timeout=timedelta(seconds=TIMEOUT),
+        timeout=timedelta(seconds=TIMEOUT // 2),
     )
     try:
         result = function(*args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -156,3 +157,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, Tensor)):
         return value.tolist()
     return str(value)  # subclasses of str too, torch.__version__ is one
+
+
+def digest(value: Any, length: int = 16) -> str:
+    """A name for a config or a list of files: the same for the same values.
+
+    Args:
+        value: Anything that :func:`plain` takes.
+        length (int): Hex digits, up to 64.
+    """
+    text = json.dumps(plain(value), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

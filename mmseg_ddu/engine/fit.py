@@ -22,7 +22,13 @@ from mmseg_ddu.models.head_state import FORMAT
 from mmseg_ddu.models.heads import last_decode_head
 
 from .build import build_ddu, check_classes, read_config
-from .checkpoint import HEAD_PREFIX, plain, read_checkpoint, save_checkpoint
+from .checkpoint import (
+    HEAD_PREFIX,
+    digest,
+    plain,
+    read_checkpoint,
+    save_checkpoint,
+)
 from .data import (
     SeededSubset,
     fitting_dataset,
@@ -34,7 +40,7 @@ from .fitter import DensityFitter
 from .one_pass import OnePass
 from .ranks import together
 from .report import log_report, versions
-from .resume import SavedFit, digest
+from .resume import SavedFit
 
 
 def fit_gda(

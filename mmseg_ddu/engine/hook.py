@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
@@ -14,7 +14,7 @@ from mmseg_ddu.registry import HOOKS
 
 from .checkpoint import weights_digest
 from .fit import default_output, fit_gda
-from .ranks import together
+from .ranks import on_main
 
 
 @HOOKS.register_module()
@@ -55,19 +55,15 @@ class FitGDAHook(Hook):
 
     def after_train(self, runner) -> None:
         """Fit each checkpoint; one fit where weights are the same."""
-        found = [None]
-        with together():
-            if is_main_process():  # others may be here before it has saved
-                paths = self.checkpoints(runner)
-                found = [[(path, weights_digest(path)) for path in paths]]
-        broadcast_object_list(found)
-        if not found[0]:
+        # Others may be here before the main process has saved.
+        found = on_main(self._digests, runner)
+        if not found:
             runner.logger.warning(
                 'FitGDAHook found no checkpoint to fit the densities on; was '
                 'CheckpointHook switched off?'
             )
         fitted: dict[str, Path] = {}
-        for checkpoint, digest in found[0]:
+        for checkpoint, digest in found:
             if digest in fitted:  # the last checkpoint is often the best
                 runner.logger.info(
                     f'{checkpoint} holds the weights of {fitted[digest]}'
@@ -82,6 +78,9 @@ class FitGDAHook(Hook):
                 gda_head=self.gda_head,
                 **self.fit_options,
             )
+
+    def _digests(self, runner) -> list[tuple[Path, str]]:
+        return [(p, weights_digest(p)) for p in self.checkpoints(runner)]
 
     def checkpoints(self, runner) -> list[Path]:
         """Files of the last and the best checkpoints that exist."""

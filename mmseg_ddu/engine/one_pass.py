@@ -15,8 +15,9 @@ from torch.utils.data import Dataset
 from .data import fitting_loader, share_of_rank
 from .features import labelled_windows
 from .fitter import DensityFitter
-from .ranks import Interrupted, together
-from .resume import SavedFit, StopRequest
+from .ranks import together
+from .resume import SavedFit
+from .stopping import Interrupted, StopRequest
 
 # Images between two exchanges of the processes: few enough that an error on
 # one soon ends all, and enough that they seldom wait for each other.
@@ -66,7 +67,7 @@ class OnePass:
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
         most = max(all_gather_object(len(self.loader)))
-        listening = self.stop.listening() if self.saved else nullcontext()
+        listening = self.stop if self.saved else nullcontext()
         bar = Progress(disable=not is_main_process())
         with listening, bar:
             task = bar.add_task(

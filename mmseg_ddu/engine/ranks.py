@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
+from typing import TypeVar
 
 import torch
-from mmengine.dist import all_gather_object, init_dist, is_distributed
+from mmengine.dist import (
+    all_gather_object,
+    get_world_size,
+    init_dist,
+    is_distributed,
+    is_main_process,
+)
 
+from .stopping import Interrupted
+
+T = TypeVar('T')
+PATIENCE = timedelta(days=7)
 # Rank, number of processes and rank on the machine; torchrun sets torch's own
 # names.
 VARIABLES = dict(
@@ -53,12 +66,77 @@ def join(launcher: str) -> None:
     torch.distributed.init_process_group('gloo')
 
 
-class RankError(ValueError):
-    """Another process has failed, so this one cannot go on."""
+class RankError(OSError):
+    """Another process has failed, so this one cannot go on.
+
+    Attributes:
+        reason (str): ``Type: message`` of what it failed with; empty if it
+            is gone.
+    """
+
+    reason = ''
 
 
-class Interrupted(KeyboardInterrupt):
-    """Asked to stop between two pieces of work, which are all whole."""
+def reason(error: Exception) -> str:
+    """``Type: message`` of an error, wherever it was raised."""
+    if isinstance(error, RankError) and error.reason:
+        return error.reason
+    return f'{type(error).__name__}: {error}'
+
+
+def agree(wish: T, error: BaseException | None = None) -> list[T]:
+    """Exchange wishes, or fail on all processes if one has failed.
+
+    Every process has to call it, so nothing between two calls may leave one
+    behind.
+
+    Args:
+        wish: What this process says; small.
+        error (Exception or Interrupted, optional): What went wrong on it.
+
+    Returns:
+        list: The wishes of all processes.
+
+    Raises:
+        Exception: ``error``.
+        RankError: If another process has failed.
+        Interrupted: If another was interrupted.
+    """
+    if error is not None:
+        with suppress(RankError):  # the others may be gone already
+            _exchange(wish, (type(error).__name__, str(error)))
+        raise error
+    said = _exchange(wish, None)
+    for rank, (_, failure) in enumerate(said):
+        if failure is None:
+            continue
+        kind, text = failure
+        if kind == Interrupted.__name__:
+            raise Interrupted(text)
+        raise _rank_error(rank, f'{kind}: {text}')
+    return [wish for wish, _ in said]
+
+
+def _exchange(wish: T, failure: tuple[str, str] | None) -> list:
+    with _noticing_the_gone():
+        return all_gather_object((wish, failure))
+
+
+def _rank_error(rank: int, text: str) -> RankError:
+    error = RankError(f'Process {rank} failed with {text}')
+    error.reason = text
+    return error
+
+
+@contextmanager
+def _noticing_the_gone() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise RankError(
+            'Another process is gone without a word to this one: its own '
+            'message says why, or it was killed or ran out of memory.'
+        ) from error
 
 
 @contextmanager
@@ -76,23 +154,59 @@ def together() -> Iterator[None]:
     try:
         yield
     except (Exception, Interrupted) as error:
-        with suppress(RuntimeError):  # the others may be gone already
-            all_gather_object((type(error).__name__, str(error)))
-        raise
-    for rank, failure in enumerate(_news_of_all()):
-        if failure is None:
-            continue
-        kind, text = failure
-        if kind == Interrupted.__name__:
-            raise Interrupted(text)
-        raise RankError(f'Process {rank} failed with {kind}: {text}')
+        agree(None, error)
+    else:
+        agree(None)
 
 
-def _news_of_all() -> list[tuple[str, str] | None]:
+def on_main(function: Callable[..., T], *args, group=None) -> T:
+    """What a function returns or raises on rank 0, on every rank.
+
+    The others wait, as long as the group has patience. The result has to be
+    picklable; an error that is not becomes a RankError elsewhere.
+    """
+    if get_world_size() == 1:
+        return function(*args)
+    result, error = None, None
+    if is_main_process():
+        try:
+            result = function(*args)
+        except Exception as failure:
+            error = failure
+    box = [result, _portable(error)]
+    with _noticing_the_gone():
+        torch.distributed.broadcast_object_list(box, 0, group)
+    error = error or box[1]
+    if error is not None:
+        raise error
+    return box[0]
+
+
+def _portable(error: Exception | None) -> Exception | None:
+    """What other processes can raise."""
     try:
-        return all_gather_object(None)
-    except RuntimeError as error:
-        raise RankError(
-            'Another process is gone without a word: it was killed, or ran '
-            'out of memory.'
-        ) from error
+        return pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever the class of the error does there
+        return _rank_error(0, reason(error))
+
+
+def patient_group():
+    """A group whose processes wait for each other for days; on CPU.
+
+    For work that some have much more of than others. None if there is one
+    process only.
+    """
+    if get_world_size() == 1:
+        return None
+    return torch.distributed.new_group(backend='gloo', timeout=PATIENCE)
+
+
+def wait_for_all(group=None) -> None:
+    """Until every process is here.
+
+    Raises:
+        RankError: If one has ended.
+    """
+    if get_world_size() > 1:
+        with _noticing_the_gone():
+            torch.distributed.barrier(group)

@@ -1,23 +1,16 @@
-"""Fits that can be interrupted: their state in a file, and stop signals."""
+"""The state of a fit that can be interrupted, in a file."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.dist import get_dist_info
 from mmengine.logging import MMLogger
 
-from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.fileio import atomic_write, remove_temporary
 
 from .checkpoint import plain
 from .collected import Collected
@@ -73,8 +66,7 @@ class SavedFit:
             ValueError: If the state is damaged or belongs to another fit.
         """
         logger = MMLogger.get_current_instance()
-        for left_over in self.folder.glob('.tmp-*'):  # of a killed process
-            left_over.unlink(missing_ok=True)
+        remove_temporary(self.folder)
         if not self.resume:
             if self.folder.is_dir():
                 logger.warning(
@@ -164,39 +156,3 @@ class SavedFit:
     def remove(self) -> None:
         """The fit is written: its state has served."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def digest(value: Any) -> str:
-    """A short name for a config or a list of files."""
-    text = json.dumps(plain(value), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-class StopRequest:
-    """Ctrl-C and SIGTERM as a question that is asked between two images.
-
-    A second Ctrl-C interrupts at once. Outside the main thread, where Python
-    takes no signals, nothing changes.
-    """
-
-    def __init__(self) -> None:
-        self.made = False
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """For the length of the block."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        both = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._note) for number in both}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _note(self, number: int, frame) -> None:
-        if self.made and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.made = True

@@ -14,7 +14,8 @@ from PIL import Image
 from mmseg_ddu.engine import data, fit_gda, one_pass
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fitter import DensityFitter
-from mmseg_ddu.engine.ranks import Interrupted, RankError, join, together
+from mmseg_ddu.engine.ranks import RankError, join, together
+from mmseg_ddu.engine.stopping import Interrupted
 from mmseg_ddu.models import GDAHead
 from tests.processes import run_ranks
 

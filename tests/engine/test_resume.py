@@ -11,8 +11,8 @@ from mmengine.logging import MMLogger
 from benchmarks.kill_fit import campaign, same_bits
 from mmseg_ddu.engine import fit_gda
 from mmseg_ddu.engine.fitter import DensityFitter
-from mmseg_ddu.engine.ranks import Interrupted
 from mmseg_ddu.engine.resume import SavedFit
+from mmseg_ddu.engine.stopping import Interrupted
 from tests.processes import run_ranks
 
 HOUR = 3600
@@ -92,12 +92,13 @@ def test_same_bits_after_a_signal(
     assert not state_file(out).parent.exists()
 
 
-def test_second_ctrl_c_leaves_at_once(
-    plain_cfg, checkpoint, tmp_path, signalled
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_second_signal_leaves_at_once(
+    number, plain_cfg, checkpoint, tmp_path, signalled
 ):
     """In the middle of an image, of which nothing may be kept."""
     out = tmp_path / 'out.pth'
-    signalled(5, signal.SIGINT, times=2)
+    signalled(5, number, times=2)
     with pytest.raises(KeyboardInterrupt) as caught:
         fit_gda(plain_cfg, checkpoint, out, save_every=HOUR)
     assert not isinstance(caught.value, Interrupted)
@@ -157,7 +158,7 @@ def test_damaged_state_and_other_number_of_processes(stopped):
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match='cannot be read as the state'):
         fit_gda(*stopped, resume=True)
-    left_over = file.with_name('.tmp-1.pt')  # of a fit that was killed
+    left_over = file.with_name('.tmp-abcd_123.pt')  # of a fit that was killed
     left_over.write_bytes(content)
     file.rename(state_file(stopped[2], 0, 4))
     with pytest.raises(ValueError, match='of 4 processes.*there are 1'):

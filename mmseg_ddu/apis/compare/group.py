@@ -16,15 +16,16 @@ from torch.utils.data import Dataset
 
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.data import as_batch
+from mmseg_ddu.engine.ranks import agree, on_main, reason, together
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import sha256
 
 from .costs import measure_cost
 from .meters import Meters, Setting
 from .methods import Predictor
 from .pixels import PLAIN, read_item
-from .ranks import agree, on_main, reason, together
 from .specs import Method
-from .unfinished import Unfinished, stop_requests
+from .unfinished import Unfinished
 
 
 def hashes(method: Method) -> list[dict]:
@@ -57,7 +58,8 @@ def run_group(
         broken = {}
         for method in methods:
             try:
-                together(Predictor, [method], cfg, setting.device, meta)
+                with together():
+                    Predictor([method], cfg, setting.device, meta)
             except Exception as failure:
                 broken.update(_failed(method, failure))
         good = [m for m in methods if not set(m.rows) & set(broken)]
@@ -107,7 +109,8 @@ def _measure(
 ) -> dict[str, dict]:
     """Row to its figures, curves and costs; the same on every rank."""
     meta = pools[PLAIN].metainfo
-    predictor = together(Predictor, methods, cfg, setting.device, meta)
+    with together():
+        predictor = Predictor(methods, cfg, setting.device, meta)
     meters = Meters(predictor, setting, [n for n in pools if n != PLAIN])
     _count(predictor, meters, pools, unfinished)
     del predictor
@@ -135,7 +138,7 @@ def _count(
     stop and the time to save reach all of them at the same place.
 
     Raises:
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, when all is saved.
+        Interrupted: After Ctrl-C or SIGTERM, when all is saved.
         ValueError: If no plain image can be read.
     """
     rank, world = get_dist_info()
@@ -143,7 +146,7 @@ def _count(
     done = unfinished.load(meters)
     steps = range(done, len(images), world)
     title = ', '.join(method.name for method in predictor.methods)
-    with stop_requests() as stop_came:
+    with StopRequest() as request:
         for first in track(steps, title, disable=rank > 0):
             number, error = first + rank, None
             try:
@@ -151,15 +154,22 @@ def _count(
                     _count_image(predictor, meters, pools, images, number)
             except Exception as failure:
                 error = failure
-            wishes = agree(error, (stop_came(), unfinished.due()))
+            wishes = agree((request.made, unfinished.due()), error)
             stop, save = (any(wish) for wish in zip(*wishes))
+            done = min(first + world, len(images))
             if stop or save:
-                unfinished.save(min(first + world, len(images)), meters)
+                unfinished.save(done, meters)
             if stop:
-                raise KeyboardInterrupt
-        unfinished.save(len(images), meters)
-        if any(agree(None, stop_came())):
-            raise KeyboardInterrupt
+                break
+        else:
+            done = len(images)
+            unfinished.save(done, meters)
+            stop = any(agree(request.made))
+    if stop:
+        raise Interrupted(
+            f'Stopped with {done} of {len(images)} images of {title} saved. '
+            'The same command goes on from there.'
+        )
     meters.synchronize()
     lost = [row for row in meters.unreadable if row['pool'] == PLAIN]
     if len(lost) == len(pools[PLAIN]):

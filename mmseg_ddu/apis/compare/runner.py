@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import Dataset
 
 from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import require_writable_folder
 
@@ -18,7 +19,6 @@ from .group import hashes, run_group
 from .meters import Setting
 from .methods import groups
 from .pixels import PLAIN, build_pools, near_labels, resolve_shifts
-from .ranks import on_main
 from .report import Report
 from .specs import Method, parse_methods
 from .unfinished import Unfinished, forget_unfinished

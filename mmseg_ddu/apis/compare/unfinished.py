@@ -1,15 +1,9 @@
-"""What makes a long measurement survive being stopped."""
+"""What a comparison has counted so far, on disk."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +16,11 @@ from mmengine.dist import (
 )
 from mmengine.logging import MMLogger
 
-from mmseg_ddu.engine.checkpoint import plain
+from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import atomic_write
 
 from .meters import Meters
-from .ranks import on_main
 
 FOLDER = 'unfinished'
 
@@ -46,7 +40,7 @@ class Unfinished:
     """
 
     def __init__(self, out_dir: Path, belongs_to: Any, every: float) -> None:
-        self.folder = out_dir / FOLDER / _digest(belongs_to)
+        self.folder = out_dir / FOLDER / digest(belongs_to)
         self.every = every
         self.saved_at = time.monotonic()
 
@@ -84,7 +78,7 @@ class Unfinished:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, meters: Meters) -> Path:
-        return self.folder / f'{_digest(list(meters.scores))}.pth'
+        return self.folder / f'{digest(list(meters.scores))}.pth'
 
     @staticmethod
     def _write(path: Path, content: dict) -> None:
@@ -114,36 +108,3 @@ class Unfinished:
 def forget_unfinished(out_dir: Path) -> None:
     """Remove what is left of all groups."""
     shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(plain(value), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-@contextmanager
-def stop_requests() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C and SIGTERM wait until they are asked for.
-
-    A second one acts at once.
-
-    Yields:
-        Callable: Whether a signal has come.
-    """
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {n: signal.getsignal(n) or signal.SIG_DFL for n in numbers}
-    came = []
-
-    def note(number: int, _: Any) -> None:
-        came.append(number)
-        signal.signal(number, before[number])
-
-    if threading.current_thread() is not threading.main_thread():
-        numbers = ()  # Python handles signals in the main thread alone
-    try:
-        for number in numbers:
-            signal.signal(number, note)
-        yield lambda: bool(came)
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 
 from torch import nn
 
 from mmseg_ddu.apis.map_files import MapWriter
-from mmseg_ddu.engine.checkpoint import plain
+from mmseg_ddu.engine.checkpoint import digest, plain
 from mmseg_ddu.engine.data import evaluation_pipeline
 from mmseg_ddu.engine.report import versions
 from mmseg_ddu.engine.tta import tta_pipeline
@@ -60,5 +58,4 @@ def _config_digest(model: nn.Module, tta: bool) -> str:
     """Of the network and of what is done to images, options included."""
     cfg = model.cfg
     steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
-    text = json.dumps(plain([cfg.model, steps]), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return digest([cfg.model, steps], 64)

@@ -6,17 +6,19 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmengine.dist import get_dist_info
 from mmengine.logging import MMLogger
 from rich.progress import track
 
 from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import remove_temporary, require_writable_folder
 from mmseg_ddu.visualization.maps import map_scales
 
 from .header import describe
-from .interruption import Interruption
 from .manifest import (
     JOURNAL,
     MANIFEST,
@@ -27,7 +29,6 @@ from .manifest import (
     is_disk_full,
 )
 from .one_image import MAX_PIXELS, export_one
-from .ranks import Ranks
 
 
 def export(
@@ -85,9 +86,10 @@ def export(
         raise ValueError('Expected overwrite or resume, but got both.')
     if max_pixels < 1:
         raise ValueError(f'Expected max_pixels above 0, but got {max_pixels}.')
-    ranks = Ranks()
+    rank, world = get_dist_info()
+    group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
-    files = ranks.on_main(_inputs, images, out_dir, overwrite, resume)
+    files = on_main(_inputs, images, out_dir, overwrite, resume, group=group)
     model = init_ddu(config, checkpoint, device, cfg_options, tta)
     writer = MapWriter(
         out_dir,
@@ -96,28 +98,32 @@ def export(
         pictures,
     )
     header = describe(model, config, checkpoint, writer, tta, max_pixels)
-    todo = ranks.on_main(begin, header, files, writer, resume)
-    share = ranks.share(todo)
+    todo = on_main(begin, header, files, writer, resume, group=group)
+    share = todo[rank::world]
+    # An error ends its own process without waiting for the others: the
+    # launcher ends those.
     try:
-        with Interruption() as stop, Journal(out_dir, ranks.rank) as journal:
-            for name, path in track(
-                share, 'Exporting maps', disable=ranks.rank > 0
-            ):
+        with StopRequest() as stop, Journal(out_dir, rank) as journal:
+            for name, path in track(share, 'Exporting maps', disable=rank > 0):
                 row = export_one(model, writer, name, path, max_pixels)
                 try:
                     journal.append(row)
                 except BaseException:
                     writer.remove(name, writer.scales)
                     raise
-                stop.check()
-            ranks.wait()
+                if stop.made:
+                    raise Interrupted
+            wait_for_all(group)
     except BaseException as error:
-        if ranks.rank == 0:
-            _close(header, files, writer)
+        done = _close(header, files, writer) if rank == 0 else ''
+        if isinstance(error, Interrupted):
+            raise Interrupted(done) from None
+        if done:
+            MMLogger.get_current_instance().warning(done)
         if is_disk_full(error):
             raise _disk_full(writer, len(todo)) from error
         raise
-    manifest = ranks.on_main(finish, header, files, writer)
+    manifest = on_main(finish, header, files, writer, group=group)
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
@@ -151,18 +157,16 @@ def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
     return files
 
 
-def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> None:
-    """Write the manifest of an export that was stopped."""
-    logger = MMLogger.get_current_instance()
+def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> str:
+    """Write the manifest of an export that was stopped; what is saved."""
     try:
         manifest = finish(header, files, writer)
     except OSError as error:
-        logger.warning(
+        return (
             f'{MANIFEST} cannot be written ({error}); {JOURNAL} holds the '
             'same rows.'
         )
-        return
-    logger.warning(
+    return (
         f'Stopped after {len(manifest["images"])} of {len(files)} images; '
         'the same command with --resume goes on.'
     )

@@ -11,9 +11,9 @@ from sklearn.metrics import jaccard_score
 
 from mmseg_ddu.apis import compare
 from mmseg_ddu.apis.compare.measure import PredictionMeter
+from tests.processes import run_ranks
 
 from .conftest import SETTING, assert_same_figures, figures
-from .processes import ranks
 
 LISTS = 'ImageSets/Segmentation/test.txt'
 
@@ -94,7 +94,7 @@ def test_unreadable_images(copied, few, tmp_path):
     (ruin / 'a.png').touch()
     options['domains'] = dict(street=str(domain), ruin=str(ruin))
     got = run(cfg, few[:2], tmp_path / 'bad', **options)
-    two = ranks(2, lambda _: run(cfg, few[:2], tmp_path / 'two', **options))
+    two = run_ranks(2, lambda: run(cfg, few[:2], tmp_path / 'two', **options))
     assert_same_figures(two[0], got)
     for entry in got['methods'].values():
         left_out = entry.pop('unreadable')

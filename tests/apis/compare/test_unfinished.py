@@ -4,17 +4,18 @@ import itertools
 import os
 import shutil
 import signal
-import threading
 
 import pytest
 import torch
+from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import compare
 from mmseg_ddu.apis.compare import meters, report, unfinished
-from mmseg_ddu.apis.compare.unfinished import FOLDER, stop_requests
+from mmseg_ddu.apis.compare.unfinished import FOLDER
+from mmseg_ddu.engine.stopping import Interrupted
+from tests.processes import run_ranks
 
 from .conftest import SETTING, assert_same_figures, figures
-from .processes import forked, outcome, ranks
 
 IMAGES = 8
 
@@ -75,8 +76,8 @@ def dies_when_all_is_counted(patch):
 def test_killed(fault, alone, few, sample_cfg, tmp_path, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         counted = fault(patch)
-        child = forked(lambda: run(sample_cfg, few, tmp_path, save_every=0))
-        assert outcome(child) is None
+        with pytest.raises(EOFError):  # nothing comes from a killed one
+            run_ranks(1, lambda: run(sample_cfg, few, tmp_path, save_every=0))
     assert saved(tmp_path) == counted
     seen = []
     original = meters.Meters.update
@@ -98,16 +99,16 @@ def test_a_signal_saves(number, few, alone, sample_cfg, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         send = before_image(4 + 1, lambda: os.kill(os.getpid(), number))
         patch.setattr(meters.Meters, '_update_plain', send)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted, match='with 2 of 8 .* same command'):
             run(sample_cfg, few, tmp_path)
     assert saved(tmp_path) == 2
     assert len(list((tmp_path / FOLDER).iterdir())) == 1
     assert figures(run(sample_cfg, few, tmp_path)) == figures(alone)
 
 
-def stopped(rank, cfg, names, out):
+def stopped(cfg, names, out):
     """The second rank is told to stop at its second image."""
-    if rank == 1:
+    if get_rank() == 1:
         meters.Meters._update_plain = before_image(
             1, lambda: os.kill(os.getpid(), signal.SIGTERM)
         )
@@ -115,16 +116,18 @@ def stopped(rank, cfg, names, out):
 
 
 def test_ranks_stop_together_and_go_on(alone, few, sample_cfg, tmp_path):
-    def going_on(_, out):
+    def going_on(out):
         return run(sample_cfg, few[:2], out)
 
-    results = ranks(2, stopped, sample_cfg, few[:2], tmp_path / 'a')
-    assert results == ['KeyboardInterrupt: '] * 2
+    results = run_ranks(2, stopped, sample_cfg, few[:2], tmp_path / 'a')
+    for error in results:
+        assert isinstance(error, Interrupted)
+        assert str(error).startswith('Stopped with 4 of 8 images')
     assert saved(tmp_path / 'a') == 4
     shutil.copytree(tmp_path / 'a', tmp_path / 'b')
-    two = ranks(2, going_on, tmp_path / 'a')[0]
-    three = ranks(3, going_on, tmp_path / 'b')[0]
-    straight = ranks(2, going_on, tmp_path / 'c')[0]
+    two = run_ranks(2, going_on, tmp_path / 'a')[0]
+    three = run_ranks(3, going_on, tmp_path / 'b')[0]
+    straight = run_ranks(2, going_on, tmp_path / 'c')[0]
     assert figures(two) == figures(straight)
     assert_same_figures(three, alone, few[:2])
 
@@ -142,7 +145,7 @@ def test_belongs_to_its_settings(files, few, sample_cfg, tmp_path):
                 image, lambda: os.kill(os.getpid(), signal.SIGINT)
             )
             patch.setattr(meters.Meters, '_update_plain', stop)
-            with pytest.raises(KeyboardInterrupt):
+            with pytest.raises(Interrupted):
                 run(sample_cfg, names, out, shifts=['none'], **options)
         return {
             path: torch.load(path, weights_only=True)['done']
@@ -159,26 +162,6 @@ def test_belongs_to_its_settings(files, few, sample_cfg, tmp_path):
     path.write_bytes(path.read_bytes()[:-100])
     assert sorted(stop_at(0).values()) == [1, 1]
     assert list(stop_at(1, overwrite=True).values()) == [2]
-
-
-def test_stop_requests():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), stop_requests() as came:
-        assert not came()
-        os.kill(os.getpid(), signal.SIGINT)
-        assert came()
-        os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
-
-    def elsewhere():
-        with stop_requests() as came:
-            said.append(came())
-
-    said = []
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    thread.join()
-    assert said == [False]
 
 
 def test_a_full_disk_stops_nothing(

@@ -84,8 +84,6 @@ def start_child(function: Callable[[], object]) -> int:
         code = 0
     except KeyboardInterrupt:
         code = 130
-    except SystemExit as error:
-        code = error.code
     except Exception as error:
         print(type(error).__name__, error, flush=True)
         code = 2

@@ -7,22 +7,17 @@ import os
 import socket
 import subprocess
 import sys
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import torch.distributed as dist
+from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import export
 from mmseg_ddu.apis.exporting import run
+from mmseg_ddu.engine.ranks import RankError
+from tests.processes import run_ranks
 
-from .checks import (
-    assert_whole,
-    contents,
-    end_of,
-    journal_rows,
-    start_child,
-)
+from .checks import assert_whole, contents, journal_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -31,24 +26,6 @@ def free_port() -> int:
     with socket.socket() as server:
         server.bind(('localhost', 0))
         return server.getsockname()[1]
-
-
-def two_ranks(function, meet: Path) -> list[int]:
-    """Run a function of the rank in two forks; their exit statuses."""
-
-    def join(rank):
-        dist.init_process_group(
-            'gloo',
-            init_method=f'file://{meet}',
-            rank=rank,
-            world_size=2,
-            timeout=timedelta(seconds=120),
-        )
-        function(rank)
-        dist.destroy_process_group()
-
-    children = [start_child(lambda rank=rank: join(rank)) for rank in (0, 1)]
-    return [end_of(child) for child in children]
 
 
 def test_torchrun_equals_one_process(tiny, photos, tmp_path):
@@ -82,19 +59,19 @@ def test_torchrun_equals_one_process(tiny, photos, tmp_path):
 def test_two_ranks_share_the_images(tiny, photos, tmp_path):
     shares = tmp_path / 'shares'
 
-    def share(rank):
+    def share():
         original = run.export_one
 
         def noted(model, writer, name, *args):
             with shares.open('a') as file:
-                file.write(f'{rank} {name}\n')
+                file.write(f'{get_rank()} {name}\n')
             return original(model, writer, name, *args)
 
         run.export_one = noted
         manifest = export(*tiny, photos, tmp_path / 'two')
         assert manifest['num_exported'] == 6  # on both
 
-    assert two_ranks(share, tmp_path / 'meet') == [0, 0]
+    assert run_ranks(2, share) == [None, None]
     lines = shares.read_text().split('\n')[:-1]
     assert sorted(line.split()[1] for line in lines) == sorted(
         ['0', '2', '3', '4', 'below/1', 'below/3', 'below/5']
@@ -107,18 +84,20 @@ def test_an_error_of_one_rank_ends_the_other(tiny, photos, tmp_path, fails):
     """And what both have done is not lost."""
     out = tmp_path / 'two'
 
-    def failing(rank):
+    def failing():
         original = run.export_one
 
         def broken(model, writer, name, *args):
-            if rank == fails and name not in ('0', '2'):
+            if get_rank() == fails and name not in ('0', '2'):
                 raise OSError('the cable is out')
             return original(model, writer, name, *args)
 
         run.export_one = broken
         export(*tiny, photos, out)
 
-    assert two_ranks(failing, tmp_path / 'meet') == [2, 2]
+    errors = run_ranks(2, failing)
+    assert str(errors[fails]) == 'the cable is out'
+    assert isinstance(errors[1 - fails], RankError)
     assert_whole(out)
     manifest = json.loads((out / 'manifest.json').read_text())
     assert manifest['complete'] is False
@@ -137,11 +116,11 @@ def test_an_error_of_the_main_rank_is_told_to_all(tiny, photos, tmp_path):
     (tmp_path / 'two').mkdir()
     (tmp_path / 'two' / 'file').write_text('mine')
 
-    def refused(_):
+    def refused():
         with pytest.raises(FileExistsError, match='not empty'):
             export(*tiny, photos, tmp_path / 'two')
 
-    assert two_ranks(refused, tmp_path / 'meet') == [0, 0]
+    assert run_ranks(2, refused) == [None, None]
 
 
 def test_two_ranks_resume_what_one_began(tiny, photos, tmp_path):
@@ -150,8 +129,6 @@ def test_two_ranks_resume_what_one_began(tiny, photos, tmp_path):
     export(*tiny, photos, out)
     (out / 'class' / '4.png').unlink()
     (out / 'class' / 'below' / '5.png').unlink()
-    both = two_ranks(
-        lambda _: export(*tiny, photos, out, resume=True), tmp_path / 'meet'
-    )
-    assert both == [0, 0]
+    both = run_ranks(2, lambda: export(*tiny, photos, out, resume=True))
+    assert both[0]['complete'] and both[0] == both[1]
     assert contents(out) == contents(tmp_path / 'one')
