@@ -103,7 +103,9 @@ def test_an_error_on_one_rank(fault, alone, few, sample_cfg, tmp_path):
 
 
 def test_an_error_of_the_first_rank_is_everyones(few, sample_cfg, tmp_path):
-    (tmp_path / 'results.json').write_text('{"protocol": {}, "methods": {}}')
+    protocol = dict(images=dict(plain=1), config='other.py', stride=1)
+    other = json.dumps(dict(protocol=protocol, methods={}))
+    (tmp_path / 'results.json').write_text(other)
     results = run_ranks(2, run, sample_cfg, few, tmp_path)
     for error in results:
         assert isinstance(error, FileExistsError)
