@@ -70,8 +70,7 @@ def main():
         aggregate(folders, file, args['default'])
         print(f'Wrote {file}')
         return 0
-    config, methods = args.pop('config'), args.pop('method')
-    content = compare(config, methods, **args)
+    content = compare(args.pop('config'), args.pop('method'), **args)
     if is_main_process():
         print(Path(args['out_dir'], 'table.md').read_text())
     return int(any('error' in m for m in content['methods'].values()))
