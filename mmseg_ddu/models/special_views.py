@@ -107,7 +107,10 @@ class EntropyView(View):
         """Score of entropies and classes of one shape."""
         excess = (entropies - self.class_floor[predicted]).clamp_min(0)
         if self.log_scale is not None:
-            excess = torch.asinh(excess / self.log_scale)
+            ratio = excess / self.log_scale
+            # asinh, which ONNX has not in every version, of what is not
+            # negative.
+            excess = (ratio + (ratio.square() + 1).sqrt()).log()
         return excess.nan_to_num(nan=WORST)
 
     def forward(
