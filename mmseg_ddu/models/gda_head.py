@@ -111,6 +111,8 @@ class GDAHead(BaseModule):
         )
         if self.first_density is None:
             raise ValueError('Expected at least one view with a density.')
+        if not any(view.weight or view.region_weight for view in self.views):
+            raise ValueError('Expected a view with a weight that is not 0.')
         count = len(self.views)
         self.register_buffer('fitted', torch.tensor(False))
         self.register_buffer('format_version', torch.tensor(FORMAT))

@@ -241,5 +241,7 @@ def test_options():
         build_view(3, transform='square', channels=2)
     with pytest.raises(ValueError, match='with a density'):
         GDAHead(3, views=[dict(tap='logits', transform='entropy')])
+    with pytest.raises(ValueError, match='weight'):
+        GDAHead(3, channels=4, views=[dict(weight=0.0)])
     head = GDAHead(3, channels=4)  # image terms need the network's channels
     assert head.taps == ['penultimate', 'logits']
