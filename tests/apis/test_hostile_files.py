@@ -34,6 +34,12 @@ SHORT = {
 KINDS = ['state_dict', 'tar']  # of all those in test_safe_load.py
 
 
+@pytest.fixture(autouse=True)
+def _checkpoints_are_read_without_onnx(monkeypatch):
+    requirement = 'mmseg_ddu.apis.onnx_export.require_onnx'
+    monkeypatch.setattr(requirement, lambda: None)
+
+
 @pytest.fixture
 def marker(tmp_path):
     return tmp_path / 'marker'

@@ -11,7 +11,7 @@ from .stand_ins import filled, prepare
 
 PAGES = pages()
 RUNNABLE = ('bash', 'python')
-MOST_LEFT_OUT = 0.3
+MOST_LEFT_OUT = 1 / 3
 
 
 @pytest.fixture(scope='module')
