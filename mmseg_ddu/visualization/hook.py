@@ -64,7 +64,11 @@ class DDUVisualizationHook(SegVisualizationHook):
             for number, sample in enumerate(outputs, first)
             if number % self.interval == 0
         ]
-        super().after_test_iter(runner, batch_idx, data_batch, chosen)
+        interval, self.interval = self.interval, 1  # mmseg 1.2 counts batches
+        try:
+            super().after_test_iter(runner, batch_idx, data_batch, chosen)
+        finally:
+            self.interval = interval
 
     def _set_scales(self, runner) -> None:
         if not self.draw:
