@@ -27,7 +27,7 @@ class EntropyView(View):
     pixel of them has a high entropy, and it hardly varies: that is
     aleatoric, and it is taken off. With the mean m and the standard
     deviation s of the entropy of training pixels predicted as a class, its
-    floor is ``max(0, m - (2.5 s)^4 / m^3)``: nearly m where s is small
+    floor is ``m max(0, 1 - (2.5 s / m)^4)``: nearly m where s is small
     against m, and 0 from ``s = m / 2.5`` on. What is left is doubt that the
     pixels of a class do not share.
 
@@ -86,11 +86,12 @@ class EntropyView(View):
         """Store the floor of each predicted class, 0 for rare ones."""
         self.class_floor.zero_()
         for label in predicted.unique().tolist():
-            values = vectors[predicted == label, 1]
+            # A network that is sure has entropies of 1e-16.
+            values = vectors[predicted == label, 1].double()
             if len(values) >= MIN_PIXELS and values.mean() > 0:
-                mean, variance = values.mean(), values.var(unbiased=False)
-                floor = mean - (2.5**2 * variance) ** 2 / mean**3
-                self.class_floor[label] = floor.clamp_min(0)
+                mean = values.mean()
+                spread = 2.5 * values.std(unbiased=False) / mean
+                self.class_floor[label] = mean * (1 - spread**4).clamp_min(0)
 
     def score(
         self,

@@ -45,6 +45,11 @@ def test_entropy_in_excess_of_a_class_floor():
     torch.testing.assert_close(scores[:100], mixed)
     assert view.class_floor[2] == 0  # never predicted
 
+    tiny = torch.full((50, 2), 1e-16) * torch.rand(50, 1)
+    view.calibrate(tiny, torch.zeros(50, dtype=torch.int64))
+    assert torch.isfinite(view.class_floor).all()
+    assert view.score(tiny, torch.zeros(50, dtype=torch.int64)).max() < 1e-15
+
 
 def test_entropy_in_windows_and_on_a_logarithmic_scale():
     view = EntropyView(
