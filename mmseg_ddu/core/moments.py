@@ -134,6 +134,12 @@ class ClassMoments:
 
     def _add_block(self, label: int, vectors: Tensor) -> None:
         """Add vectors of one class, (D, n)."""
+        if vectors.shape[1] == 1:  # it has no scatter: the style of an image
+            if vectors.float().isfinite().all():
+                self._merge_class(label, 1, vectors[:, 0].double())
+            else:
+                self.nonfinite[label] += 1
+            return
         precision = torch.promote_types(vectors.dtype, torch.float32)
         shift, rest, scatter = self._block_sums(vectors.to(precision))
         total = scatter.sum() if self.diagonal else scatter.trace()
@@ -171,13 +177,14 @@ class ClassMoments:
                 f'but got {tuple(other.scatters.shape)} to merge into '
                 f'{tuple(self.scatters.shape)}.'
             )
-        nothing = torch.zeros_like(self.scatters[0])
         for label in other.counts.nonzero().flatten().tolist():
             self._merge_class(
                 label,
                 float(other.counts[label]),
                 other.means[label].to(self.means),
-                nothing if self.pooled else other.scatters[label].to(nothing),
+                None
+                if self.pooled
+                else other.scatters[label].to(self.scatters),
             )
         if self.pooled:
             self.scatters += other.scatters.to(self.scatters)
@@ -225,14 +232,16 @@ class ClassMoments:
         label: int,
         count: float,
         mean: Tensor,
-        scatter: Tensor,
+        scatter: Tensor | None = None,
         shift: Tensor | None = None,
     ) -> None:
         """Add vectors whose scatter is around their mean minus a shift."""
         before = float(self.counts[label])
         total = before + count
         delta = mean - self.means[label]
-        own = self.scatters[0 if self.pooled else label].add_(scatter)
+        own = self.scatters[0 if self.pooled else label]
+        if scatter is not None:
+            own.add_(scatter)
         for vector, weight in (
             (delta, before * count / total),
             (shift, -float(count)),
