@@ -118,7 +118,10 @@ class EntropyView(View):
         self, feature: Tensor, predicted: Tensor | ClassGroups | None = None
     ) -> Tensor:
         self._check(feature)
-        entropies = self.thinned(self.averaged(softmax_entropy(feature)))
+        if self.window == 1:  # no pixel needs its neighbours
+            entropies = softmax_entropy(self.thinned(feature))
+        else:
+            entropies = self.thinned(self.averaged(softmax_entropy(feature)))
         if isinstance(predicted, ClassGroups):
             predicted = predicted.labels
         return self.beyond_floor(entropies, predicted.view_as(entropies))
