@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 _BLOCK_NUMBERS = 1 << 20  # floats: 4 MiB
@@ -43,60 +42,6 @@ def inverse_norms(features: Tensor) -> Tensor:
     return lengths.clamp_min(1e-12).reciprocal()
 
 
-def style(features: Tensor) -> Tensor:
-    """Mean and log spread of each channel, (B, D, h, w) -> (B, 2 D).
-
-    Channel statistics of early layers carry the style of an image and hardly
-    its content (Huang and Belongie, arXiv 1703.06868): blur, noise, colours,
-    another camera.
-    """
-    std, mean = torch.std_mean(features.float(), (2, 3), correction=0)
-    return torch.cat([mean, (std + 1e-3).log()], 1)
-
-
-def style_of_finite(features: Tensor) -> Tensor:
-    """The same from the finite values; NaN for a channel without any.
-
-    It looks at the data, which a graph cannot.
-    """
-    result = style(features)
-    if result.isfinite().all():
-        return result
-    finite = features.isfinite()
-    values = features.double().masked_fill(~finite, 0)  # squares fit
-    number = finite.sum((2, 3), keepdim=True)
-    mean = values.sum((2, 3), keepdim=True) / number
-    squares = (values - mean).square().masked_fill(~finite, 0)
-    std = (squares.sum((2, 3), keepdim=True) / number).sqrt()
-    both = torch.cat([mean, (std + 1e-3).log()], 1)
-    return both[:, :, 0, 0].float()
-
-
-# Brightness, red against green, both against blue; orthonormal.
-_OPPONENTS = (
-    (3**-0.5, 3**-0.5, 3**-0.5),
-    (2**-0.5, -(2**-0.5), 0.0),
-    (6**-0.5, 6**-0.5, -2 * 6**-0.5),
-)
-
-
-def colors(image: Tensor) -> Tensor:
-    """Log spreads of opponent colours, (B, 3, H, W) -> (B, 3).
-
-    Brightness, red against green, both against blue: sees grey and
-    faded images, foreign contrast, and noise.
-    """
-    axes = image.new_tensor(_OPPONENTS, dtype=torch.float32)
-    turned = F.conv2d(image.float(), axes[:, :, None, None])
-    std = torch.std(turned, (2, 3), correction=0)
-    return (std + 1e-3).log()
-
-
-# Name to function and to its dimensions for D channels.
-STATISTICS: dict[str, tuple[Callable[[Tensor], Tensor], Callable]] = dict(
-    style=(style, lambda channels: 2 * channels),
-    colors=(colors, lambda channels: 3),
-)
 TRANSFORMS: dict[str, Callable[[Tensor], Tensor]] = dict(
     raw=raw, direction=direction, log_norm=log_norm
 )

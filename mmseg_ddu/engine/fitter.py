@@ -18,6 +18,7 @@ from mmseg_ddu.core.sampling import (
 from mmseg_ddu.core.temperature import fit_temperature
 from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.presets import LOGITS, PREDICTED
+from mmseg_ddu.models.views import View
 
 from .collected import Collected
 from .labels import labels_on_grid
@@ -110,20 +111,29 @@ class DensityFitter:
         chosen: dict[tuple, tuple[Tensor, Tensor]] = {}
         for moments, view in zip(target, self.head.views):
             feature = features[view.tap]
-            grid = _grid(feature)
-            if grid not in chosen:
-                chosen[grid] = self._choose(labels, grid, index, window)
-            view.update(moments, feature, *chosen[grid])
+            key = _grid(feature), self._budget(view)
+            if key not in chosen:
+                chosen[key] = self._choose(labels, *key, index, window)
+            view.update(moments, feature, *chosen[key])
+
+    def _budget(self, view: View) -> int | None:
+        """Most pixels of one class that a view takes from one image."""
+        budgets = (view.pixels_per_class, self.pixels_per_class)
+        return min((b for b in budgets if b is not None), default=None)
 
     def _choose(
-        self, labels: Tensor, grid: tuple[int, int], *number: int
+        self,
+        labels: Tensor,
+        grid: tuple[int, int],
+        budget: int | None,
+        *number: int,
     ) -> tuple[Tensor, Tensor]:
         """Pixels of a grid within the budget, and their classes."""
         on_grid = labels_on_grid(labels, grid).flatten()
         keys = random_keys(on_grid.shape, self.seed, *number)
         chosen = sample_per_class(
             on_grid,
-            self.pixels_per_class,
+            budget,
             keys.to(on_grid.device),
             self.head.num_classes,
         )

@@ -25,6 +25,7 @@ from .ddu_segmentor import DDUMixin
 from .gda_head import GDAHead
 from .heads import last_decode_head
 from .maps import concatenate_maps
+from .posterior_view import PosteriorView
 from .presets import PREDICTED
 from .special_views import EntropyView, StyleView, style_distance
 from .views import View
@@ -85,7 +86,7 @@ class DenseScorer(nn.Module):
         """Score of one view on the grid of its tap, (B, 1, h', w')."""
         feature = features[view.tap]
         if isinstance(view, StyleView):
-            vectors = view.statistics(feature)
+            vectors = view.statistic.function(feature)
             log_probs = self._mixture(index, view, vectors)
             score = style_distance(log_probs, self.peaks[index])
             return score[:, None, None, None]
@@ -98,6 +99,13 @@ class DenseScorer(nn.Module):
             labels = nearest_classes(features[PREDICTED], feature.shape[2:])
             return view.beyond_floor(feature, labels)
         vectors, scale = flatten_pixels(feature).float(), None
+        if isinstance(view, PosteriorView):
+            labels = nearest_classes(features[PREDICTED], feature.shape[2:])
+            posterior = view.density.linear_posterior(
+                vectors, *view.density.linear_rule()
+            )
+            score = view.counted(posterior, labels.flatten())
+            return unflatten_pixels(score, feature)
         if view.transform == 'direction':
             scale = dense_inverse_norms(vectors)
         elif view.transform == 'log_norm':

@@ -23,7 +23,7 @@ from mmseg_ddu.registry import MODELS
 from .head_options import HEAD, check_options, checked_views
 from .head_state import FORMAT, check_state, migrate
 from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
-from .special_views import build_view
+from .special_views import EntropyView, build_view
 from .views import classes_on_grid, spread
 
 NUM_QUANTILES = 1001
@@ -297,9 +297,10 @@ class GDAHead(BaseModule):
         vectors = [vector.to(device) for vector in vectors]
         finite = _finite(vectors)
         scores = []
+        classes = predicted if predicted is None else predicted[finite]
+        shares = self._aleatoric_shares(vectors, finite, classes)
         for index, (view, vector) in enumerate(zip(self.views, vectors)):
-            classes = predicted if predicted is None else predicted[finite]
-            view.calibrate(vector[finite], classes)
+            view.calibrate(vector[finite], classes, shares)
             score = view.score(vector, predicted)
             scores.append(score)
             score = score[finite]
@@ -330,6 +331,15 @@ class GDAHead(BaseModule):
             quantiles=shown,
         )
         return report, combined
+
+    def _aleatoric_shares(
+        self, vectors: Sequence[Tensor], finite: Tensor, classes: Tensor
+    ) -> Tensor | None:
+        """(C,) for each class, None without an entropy view to tell it."""
+        for view, vector in zip(self.views, vectors):
+            if isinstance(view, EntropyView):
+                return view.shared_doubt(vector[finite], classes)[1]
+        return None
 
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing, *rest

@@ -18,8 +18,8 @@ def _image_term(tap: str, transform: str) -> dict:
     return dict(
         tap=tap,
         transform=transform,
-        weight=0.25,
-        excess=0.8,
+        weight=0.35,
+        excess=0.9,
         optional=True,
     )
 
@@ -27,10 +27,11 @@ def _image_term(tap: str, transform: str) -> dict:
 PRESETS: dict[str, list[dict]] = {
     # Three scales, since no single score sees everything. Pixel: entropy
     # beyond what is usual even for the surest pixels of a class, on a
-    # logarithmic scale. Region (all pixels of one predicted class in the
-    # image): the same on a linear scale, and the density of the direction of
-    # the feature. Image: how unusual its colours and its low-level
-    # statistics are, as far as beyond four fifths of the training images.
+    # logarithmic scale, and that of a second opinion from an early stage.
+    # Region (all pixels of one predicted class in the image): both on a
+    # linear scale, and the density of the direction of the feature. Image:
+    # how unusual its colours and its low-level statistics are, as far as
+    # beyond nine tenths of the training images.
     'multi-scale': [
         dict(
             tap=PENULTIMATE,
@@ -46,11 +47,21 @@ PRESETS: dict[str, list[dict]] = {
             tap=LOGITS,
             transform='entropy',
             weight=0.0,
-            region_weight=0.5,
+            region_weight=0.3,
             stride=2,
         ),
+        dict(
+            tap='backbone[2]',
+            transform='posterior',
+            weight=0.3,
+            region_weight=0.3,
+            optional=True,
+        ),
         _image_term(INPUT, 'colors'),
-        *(_image_term(f'backbone[{stage}]', 'style') for stage in range(3)),
+        *(
+            _image_term(f'backbone[{stage}]', 'signal_to_noise')
+            for stage in range(3)
+        ),
     ],
     # The paper: one full-covariance Gaussian per class on the penultimate
     # feature, no class prior (arXiv 2111.00079, 2102.11582).

@@ -9,27 +9,23 @@ from torch import Tensor
 from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
+from mmseg_ddu.core.image_statistics import STATISTICS, ImageStatistic
 from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.core.scores import softmax_entropy
-from mmseg_ddu.core.transforms import (
-    STATISTICS,
-    TRANSFORMS,
-    style_of_finite,
-)
+from mmseg_ddu.core.shared_doubt import shared_doubt
+from mmseg_ddu.core.transforms import TRANSFORMS
 
-from .views import MIN_PIXELS, View
+from .posterior_view import PosteriorView
+from .views import View
 
 
 class EntropyView(View):
     """Softmax entropy beyond the floor of the predicted class, in nats.
 
-    Entropy mixes two kinds of doubt. Where two classes look the same, every
-    pixel of them has a high entropy, and it hardly varies: that is
-    aleatoric, and it is taken off. With the mean m and the standard
-    deviation s of the entropy of training pixels predicted as a class, its
-    floor is ``m max(0, 1 - (2.5 s / m)^4)``: nearly m where s is small
-    against m, and 0 from ``s = m / 2.5`` on. What is left is doubt that the
-    pixels of a class do not share.
+    Entropy mixes two kinds of doubt. What all training pixels of a predicted
+    class have in common (:func:`mmseg_ddu.core.shared_doubt.shared_doubt`)
+    is aleatoric, and it is taken off: the floor of the class. What is left
+    is doubt that the pixels of a class do not share.
 
     Args:
         window (int): Odd; the entropy is averaged over that many rows and
@@ -82,16 +78,22 @@ class EntropyView(View):
         both = F.avg_pool2d(both, self.window, 1, self.window // 2)
         return (both[:, :1] / both[:, 1:]).masked_fill(lost, torch.nan)
 
-    def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
+    def calibrate(
+        self,
+        vectors: Tensor,
+        predicted: Tensor | None,
+        shares: Tensor | None = None,
+    ) -> None:
         """Store the floor of each predicted class, 0 for rare ones."""
-        self.class_floor.zero_()
-        for label in predicted.unique().tolist():
-            # A network that is sure has entropies of 1e-16.
-            values = vectors[predicted == label, 1].double()
-            if len(values) >= MIN_PIXELS and values.mean() > 0:
-                mean = values.mean()
-                spread = 2.5 * values.std(unbiased=False) / mean
-                self.class_floor[label] = mean * (1 - spread**4).clamp_min(0)
+        means, shares = self.shared_doubt(vectors, predicted)
+        self.class_floor.copy_(means * shares)
+
+    def shared_doubt(
+        self, vectors: Tensor, predicted: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Means and aleatoric shares, (C,) each, of what sample gave."""
+        count = len(self.class_floor)
+        return shared_doubt(vectors[:, 1], predicted, count)
 
     def score(
         self,
@@ -130,26 +132,31 @@ class EntropyView(View):
 class StyleView(View):
     """How unusual the channel statistics of the whole image are.
 
-    One vector per image, :func:`mmseg_ddu.core.transforms.style` (of the
-    values that are finite) or :func:`~mmseg_ddu.core.transforms.colors`, and
-    one Gaussian for all images. The score is the Mahalanobis distance, the
-    same for all pixels of the image (of the window, in sliding windows).
+    One vector per image, one of the statistics of
+    :mod:`mmseg_ddu.core.image_statistics` (of the values that are finite),
+    and one Gaussian for all images. The score is the Mahalanobis distance,
+    the same for all pixels of the image (of the window, in sliding windows).
     """
 
     def build(self, num_classes: int, density: dict) -> None:
         # Few images stand against many channels.
         options = dict(
-            density, shrinkage=0.1, shrinkage_target='identity', rank=None
+            density,
+            shrinkage=self.statistic.shrinkage,
+            shrinkage_target='identity',
+            rank=None,
         )
-        self.statistics, dimensions = STATISTICS[self.transform]
-        dim = dimensions(self.channels)
+        dim = self.statistic.dimensions(self.channels)
         self.density = GaussianDiscriminant(1, dim, **options)
+
+    @property
+    def statistic(self) -> ImageStatistic:
+        """What is taken of each image."""
+        return STATISTICS[self.transform]
 
     def vector(self, feature: Tensor) -> Tensor:
         """Statistics of each image, (B, D, h, w) -> (B, D')."""
-        if self.transform == 'style':
-            return style_of_finite(feature)
-        return self.statistics(feature)
+        return self.statistic.of_finite(feature)
 
     def sample(self, feature: Tensor, pixels: Tensor) -> Tensor:
         """The vector of the image for each of the pixels, (N, D')."""
@@ -195,7 +202,11 @@ def style_distance(log_probs: Tensor, peak: Tensor | float) -> Tensor:
     return distances.masked_fill(is_lost(-log_probs), WORST)
 
 
-SPECIAL = dict(entropy=EntropyView, **dict.fromkeys(STATISTICS, StyleView))
+SPECIAL = dict(
+    entropy=EntropyView,
+    posterior=PosteriorView,
+    **dict.fromkeys(STATISTICS, StyleView),
+)
 
 
 def build_view(num_classes: int, **config) -> View:

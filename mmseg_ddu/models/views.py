@@ -11,6 +11,7 @@ from mmseg_ddu.core.discriminant import GaussianDiscriminant
 from mmseg_ddu.core.grouping import ClassGroups
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.sampling import pixels_of
+from mmseg_ddu.core.shared_doubt import MIN_PIXELS
 from mmseg_ddu.core.transforms import (
     TRANSFORMS,
     flatten_pixels,
@@ -20,8 +21,6 @@ from mmseg_ddu.core.transforms import (
 )
 
 from .presets import PENULTIMATE
-
-MIN_PIXELS = 20
 
 
 class View(nn.Module):
@@ -58,6 +57,8 @@ class View(nn.Module):
     class_std: Tensor
     # A smaller one of the training scores is rounding.
     smallest_spread = 0.0
+    # Enough of one class from one image, if not as many as the fit takes.
+    pixels_per_class: int | None = None
 
     def __init__(
         self,
@@ -165,7 +166,12 @@ class View(nn.Module):
                 'network, or channels in the view is wrong.'
             )
 
-    def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
+    def calibrate(
+        self,
+        vectors: Tensor,
+        predicted: Tensor | None,
+        shares: Tensor | None = None,
+    ) -> None:
         """Store mean and spread of the score for each predicted class.
 
         A class with fewer than 20 pixels takes those of all pixels.
@@ -174,6 +180,8 @@ class View(nn.Module):
             vectors (Tensor): (N, D') finite transformed features of training
                 pixels.
             predicted (Tensor, optional): (N,) their predicted classes.
+            shares (Tensor, optional): (C,), how much of the classifier's
+                doubt about each class is aleatoric.
         """
         if not self.standardize:
             return
@@ -229,7 +237,7 @@ class View(nn.Module):
         if self.transform == 'direction':  # without a normalised copy
             scale = inverse_norms(vectors)
         else:
-            vectors = TRANSFORMS[self.transform](vectors)
+            vectors = self.transformed(vectors)
         scores = self.score(vectors, predicted, scale)
         return unflatten_pixels(scores, feature)
 

@@ -19,7 +19,8 @@ from mmseg_ddu.core.dense import (
 )
 from mmseg_ddu.core.regions import region_means
 from mmseg_ddu.core.scores import entropy
-from mmseg_ddu.core.transforms import inverse_norms, style, style_of_finite
+from mmseg_ddu.core.image_statistics import STATISTICS
+from mmseg_ddu.core.transforms import inverse_norms
 from tests.core.test_moments import data
 
 ODD = [torch.nan, torch.inf, -torch.inf]

@@ -7,7 +7,7 @@ from scipy.ndimage import convolve
 from scipy.stats import entropy as scipy_entropy
 from sklearn.covariance import ShrunkCovariance
 
-from mmseg_ddu.core.transforms import colors
+from mmseg_ddu.core.image_statistics import colors
 from mmseg_ddu.engine.fitter import DensityFitter
 from mmseg_ddu.models import GDAHead
 from mmseg_ddu.models.presets import PREDICTED

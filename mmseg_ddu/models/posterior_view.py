@@ -1,0 +1,72 @@
+"""The view of the class from an early feature."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.grouping import ClassGroups
+from mmseg_ddu.core.scores import entropy
+
+from .views import View
+
+
+class PosteriorView(View):
+    """Entropy of the classes given an early feature, in nats.
+
+    By Bayes' rule, from class Gaussians that share their covariance, with
+    the frequencies of the classes as priors: linear discriminant analysis.
+    The late layers are trained to be sure; the early ones have a second
+    opinion, and where an object is of no class it is a divided one.
+
+    Classes that nothing can tell apart divide it as well. So it counts only
+    in so far as the classifier's own doubt about the predicted class is not
+    aleatoric (:func:`mmseg_ddu.core.shared_doubt.shared_doubt`); that takes
+    an entropy view in the same head.
+    """
+
+    class_share: Tensor
+    smallest_spread = 1e-3  # nats
+    # Its channels are many and its covariance is one for all classes.
+    pixels_per_class = 64
+
+    @property
+    def needs_classes(self) -> bool:
+        return True
+
+    def build(self, num_classes: int, density: dict) -> None:
+        options = dict(density, covariance_type='tied', priors='empirical')
+        super().build(num_classes, dict(options, rank=None))
+        self.register_buffer('class_share', torch.zeros(num_classes))
+
+    def transformed(self, pixels: Tensor) -> Tensor:
+        return pixels
+
+    def calibrate(
+        self,
+        vectors: Tensor,
+        predicted: Tensor | None,
+        shares: Tensor | None = None,
+    ) -> None:
+        """Store how much of the doubt about each class is aleatoric."""
+        self.class_share.zero_()
+        if shares is not None:
+            self.class_share.copy_(shares)
+
+    def score(
+        self,
+        vectors: Tensor,
+        predicted: Tensor | ClassGroups | None = None,
+        scale: Tensor | None = None,
+    ) -> Tensor:
+        """Features (N, D) and their predicted classes (N,) -> (N,)."""
+        if isinstance(predicted, ClassGroups):
+            predicted = predicted.labels
+        return self.counted(self.density.log_posterior(vectors), predicted)
+
+    def counted(self, log_posterior: Tensor, predicted: Tensor) -> Tensor:
+        """Entropy of (N, C), less what is aleatoric, (N,)."""
+        entropies = entropy(log_posterior)[:, 0]
+        counts = 1 - self.class_share[predicted]
+        return (entropies * counts).nan_to_num(nan=WORST)
