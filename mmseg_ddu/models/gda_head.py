@@ -298,9 +298,9 @@ class GDAHead(BaseModule):
         finite = _finite(vectors)
         scores = []
         classes = predicted if predicted is None else predicted[finite]
-        shares = self._aleatoric_shares(vectors, finite, classes)
+        doubt = self._shared_doubt(vectors, finite, classes)
         for index, (view, vector) in enumerate(zip(self.views, vectors)):
-            view.calibrate(vector[finite], classes, shares)
+            view.calibrate(vector[finite], classes, doubt)
             score = view.score(vector, predicted)
             scores.append(score)
             score = score[finite]
@@ -332,13 +332,13 @@ class GDAHead(BaseModule):
         )
         return report, combined
 
-    def _aleatoric_shares(
+    def _shared_doubt(
         self, vectors: Sequence[Tensor], finite: Tensor, classes: Tensor
     ) -> Tensor | None:
-        """(C,) for each class, None without an entropy view to tell it."""
+        """(C,) of each class, None without an entropy view to tell it."""
         for view, vector in zip(self.views, vectors):
             if isinstance(view, EntropyView):
-                return view.shared_doubt(vector[finite], classes)[1]
+                return view.shared_doubt(vector[finite], classes)
         return None
 
     def _load_from_state_dict(

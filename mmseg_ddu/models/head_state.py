@@ -13,7 +13,7 @@ from torch import Tensor
 FORMAT = 2
 VERSION = 'format_version'
 POSITIVE = ('view_std', 'class_std', 'temperature')
-NOT_NEGATIVE = ('class_count', 'class_floor', 'class_share')
+NOT_NEGATIVE = ('class_count', 'class_floor', 'class_weight')
 ADVICE = (
     'Fit them again with tools/fit_gda.py, or use the config they were '
     'fitted with.'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,13 +22,14 @@ class PosteriorView(View):
     The late layers are trained to be sure; the early ones have a second
     opinion, and where an object is of no class it is a divided one.
 
-    Classes that nothing can tell apart divide it as well. So it counts only
-    in so far as the classifier's own doubt about the predicted class is not
-    aleatoric (:func:`mmseg_ddu.core.shared_doubt.shared_doubt`); that takes
-    an entropy view in the same head.
+    Classes that nothing can tell apart divide it as well. So it counts the
+    less, the more doubt all pixels of the predicted class share anyway
+    (:func:`mmseg_ddu.core.shared_doubt.shared_doubt` of the classifier), and
+    not at all from one bit on, the doubt between two classes that are
+    equally likely. That takes an entropy view in the same head.
     """
 
-    class_share: Tensor
+    class_weight: Tensor
     smallest_spread = 1e-3  # nats
     # Its channels are many and its covariance is one for all classes.
     pixels_per_class = 64
@@ -38,7 +41,7 @@ class PosteriorView(View):
     def build(self, num_classes: int, density: dict) -> None:
         options = dict(density, covariance_type='tied', priors='empirical')
         super().build(num_classes, dict(options, rank=None))
-        self.register_buffer('class_share', torch.zeros(num_classes))
+        self.register_buffer('class_weight', torch.ones(num_classes))
 
     def transformed(self, pixels: Tensor) -> Tensor:
         return pixels
@@ -47,12 +50,12 @@ class PosteriorView(View):
         self,
         vectors: Tensor,
         predicted: Tensor | None,
-        shares: Tensor | None = None,
+        doubt: Tensor | None = None,
     ) -> None:
-        """Store how much of the doubt about each class is aleatoric."""
-        self.class_share.zero_()
-        if shares is not None:
-            self.class_share.copy_(shares)
+        """Store how much the doubt about each class counts, in [0, 1]."""
+        self.class_weight.fill_(1)
+        if doubt is not None:
+            self.class_weight.copy_((1 - doubt / math.log(2)).clamp_min(0))
 
     def score(
         self,
@@ -66,7 +69,7 @@ class PosteriorView(View):
         return self.counted(self.density.log_posterior(vectors), predicted)
 
     def counted(self, log_posterior: Tensor, predicted: Tensor) -> Tensor:
-        """Entropy of (N, C), less what is aleatoric, (N,)."""
+        """Entropy of (N, C), as far as it counts, (N,)."""
         entropies = entropy(log_posterior)[:, 0]
-        counts = 1 - self.class_share[predicted]
-        return (entropies * counts).nan_to_num(nan=WORST)
+        weighted = entropies * self.class_weight[predicted]
+        return weighted.nan_to_num(nan=WORST)

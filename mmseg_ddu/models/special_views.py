@@ -82,16 +82,13 @@ class EntropyView(View):
         self,
         vectors: Tensor,
         predicted: Tensor | None,
-        shares: Tensor | None = None,
+        doubt: Tensor | None = None,
     ) -> None:
         """Store the floor of each predicted class, 0 for rare ones."""
-        means, shares = self.shared_doubt(vectors, predicted)
-        self.class_floor.copy_(means * shares)
+        self.class_floor.copy_(self.shared_doubt(vectors, predicted))
 
-    def shared_doubt(
-        self, vectors: Tensor, predicted: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Means and aleatoric shares, (C,) each, of what sample gave."""
+    def shared_doubt(self, vectors: Tensor, predicted: Tensor) -> Tensor:
+        """That of each predicted class, (C,) nats, of what sample gave."""
         count = len(self.class_floor)
         return shared_doubt(vectors[:, 1], predicted, count)
 

@@ -170,7 +170,7 @@ class View(nn.Module):
         self,
         vectors: Tensor,
         predicted: Tensor | None,
-        shares: Tensor | None = None,
+        doubt: Tensor | None = None,
     ) -> None:
         """Store mean and spread of the score for each predicted class.
 
@@ -180,8 +180,8 @@ class View(nn.Module):
             vectors (Tensor): (N, D') finite transformed features of training
                 pixels.
             predicted (Tensor, optional): (N,) their predicted classes.
-            shares (Tensor, optional): (C,), how much of the classifier's
-                doubt about each class is aleatoric.
+            doubt (Tensor, optional): (C,), what the pixels of each class
+                share of the classifier's, in nats.
         """
         if not self.standardize:
             return

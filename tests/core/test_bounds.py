@@ -19,7 +19,6 @@ from mmseg_ddu.core.dense import (
 )
 from mmseg_ddu.core.regions import region_means
 from mmseg_ddu.core.scores import entropy
-from mmseg_ddu.core.image_statistics import STATISTICS
 from mmseg_ddu.core.transforms import inverse_norms
 from tests.core.test_moments import data
 
@@ -77,24 +76,6 @@ def test_percentile_of_what_is_no_number_is_one():
 def test_entropy_of_nan_is_not_certainty():
     log_probs = torch.full((1, 3, 1, 1), torch.nan)
     assert entropy(log_probs).isnan().all()
-
-
-@pytest.mark.parametrize('value', ODD)
-def test_style_is_that_of_the_finite_values(value):
-    image = torch.randn(2, 3, 6, 7) + 2
-    image[1, 2, 3, 4] = value
-    got = style_of_finite(image)
-    torch.testing.assert_close(got[0], style(image[:1])[0])
-    torch.testing.assert_close(got[1, [0, 1]], style(image[1:, :2])[0, :2])
-    rest = image[1, 2][image[1, 2].isfinite()]
-    assert got[1, 2] == pytest.approx(rest.mean().item(), rel=1e-5)
-    spread = rest.std(unbiased=False) + 1e-3
-    assert got[1, 5] == pytest.approx(spread.log().item(), rel=1e-5)
-    image[1, 2] = value
-    assert style_of_finite(image)[1, 2].isnan()
-    assert style_of_finite(image)[1, [0, 1]].isfinite().all()
-    huge = torch.randn(1, 3, 6, 7) * 1e30
-    assert style_of_finite(huge).isfinite().all()
 
 
 @pytest.mark.parametrize('norms', [inverse_norms, dense_inverse_norms])

@@ -51,10 +51,16 @@ entropy = options(
     log_scale=st.sampled_from([None, 0.03]),
     stride=st.sampled_from([1, 2]),
 )
-style = options('backbone[0]', ['style'], 2)
+style = options('backbone[0]', ['style', 'signal_to_noise'], 2)
+posterior = options(
+    'backbone[0]', ['posterior'], 2, stride=st.sampled_from([1, 2])
+)
 colors = options('input', ['colors'], 3)
 heads = st.tuples(
-    density, st.lists(st.one_of(density, entropy, style, colors), max_size=3)
+    density,
+    st.lists(
+        st.one_of(density, entropy, style, posterior, colors), max_size=3
+    ),
 )
 
 
