@@ -20,11 +20,12 @@ from mmseg_ddu.core.quantiles import percentile, quantile_table
 from mmseg_ddu.core.regions import region_means
 from mmseg_ddu.registry import MODELS
 
+from .head_calibration import calibrated_scores, finite_pixels
 from .head_options import HEAD, check_options, checked_views
 from .head_state import FORMAT, check_state, migrate
 from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
-from .special_views import EntropyView, build_view
-from .views import classes_on_grid, spread
+from .special_views import build_view
+from .views import classes_on_grid
 
 NUM_QUANTILES = 1001
 
@@ -295,21 +296,8 @@ class GDAHead(BaseModule):
         device = self.score_quantiles.device
         predicted = predicted if predicted is None else predicted.to(device)
         vectors = [vector.to(device) for vector in vectors]
-        finite = _finite(vectors)
-        scores = []
-        classes = predicted if predicted is None else predicted[finite]
-        doubt = self._shared_doubt(vectors, finite, classes)
-        for index, (view, vector) in enumerate(zip(self.views, vectors)):
-            view.calibrate(vector[finite], classes, doubt)
-            score = view.score(vector, predicted)
-            scores.append(score)
-            score = score[finite]
-            mean = score.double().mean()
-            width = spread(score).clamp_min(view.smallest_spread)
-            self.view_mean[index], self.view_std[index] = mean, width
-            if view.excess is not None:
-                z = standardized(score, mean.to(width), width)
-                self.view_threshold[index] = z.quantile(view.excess)
+        finite = finite_pixels(vectors)
+        scores = calibrated_scores(self, vectors, predicted, finite)
         regions = None
         if predicted is not None:
             if fields is None:
@@ -332,15 +320,6 @@ class GDAHead(BaseModule):
         )
         return report, combined
 
-    def _shared_doubt(
-        self, vectors: Sequence[Tensor], finite: Tensor, classes: Tensor
-    ) -> Tensor | None:
-        """(C,) of each class, None without an entropy view to tell it."""
-        for view, vector in zip(self.views, vectors):
-            if isinstance(view, EntropyView):
-                return view.shared_doubt(vector[finite], classes)
-        return None
-
     def _load_from_state_dict(
         self, state_dict, prefix, local_metadata, strict, missing, *rest
     ) -> None:
@@ -361,16 +340,3 @@ class GDAHead(BaseModule):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing, *rest
         )
-
-
-def _finite(vectors: Sequence[Tensor]) -> Tensor:
-    """Which pixels are finite in every view, (N,) bool."""
-    rows = [vector.isfinite().all(1) for vector in vectors]
-    finite = torch.stack(rows).all(0)
-    if not finite.any():
-        raise ValueError(
-            f'All {len(finite)} calibration pixels have NaN or infinite '
-            'features; the network is broken (diverged training, or half '
-            'precision that overflowed).'
-        )
-    return finite
