@@ -18,7 +18,7 @@ def _image_term(tap: str, transform: str) -> dict:
     return dict(
         tap=tap,
         transform=transform,
-        weight=0.35,
+        weight=0.25,
         excess=0.9,
         optional=True,
     )
@@ -60,7 +60,7 @@ PRESETS: dict[str, list[dict]] = {
         _image_term(INPUT, 'colors'),
         *(
             _image_term(f'backbone[{stage}]', 'signal_to_noise')
-            for stage in range(3)
+            for stage in range(2)
         ),
     ],
     # The paper: one full-covariance Gaussian per class on the penultimate
