@@ -60,7 +60,7 @@ PRESETS: dict[str, list[dict]] = {
         _image_term(INPUT, 'colors'),
         *(
             _image_term(f'backbone[{stage}]', 'signal_to_noise')
-            for stage in range(2)
+            for stage in range(3)
         ),
     ],
     # The paper: one full-covariance Gaussian per class on the penultimate
