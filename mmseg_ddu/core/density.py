@@ -210,8 +210,8 @@ class GaussianDensity(nn.Module):
     def log_posterior(self, features: Tensor) -> Tensor:
         """Log probability of each class given the vector, by Bayes' rule.
 
-        If all classes have one covariance this is linear in the vector
-        (linear discriminant analysis) and costs no more than ``N D C``.
+        Linear discriminant analysis: all classes have one covariance, so
+        it is linear in the vector and costs no more than ``N D C``.
 
         Args:
             features (Tensor): (N, D).
@@ -222,11 +222,14 @@ class GaussianDensity(nn.Module):
 
         Raises:
             NotFittedError: Before the fit.
-            ValueError: On another number of features.
+            ValueError: On another number of features, or of a density with
+                class covariances or a rank.
         """
         self._check(features)
         if self.covariance_type != 'tied' or self.rank is not None:
-            return (self.log_prob(features) + self.log_priors).log_softmax(1)
+            raise ValueError(
+                "Expected a density with covariance_type='tied' and no rank."
+            )
         out = self.means.new_empty(len(features), self.num_classes)
         with torch.autocast(features.device.type, enabled=False):
             rule = self.linear_rule()
@@ -240,7 +243,9 @@ class GaussianDensity(nn.Module):
         For a vector less the offset; of a tied covariance without a rank.
         """
         factor = self.precisions_cholesky[0]
-        whitened = factor.mT @ self.means.mT  # (D, C)
+        whitened = factor.transpose(-1, -2) @ self.means.transpose(
+            -1, -2
+        )  # (D, C)
         constants = self.log_priors - 0.5 * whitened.square().sum(0)
         return factor @ whitened, constants
 
@@ -249,9 +254,12 @@ class GaussianDensity(nn.Module):
     ) -> Tensor:
         """(N, D) and the rule -> log probabilities (N, C)."""
         precision = torch.promote_types(features.dtype, self.means.dtype)
-        vectors = features.mT.to(precision) - self.offset[:, None]
-        joint = weights.mT @ vectors.to(weights) + biases[:, None]
-        return joint.mT.log_softmax(1)
+        vectors = features.transpose(-1, -2).to(precision)
+        vectors = vectors - self.offset[:, None]
+        joint = (
+            weights.transpose(-1, -2) @ vectors.to(weights) + biases[:, None]
+        )
+        return joint.transpose(-1, -2).log_softmax(1)
 
     def _check(self, features: Tensor) -> list[int]:
         """Check the input; return the classes that were seen.

@@ -6,6 +6,7 @@ import torch
 from scipy.stats import entropy as scipy_entropy
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
+from mmseg_ddu.core import GaussianDiscriminant
 from mmseg_ddu.engine.fitter import DensityFitter
 from mmseg_ddu.models import GDAHead
 from mmseg_ddu.models.posterior_view import PosteriorView
@@ -68,17 +69,11 @@ def test_entropy_of_linear_discriminant_analysis():
     assert expected.max() > 0.8 and expected.min() < 0.05
 
 
-def test_bayes_with_class_covariances_too():
-    images = [example(seed) for seed in range(10)]
-    density = fitted_view(images).density
-    full = type(density)(3, CHANNELS, 'full', priors='empirical')
-    x, y = (torch.from_numpy(part) for part in table(images))
-    full.fit(x.float(), y)
-    joint = full.log_prob(x.float()).double().numpy()
-    joint += np.log(np.bincount(y) / len(y))
-    expected = np.exp(joint - np.logaddexp.reduce(joint, 1)[:, None])
-    got = full.log_posterior(x.float()).exp()
-    np.testing.assert_allclose(got, expected, atol=1e-4)
+def test_class_covariances_have_no_linear_rule():
+    density = GaussianDiscriminant(2, 3)
+    density.fit(torch.randn(40, 3), torch.arange(40) % 2)
+    with pytest.raises(ValueError, match='tied'):
+        density.log_posterior(torch.randn(5, 3))
 
 
 def test_aleatoric_doubt_does_not_count():
