@@ -243,9 +243,8 @@ class GaussianDensity(nn.Module):
         For a vector less the offset; of a tied covariance without a rank.
         """
         factor = self.precisions_cholesky[0]
-        whitened = factor.transpose(-1, -2) @ self.means.transpose(
-            -1, -2
-        )  # (D, C)
+        means = self.means.transpose(-1, -2)
+        whitened = factor.transpose(-1, -2) @ means  # (D, C)
         constants = self.log_priors - 0.5 * whitened.square().sum(0)
         return factor @ whitened, constants
 
@@ -256,9 +255,8 @@ class GaussianDensity(nn.Module):
         precision = torch.promote_types(features.dtype, self.means.dtype)
         vectors = features.transpose(-1, -2).to(precision)
         vectors = vectors - self.offset[:, None]
-        joint = (
-            weights.transpose(-1, -2) @ vectors.to(weights) + biases[:, None]
-        )
+        joint = weights.transpose(-1, -2) @ vectors.to(weights)
+        joint = joint + biases[:, None]
         return joint.transpose(-1, -2).log_softmax(1)
 
     def _check(self, features: Tensor) -> list[int]:
