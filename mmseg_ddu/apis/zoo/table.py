@@ -28,7 +28,8 @@ in [0, log C], and if logits and classes are those of the plain model. It is
 *unbuildable* if mmseg itself cannot build or run the plain model there.
 Models that differ in weights or training alone are tried once. ConvNeXt and
 PoolFormer need `onedl-mmpretrain` (and that `torchvision`), Mask2Former and
-MaskFormer `onedl-mmdetection`; all were there. mmcv was without compiled ops;
+MaskFormer `onedl-mmdetection`; all were there, `torchvision` without its
+compiled operators, which no model here calls. mmcv was without compiled ops;
 the ones written in Python work, PSANet's is not. VPD needs the source and the
 weights of Stable Diffusion; it is refused without being built. The command
 goes on where an earlier one stopped; the first line says how far it has
