@@ -65,3 +65,8 @@ class ClassGroups:
                 if count:
                     yield label, where
             start += count
+
+
+def labels_of(classes: Tensor | ClassGroups) -> Tensor:
+    """The labels themselves, (N,)."""
+    return classes.labels if isinstance(classes, ClassGroups) else classes

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_ddu.core.bounds import standardized
 
+from .posterior_view import PosteriorView
 from .special_views import EntropyView
 from .views import spread
 
@@ -52,10 +53,11 @@ def calibrated_scores(
         list[Tensor]: For each view, (N,), as :meth:`View.score` gives them.
     """
     classes = predicted if predicted is None else predicted[finite]
-    doubt = _shared_doubt(head, vectors, finite, classes)
+    for view, vector in zip(head.views, vectors):
+        view.calibrate(vector[finite], classes)
+    _discount(head.views)
     scores = []
     for index, (view, vector) in enumerate(zip(head.views, vectors)):
-        view.calibrate(vector[finite], classes, doubt)
         score = view.score(vector, predicted)
         scores.append(score)
         score = score[finite]
@@ -68,14 +70,9 @@ def calibrated_scores(
     return scores
 
 
-def _shared_doubt(
-    head: GDAHead,
-    vectors: Sequence[Tensor],
-    finite: Tensor,
-    classes: Tensor | None,
-) -> Tensor | None:
-    """(C,) of each class, None without an entropy view to tell it."""
-    for view, vector in zip(head.views, vectors):
-        if isinstance(view, EntropyView):
-            return view.shared_doubt(vector[finite], classes)
-    return None
+def _discount(views: nn.ModuleList) -> None:
+    """Tell posterior views what the first entropy view found aleatoric."""
+    floors = [v.class_floor for v in views if isinstance(v, EntropyView)]
+    for view in views:
+        if isinstance(view, PosteriorView) and floors:
+            view.discount(floors[0])

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmseg_ddu.core.bounds import WORST
-from mmseg_ddu.core.grouping import ClassGroups
+from mmseg_ddu.core.grouping import ClassGroups, labels_of
 from mmseg_ddu.core.scores import entropy
 
 from .views import View
@@ -46,16 +46,14 @@ class PosteriorView(View):
     def transformed(self, pixels: Tensor) -> Tensor:
         return pixels
 
-    def calibrate(
-        self,
-        vectors: Tensor,
-        predicted: Tensor | None,
-        doubt: Tensor | None = None,
-    ) -> None:
-        """Store how much the doubt about each class counts, in [0, 1]."""
-        self.class_weight.fill_(1)
-        if doubt is not None:
-            self.class_weight.copy_((1 - doubt / math.log(2)).clamp_min(0))
+    def discount(self, doubt: Tensor) -> None:
+        """Store how much each class counts, in [0, 1].
+
+        Args:
+            doubt (Tensor): (C,), what its pixels share of the classifier's
+                doubt, in nats.
+        """
+        self.class_weight.copy_((1 - doubt / math.log(2)).clamp_min(0))
 
     def score(
         self,
@@ -64,9 +62,8 @@ class PosteriorView(View):
         scale: Tensor | None = None,
     ) -> Tensor:
         """Features (N, D) and their predicted classes (N,) -> (N,)."""
-        if isinstance(predicted, ClassGroups):
-            predicted = predicted.labels
-        return self.counted(self.density.log_posterior(vectors), predicted)
+        log_posterior = self.density.log_posterior(vectors)
+        return self.counted(log_posterior, labels_of(predicted))
 
     def counted(self, log_posterior: Tensor, predicted: Tensor) -> Tensor:
         """Entropy of (N, C), as far as it counts, (N,)."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.discriminant import GaussianDiscriminant
-from mmseg_ddu.core.grouping import ClassGroups
+from mmseg_ddu.core.grouping import ClassGroups, labels_of
 from mmseg_ddu.core.image_statistics import STATISTICS, ImageStatistic
 from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.core.scores import softmax_entropy
@@ -78,19 +78,10 @@ class EntropyView(View):
         both = F.avg_pool2d(both, self.window, 1, self.window // 2)
         return (both[:, :1] / both[:, 1:]).masked_fill(lost, torch.nan)
 
-    def calibrate(
-        self,
-        vectors: Tensor,
-        predicted: Tensor | None,
-        doubt: Tensor | None = None,
-    ) -> None:
+    def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
         """Store the floor of each predicted class, 0 for rare ones."""
-        self.class_floor.copy_(self.shared_doubt(vectors, predicted))
-
-    def shared_doubt(self, vectors: Tensor, predicted: Tensor) -> Tensor:
-        """That of each predicted class, (C,) nats, of what sample gave."""
-        count = len(self.class_floor)
-        return shared_doubt(vectors[:, 1], predicted, count)
+        floor = self.class_floor
+        floor.copy_(shared_doubt(vectors[:, 1], predicted, len(floor)))
 
     def score(
         self,
@@ -99,9 +90,7 @@ class EntropyView(View):
         scale: Tensor | None = None,
     ) -> Tensor:
         """What :meth:`sample` gave, (N, 2) -> (N,)."""
-        if isinstance(predicted, ClassGroups):
-            predicted = predicted.labels
-        return self.beyond_floor(vectors[:, 0], predicted)
+        return self.beyond_floor(vectors[:, 0], labels_of(predicted))
 
     def beyond_floor(self, entropies: Tensor, predicted: Tensor) -> Tensor:
         """Score of entropies and classes of one shape."""
@@ -121,9 +110,8 @@ class EntropyView(View):
             entropies = softmax_entropy(self.thinned(feature))
         else:
             entropies = self.thinned(self.averaged(softmax_entropy(feature)))
-        if isinstance(predicted, ClassGroups):
-            predicted = predicted.labels
-        return self.beyond_floor(entropies, predicted.view_as(entropies))
+        labels = labels_of(predicted).view_as(entropies)
+        return self.beyond_floor(entropies, labels)
 
 
 class StyleView(View):

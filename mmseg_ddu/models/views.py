@@ -166,12 +166,7 @@ class View(nn.Module):
                 'network, or channels in the view is wrong.'
             )
 
-    def calibrate(
-        self,
-        vectors: Tensor,
-        predicted: Tensor | None,
-        doubt: Tensor | None = None,
-    ) -> None:
+    def calibrate(self, vectors: Tensor, predicted: Tensor | None) -> None:
         """Store mean and spread of the score for each predicted class.
 
         A class with fewer than 20 pixels takes those of all pixels.
@@ -180,8 +175,6 @@ class View(nn.Module):
             vectors (Tensor): (N, D') finite transformed features of training
                 pixels.
             predicted (Tensor, optional): (N,) their predicted classes.
-            doubt (Tensor, optional): (C,), what the pixels of each class
-                share of the classifier's, in nats.
         """
         if not self.standardize:
             return

@@ -83,7 +83,7 @@ def test_aleatoric_doubt_does_not_count():
     predicted = torch.arange(64) % 3
     whole = view(feature, predicted).flatten()
     bit = np.log(2)
-    view.calibrate(torch.zeros(0), None, torch.tensor([0, 0.75, 1.1]) * bit)
+    view.discount(torch.tensor([0, 0.75, 1.1]) * bit)
     left = view(feature, predicted).flatten()
     torch.testing.assert_close(left[0::3], whole[0::3])
     torch.testing.assert_close(left[1::3], whole[1::3] / 4)
