@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,30 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     """Write JSON, whole or not at all."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + '\n')
+
+
+def read_json(
+    path: Path, is_sound: Callable[[Any], bool], otherwise: str
+) -> Any:
+    """Read JSON that anybody may have written.
+
+    Args:
+        path (Path): The file.
+        is_sound (Callable): Whether it says what it should; may raise
+            ValueError or RecursionError.
+        otherwise (str): Message of the error.
+
+    Raises:
+        ValueError: If it is no JSON, or not sound.
+    """
+    try:
+        value = json.loads(path.read_text())
+        sound = is_sound(value)
+    except (ValueError, RecursionError):
+        sound = False
+    if not sound:
+        raise ValueError(otherwise)
+    return value
 
 
 def sha256(path: str | os.PathLike) -> str:

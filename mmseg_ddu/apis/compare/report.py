@@ -13,7 +13,7 @@ from mmengine.dist import get_world_size, master_only
 
 from mmseg_ddu.engine.checkpoint import plain
 from mmseg_ddu.engine.report import versions
-from mmseg_ddu.fileio import write_json
+from mmseg_ddu.fileio import read_json, write_json
 
 from .curves import draw_curves
 from .tables import write_tables
@@ -127,14 +127,8 @@ def read_results(folder: Path) -> dict:
         raise FileNotFoundError(
             f'There is no {path}; run tools/compare_uncertainty.py first.'
         )
-    try:
-        content = json.loads(path.read_text())
-        sound = _is_results(content)
-    except (ValueError, RecursionError):
-        sound = False
-    if not sound:
-        raise ValueError(f'{path} holds no results of a comparison.')
-    return content
+    wrong = f'{path} holds no results of a comparison.'
+    return read_json(path, _is_results, wrong)
 
 
 def _is_results(content: Any) -> bool:

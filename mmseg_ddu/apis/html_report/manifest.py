@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.fileio import read_json
 
 SCORES = ('epistemic', 'aleatoric')
 MAX_SIDE = 1 << 16
@@ -25,13 +25,8 @@ def read_manifest(folder: Path) -> dict:
         raise FileNotFoundError(
             f'There is no {path}; run tools/export_uncertainty.py first.'
         )
-    try:
-        manifest = json.loads(path.read_text())
-        sound = _is_manifest(manifest)
-    except (ValueError, RecursionError):
-        sound = False
-    if not sound:
-        raise ValueError(f'{path} is damaged; export the maps again.')
+    damaged = f'{path} is damaged; export the maps again.'
+    manifest = read_json(path, _is_manifest, damaged)
     rows = [row for row in manifest['images'] if 'files' in row]
     if not rows:
         raise ValueError(f'{path} lists no exported image.')
