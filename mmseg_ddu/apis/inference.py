@@ -18,8 +18,13 @@ from mmseg_ddu.engine.build import (
     read_config,
 )
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.data import as_batch, evaluation_pipeline
-from mmseg_ddu.engine.tta import TTA_MODEL, tta_pipeline, without_annotations
+from mmseg_ddu.engine.fit_meta import test_mode, warn_of_other_mode
+from mmseg_ddu.engine.fitting_data import as_batch, evaluation_pipeline
+from mmseg_ddu.engine.tta_pipeline import (
+    TTA_MODEL,
+    tta_pipeline,
+    without_annotations,
+)
 from mmseg_ddu.registry import MODELS
 
 from .image_files import check_image as check_image
@@ -67,6 +72,8 @@ def init_ddu(
     )
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
+        now = test_mode(model.test_cfg, evaluation_pipeline(cfg))
+        warn_of_other_mode(content['meta'].get('gda'), now)
     if tta:
         model = MODELS.build(dict(type=TTA_MODEL, module=model)).eval()
     model.cfg = cfg
@@ -103,7 +110,9 @@ def predict(
 
     Returns:
         SegDataSample: With ``pred_sem_seg``, ``seg_logits``,
-        ``pred_epistemic`` and ``pred_aleatoric`` at the size of the image.
+        ``pred_aleatoric``, ``pred_epistemic`` and ``pred_total`` at the size
+        of the image, the percentile of each, and ``image_novelty`` in its
+        metainfo.
     """
     return model.test_step(prepare(model, image))[0]
 

@@ -14,12 +14,12 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write
-from mmseg_ddu.models.dense import DenseSegmentor
+from mmseg_ddu.models.map_names import NOVELTY
+from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 
 from .inference import init_ddu
 
 INPUT = 'image'
-OUTPUTS = ('class', 'epistemic', 'aleatoric')
 OPSET = 18
 TOLERANCE = 1e-3
 SIZES = ((512, 512), (384, 640))
@@ -37,10 +37,12 @@ def export_onnx(
 ) -> dict:
     """Write a fitted model as ONNX and compare it with PyTorch.
 
-    The graph takes ``image`` (1, 3, H, W), float32, BGR, 0 to 255, of any
-    height and width, and gives ``class`` (int64), ``epistemic`` and
-    ``aleatoric`` (float32), each (1, 1, H, W). Normalisation is part of it;
-    resizing is not. A file that fails the comparison is not written.
+    The graph takes ``image`` (1, C, H, W), float32, as the loader gives it
+    (BGR, 0 to 255), of any height and width. It gives ``class`` (int64), the
+    maps ``aleatoric``, ``epistemic`` and ``total`` and the percentile of each
+    (float32), all (1, 1, H, W), and ``image_novelty`` with its percentile,
+    (1,). Normalisation is part of it; resizing is not. A file that fails the
+    comparison is not written.
 
     Args:
         config (str or Config): The config the network was trained with.
@@ -55,8 +57,8 @@ def export_onnx(
 
     Returns:
         dict: ``out``, ``bytes``, and under ``checks`` for each size the
-        largest ``epistemic`` and ``aleatoric`` difference and the share of
-        pixels of another ``class``.
+        largest difference of each output, and the share of pixels of another
+        ``class``.
 
     Raises:
         ImportError: If onnx or onnxruntime is not installed.
@@ -64,13 +66,14 @@ def export_onnx(
         ValueError: If the test mode is ``slide``, or the results differ.
     """
     require_onnx()
-    model = DenseSegmentor(init_ddu(config, checkpoint, 'cpu', cfg_options))
+    model = SingleGraph(init_ddu(config, checkpoint, 'cpu', cfg_options))
     checked = []
     with atomic_write(out) as temporary:
         write_onnx(model, temporary, sizes[0])
         for size in sizes:
             batches = [to_input(image, size) for image in images]
-            checked.append(compare(model, temporary, batches or [noise(size)]))
+            batches = batches or [noise(model.channels, size)]
+            checked.append(compare(model, temporary, batches))
         size = temporary.stat().st_size
         require_close(checked, tolerance)
     return dict(out=str(out), bytes=size, checks=checked)
@@ -89,17 +92,17 @@ def require_onnx() -> None:
 
 
 def write_onnx(
-    model: nn.Module, path: str | os.PathLike, size: tuple[int, int]
+    model: SingleGraph, path: str | os.PathLike, size: tuple[int, int]
 ) -> None:
-    """Trace a :class:`DenseSegmentor` into one file, no data beside it.
+    """Trace a :class:`SingleGraph` into one file, no data beside it.
 
     Args:
-        model (nn.Module): The graph.
+        model (SingleGraph): What is written.
         path (str): Where to.
         size (tuple[int, int]): Of the image to trace with.
     """
     axes = {2: 'height', 3: 'width'}
-    names = (INPUT, *OUTPUTS)
+    names = (INPUT, *(n for n in OUTPUTS if not n.startswith(NOVELTY)))
     known = inspect.signature(torch.onnx.export).parameters
     legacy = dict(dynamo=False) if 'dynamo' in known else {}
     with warnings.catch_warnings(), torch.no_grad():
@@ -107,7 +110,7 @@ def write_onnx(
         warnings.simplefilter('ignore')
         torch.onnx.export(
             model,
-            (noise(size),),
+            (noise(model.channels, size),),
             str(path),
             input_names=[INPUT],
             output_names=list(OUTPUTS),
@@ -134,10 +137,10 @@ def to_input(
     return torch.from_numpy(resized).movedim(2, 0)[None].float()
 
 
-def noise(size: tuple[int, int]) -> Tensor:
-    """An image of noise, (1, 3, H, W), always the same."""
+def noise(channels: int, size: tuple[int, int]) -> Tensor:
+    """An image of noise, (1, C, H, W), always the same."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(1, 3, *size, generator=generator) * 255
+    return torch.rand(1, channels, *size, generator=generator) * 255
 
 
 def compare(

@@ -1,112 +1,42 @@
-"""Statistics of a whole image, for one Gaussian over images."""
+"""Statistics of a whole image: colours, contrast, fine structure."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_SMALLEST = 1e-3  # spread of a channel
+LEVELS = 4  # of fine structure: 1, 2, 4 and 8 pixels
+SMALLEST = 1e-8  # of a variance
 
 
-def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation, (B, D, h, w) -> (B, D) each."""
-    std, mean = torch.std_mean(features.float(), (2, 3), correction=0)
-    return mean, std
+def num_statistics(channels: int) -> int:
+    """Numbers that :func:`image_statistics` gives."""
+    return channels * (2 + LEVELS) + channels - 1
 
 
-def channel_moments_of_finite(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The same from the finite values; NaN for a channel without any.
+def image_statistics(images: Tensor) -> Tensor:
+    """Log variances and means of each channel, (B, C, H, W) -> (B, S).
 
-    It looks at the data, which a graph cannot.
+    In order: the mean; the log variance of what is left after averaging over
+    8 x 8 pixels; the log variance within blocks of 2, 4, 8 and 16 pixels less
+    that within half as large ones (noise, blur and compression show there);
+    and the log variance of the differences between neighbouring channels
+    (faded and foreign colours).
+
+    float32, a fixed number of operations, without a look at the data.
     """
-    mean, std = channel_moments(features)
-    if mean.isfinite().all() and std.isfinite().all():
-        return mean, std
-    finite = features.isfinite()
-    values = features.double().masked_fill(~finite, 0)  # squares fit
-    number = finite.sum((2, 3), keepdim=True)
-    mean = values.sum((2, 3), keepdim=True) / number
-    squares = (values - mean).square().masked_fill(~finite, 0)
-    std = (squares.sum((2, 3), keepdim=True) / number).sqrt()
-    return mean[:, :, 0, 0].float(), std[:, :, 0, 0].float()
-
-
-def style(mean: Tensor, std: Tensor) -> Tensor:
-    """Mean and log spread of each channel, (B, D) each -> (B, 2 D).
-
-    Channel statistics of early layers carry the style of an image and hardly
-    its content (Huang and Belongie, arXiv 1703.06868): blur, noise, colours,
-    another camera.
-    """
-    return torch.cat([mean, (std + _SMALLEST).log()], 1)
-
-
-def signal_to_noise(mean: Tensor, std: Tensor) -> Tensor:
-    """Mean over spread of each channel, (B, D) each -> (B, D).
-
-    What is left of the style when the strength of a channel's answers is
-    taken out, and half as many numbers: it sees artefacts of compression
-    and changed textures better, and a change of scale less.
-    """
-    return mean / (std + _SMALLEST)
-
-
-# Brightness, red against green, both against blue; orthonormal.
-_OPPONENTS = (
-    (3**-0.5, 3**-0.5, 3**-0.5),
-    (2**-0.5, -(2**-0.5), 0.0),
-    (6**-0.5, 6**-0.5, -2 * 6**-0.5),
-)
-
-
-def colors(image: Tensor) -> Tensor:
-    """Log spreads of opponent colours, (B, 3, H, W) -> (B, 3).
-
-    Brightness, red against green, both against blue: sees grey and
-    faded images, foreign contrast, and noise.
-    """
-    axes = image.new_tensor(_OPPONENTS, dtype=torch.float32)
-    turned = F.conv2d(image.float(), axes[:, :, None, None])
-    std = torch.std(turned, (2, 3), correction=0)
-    return (std + _SMALLEST).log()
-
-
-@dataclass(frozen=True)
-class ImageStatistic:
-    """One of the statistics.
-
-    Attributes:
-        function (Callable): (B, D, h, w) -> (B, D'), without looking at the
-            data.
-        of_finite (Callable): The same of the values that are finite.
-        dimensions (Callable): D -> D'.
-        shrinkage (float): Of the covariance of images. The more, the less
-            directions count in which images hardly differ.
-    """
-
-    function: Callable[[Tensor], Tensor]
-    of_finite: Callable[[Tensor], Tensor]
-    dimensions: Callable[[int], int]
-    shrinkage: float
-
-
-def _of_channels(
-    function: Callable[[Tensor, Tensor], Tensor], times: int, shrinkage: float
-) -> ImageStatistic:
-    return ImageStatistic(
-        lambda features: function(*channel_moments(features)),
-        lambda features: function(*channel_moments_of_finite(features)),
-        lambda channels: times * channels,
-        shrinkage,
-    )
-
-
-STATISTICS: dict[str, ImageStatistic] = dict(
-    style=_of_channels(style, 2, 0.1),
-    signal_to_noise=_of_channels(signal_to_noise, 1, 0.01),
-    colors=ImageStatistic(colors, colors, lambda channels: 3, 0.1),
-)
+    with torch.autocast(images.device.type, enabled=False):
+        images = images.float()
+        means = images.mean((2, 3))
+        images = images - means[:, :, None, None]
+        power = images.square().mean((2, 3))
+        differences = (images[:, 1:] - images[:, :-1]).square().mean((2, 3))
+        parts = []
+        for _ in range(LEVELS):
+            images = F.avg_pool2d(images, 2, ceil_mode=True)
+            coarser = images.square().mean((2, 3))
+            parts.append(power - coarser)
+            power = coarser
+        variances = torch.cat([power, *parts, differences], 1)
+        return torch.cat([means, variances.clamp_min(SMALLEST).log()], 1)

@@ -9,8 +9,6 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from .grouping import ClassGroups
-from .mahalanobis import columns
 from .memory import require_memory
 
 _BLOCK_VECTORS = 4096
@@ -124,17 +122,17 @@ class ClassMoments:
                 f'Expected labels of shape ({features.shape[0]},), but got '
                 f'{tuple(labels.shape)}.'
             )
-        known = ((labels >= 0) & (labels < self.num_classes)).nonzero()
-        known = known.flatten()
-        groups = ClassGroups(labels[known], self.num_classes)
-        for label, where in groups.blocks(_BLOCK_VECTORS):
-            vectors = columns(features.mT, known[where])
-            self._add_block(label, vectors)
+        labels = labels.long()
+        known = labels[(labels >= 0) & (labels < self.num_classes)]
+        for label in known.unique().tolist():
+            own = (labels == label).nonzero().flatten()
+            for where in own.split(_BLOCK_VECTORS):
+                self._add_block(label, features.index_select(0, where).mT)
         return self
 
     def _add_block(self, label: int, vectors: Tensor) -> None:
         """Add vectors of one class, (D, n)."""
-        if vectors.shape[1] == 1:  # it has no scatter: the style of an image
+        if vectors.shape[1] == 1:  # it has no scatter
             if vectors.float().isfinite().all():
                 self._merge_class(label, 1, vectors[:, 0].double())
             else:

@@ -46,6 +46,8 @@ def softmax_entropy(logits: Tensor) -> Tensor:
     """
     if logits.shape[1] == 1 or logits.ndim < 3:
         return entropy(log_probabilities(logits))
+    if torch.jit.is_tracing():  # a graph has no blocks
+        return _entropy(logits)
     rows = max(1, _BLOCK_NUMBERS // max(1, logits[:, :, :1].numel()))
     return torch.cat([_entropy(part) for part in logits.split(rows, 2)], 2)
 

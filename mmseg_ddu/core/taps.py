@@ -54,9 +54,10 @@ class FeatureTap:
     def _keep(self, name: str, value: object) -> None:
         self._features[name] = value
 
-    def __contains__(self, name: str) -> bool:
-        """Whether something was recorded under this name."""
-        return name in self._features
+    @property
+    def names(self) -> list[str]:
+        """Of all modules that are tapped."""
+        return list(self._modules)
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._features:

@@ -1,7 +1,7 @@
 """Fitting: the routine behind the tool, the training hook, safe loading."""
 
 from .fit import fit_gda
-from .hook import FitGDAHook
+from .fit_hook import FitGDAHook
 from .safe_load import safe_loading, trust_checkpoints
 
 __all__ = ['FitGDAHook', 'fit_gda', 'safe_loading', 'trust_checkpoints']

@@ -17,15 +17,15 @@ from mmseg_ddu.models.convert import (
     to_ddu_model,
     to_ensemble_model,
 )
+from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 from mmseg_ddu.registry import MODELS
 
 from .checkpoint import (
-    HEAD_PREFIX,
     load_weights,
     read_checkpoint,
     weights_digest,
 )
-from .fitted_head import fitted_head
+from .fit_meta import fitted_heads
 from .safe_load import safe_loading
 
 
@@ -84,7 +84,7 @@ def model_of_checkpoint(model: dict, meta: dict) -> dict:
         return model
     model = to_ddu_model(model)
     if 'gda' in meta:
-        model['gda_head'] = fitted_head(meta['gda'])
+        model.update(fitted_heads(meta['gda']))
     return model
 
 
@@ -149,7 +149,7 @@ def build_ensemble(
     for index, path in enumerate(checkpoints):
         weights = read_checkpoint(path)['state_dict']
         for key, value in weights.items():
-            if not key.startswith(HEAD_PREFIX):
+            if not key.startswith(FIT_PREFIXES):
                 state[f'members.{index}.{key}'] = value
     names = ', '.join(map(str, checkpoints))
     return build_ddu(config, state, names, device)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write, require_writable_folder
+from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 
 from .safe_load import load
 
-HEAD_PREFIX = 'gda_head.'
 MAX_EXPANDED = 1 << 30  # bytes of a tensor that repeats its storage
 
 
@@ -100,7 +100,7 @@ def load_weights(model: nn.Module, state_dict: dict, source: str) -> None:
     missing = [
         key
         for key in result.missing_keys
-        if not key.startswith(HEAD_PREFIX)
+        if not key.startswith(FIT_PREFIXES)
         and not key.endswith('num_batches_tracked')
         and not key.startswith('auxiliary_head')
     ]
@@ -132,7 +132,7 @@ def weights_digest(path: str | os.PathLike, densities: bool = True) -> str:
     """
     digest = hashlib.sha256()
     for key, value in sorted(read_checkpoint(path)['state_dict'].items()):
-        if key.startswith(HEAD_PREFIX) and not densities:
+        if key.startswith(FIT_PREFIXES) and not densities:
             continue
         digest.update(f'{key} {tuple(value.shape)} {value.dtype}'.encode())
         flat = value.detach().clone(memory_format=torch.contiguous_format)

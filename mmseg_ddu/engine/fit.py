@@ -17,30 +17,30 @@ from mmseg_ddu.fileio import (
     write_json,
 )
 from mmseg_ddu.models.convert import to_ddu_model
-from mmseg_ddu.models.head_options import explicit
-from mmseg_ddu.models.head_state import FORMAT
-from mmseg_ddu.models.heads import last_decode_head
+from mmseg_ddu.models.fitted_state import FIT_PREFIXES
+from mmseg_ddu.models.gda_head import FORMAT
 
 from .build import build_ddu, check_classes, read_config
 from .checkpoint import (
-    HEAD_PREFIX,
     digest,
     plain,
     read_checkpoint,
     save_checkpoint,
 )
-from .data import (
+from .fit_meta import test_mode
+from .fit_report import log_report, versions
+from .fitter import DensityFitter
+from .fitting_data import (
     SeededSubset,
+    evaluation_pipeline,
     fitting_dataset,
     fitting_dataset_config,
     held_out_images,
     image_names,
 )
-from .fitter import DensityFitter
-from .one_pass import OnePass
 from .ranks import together
-from .report import log_report, versions
-from .resume import SavedFit
+from .saved_fit import SavedFit
+from .training_pass import TrainingPass
 
 
 def fit_gda(
@@ -79,7 +79,7 @@ def fit_gda(
         out (str, optional): File to write; ``<checkpoint stem>_gda.pth``
             beside the checkpoint by default.
         gda_head (dict, optional): Arguments of :class:`GDAHead`, such as
-            ``dict(views='polar')``.
+            ``dict(components=4)``.
         pixels_per_class (int, optional): Most pixels per class and image.
         calibration_fraction (float): Share of the images that calibrate the
             percentiles before they are merged in.
@@ -148,7 +148,9 @@ def fit_gda(
         if is_main_process():
             report.update(
                 format=FORMAT,
-                head=explicit(model_cfg.get('gda_head') or {}),
+                head=dict(model_cfg.get('gda_head') or {}),
+                extra_heads=dict(model_cfg.get('extra_heads') or {}),
+                test_mode=test_mode(model.test_cfg, evaluation_pipeline(cfg)),
                 config=str(cfg.filename),
                 checkpoint=str(checkpoint),
                 checkpoint_sha256=file_digest,
@@ -167,16 +169,17 @@ def _build(
     weights = {
         key: value
         for key, value in state_dict.items()
-        if not key.startswith(HEAD_PREFIX)
+        if not key.startswith(FIT_PREFIXES)
     }
     return build_ddu(model_cfg, weights, str(source), device)
 
 
 def _identity(cfg: Config, model_cfg: dict, dataset: Dataset) -> dict:
     """What the model and the images of a fit are, in short plain values."""
-    network = {k: v for k, v in model_cfg.items() if k != 'gda_head'}
+    heads = ('gda_head', 'extra_heads')
+    network = {k: v for k, v in model_cfg.items() if k not in heads}
     return dict(
-        head=model_cfg.get('gda_head') or {},
+        heads=[model_cfg.get(name) or {} for name in heads],
         model=digest(network),
         images=len(dataset),
         image_files=digest(image_names(dataset)),
@@ -237,16 +240,17 @@ def fit_densities(
             dataset.full_init()
         total = len(dataset)
         fitter = DensityFitter(
-            model.gda_head,
-            ignore_index=last_decode_head(model).ignore_index,
+            model,
             held_out=held_out_images(total, calibration_fraction, seed),
             seed=seed,
             **options,
         )
-        model.gda_head.reset()
-        one_pass = OnePass(model, fitter, dataset, num_workers, saved)
-    one_pass.run()
-    unreadable = sum(all_gather_object(one_pass.unreadable), [])
+        for head in model.heads.values():
+            head.reset()
+        images = TrainingPass(model, fitter, dataset, num_workers, saved)
+    images.look()
+    images.run()
+    unreadable = sum(all_gather_object(images.unreadable), [])
     if unreadable and len(unreadable) == total:
         raise ValueError(
             f'None of the {total} training images can be read; the first '

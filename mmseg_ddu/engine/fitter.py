@@ -7,38 +7,43 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.image_statistics import image_statistics
+from mmseg_ddu.core.kmeans import class_centers
 from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.sampling import (
+    PixelReservoir,
     nearest_cells,
     pixels_of,
     random_keys,
     sample_per_class,
 )
+from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.temperature import fit_temperature
-from mmseg_ddu.models.gda_head import GDAHead
-from mmseg_ddu.models.presets import LOGITS, PREDICTED
-from mmseg_ddu.models.views import View
+from mmseg_ddu.models.ddu_segmentor import DDUMixin
+from mmseg_ddu.models.heads import classifying_head, last_decode_head
+from mmseg_ddu.models.tapped_modules import LOGITS
 
-from .collected import Collected
+from .fit_sums import FitSums
 from .labels import labels_on_grid
+
+LOOK_VECTORS = 2048  # of a class, from which its components are found
 
 
 class DensityFitter:
-    """Streams features into the densities of a head, image by image.
+    """Streams features into the densities of a model, image by image.
 
     One pass. The images in ``held_out`` do not enter the densities at first:
     a uniform sample of their pixels is scored by the densities of the other
-    images, which gives honest quantiles, and then they are merged in, so
+    images, which gives honest percentiles, and then they are merged in, so
     that no image is lost. Without held-out images the sample comes from all
-    images.
+    images. Heads with several Gaussians a class need a look at some images
+    before (:meth:`look`).
 
-    Memory does not grow with the number of images: two sets of moments per
-    view and the sample.
+    Memory does not grow with the number of images.
 
     Args:
-        head (GDAHead): What is fitted.
-        ignore_index (int): Void label.
+        model (DDUMixin): What is fitted.
         pixels_per_class (int, optional): Most pixels of one class taken from
             one image; neighbouring pixels are nearly copies. None takes all.
         held_out (Collection[int]): Images that calibrate.
@@ -51,21 +56,80 @@ class DensityFitter:
 
     def __init__(
         self,
-        head: GDAHead,
-        ignore_index: int = 255,
+        model: DDUMixin,
         pixels_per_class: int | None = 512,
         held_out: Collection[int] = (),
         calibration_pixels: int = 16384,
         seed: int = 0,
         temperature: bool = False,
     ) -> None:
-        self.head = head
+        self.model = model
+        self.heads = list(model.heads.values())
+        self.num_classes = model.gda_head.num_classes
+        self.ignore_index = last_decode_head(model).ignore_index
         self.temperature = temperature
-        self.ignore_index = ignore_index
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed = seed
-        self.collected = Collected(head, calibration_pixels)
+        self.sums = FitSums(model, calibration_pixels)
+        self.looked: dict[int, PixelReservoir] = {}
+        for head in self.heads:
+            head.prepare(classifying_head(model).conv_seg.weight)
+
+    # Looking
+
+    @property
+    def mixtures(self) -> list:
+        """Heads whose classes have several Gaussians."""
+        return [h for h in self.heads if h.density.components > 1]
+
+    @torch.no_grad()
+    def look(
+        self, features: dict[str, Tensor], labels: Tensor, *number: int
+    ) -> None:
+        """Keep a few vectors of each class; arguments as of :meth:`update`."""
+        for place, head in enumerate(self.mixtures):
+            feature = features[head.tap]
+            where, classes = self._choose(labels, _grid(feature), *number)
+            vectors = head.vectors(pixels_of(feature, where)).cpu()
+            keys = random_keys(classes.shape, self.seed, *number, 1)
+            for label in classes.unique().tolist():
+                own = (classes == label).cpu().nonzero().flatten()
+                reservoir = self.looked.setdefault(
+                    place * self.num_classes + label,
+                    PixelReservoir(LOOK_VECTORS),
+                )
+                reservoir.update(keys[own], vectors[own])
+
+    def finish_look(self, looked: dict[int, PixelReservoir]) -> None:
+        """Find the centres of the components, from the looks of all ranks."""
+        for place, head in enumerate(self.mixtures):
+            density = head.density
+            parts = {
+                label: looked[place * self.num_classes + label].sample()[0]
+                for label in range(self.num_classes)
+                if place * self.num_classes + label in looked
+            }
+            vectors = torch.cat([*parts.values()])
+            labels = torch.cat(
+                [torch.full((len(v),), label) for label, v in parts.items()]
+            )
+            centers = class_centers(
+                vectors,
+                labels,
+                self.num_classes,
+                density.components,
+                self.seed,
+            )
+            density.centers.copy_(centers.flatten(0, 1))
+
+    # Collecting
+
+    @torch.no_grad()
+    def add_image(self, image: Tensor, index: int) -> None:
+        """Add a preprocessed image without padding, (1, C, H, W)."""
+        key = random_keys((1,), self.seed, index)
+        self.sums.statistics.update(key, image_statistics(image))
 
     @torch.no_grad()
     def update(
@@ -75,11 +139,11 @@ class DensityFitter:
         index: int,
         window: int = 0,
     ) -> None:
-        """Add one image, or one window of it.
+        """Add the features of an image, or of one window of it.
 
         Args:
-            features (dict[str, Tensor]): Tap name to (1, D, h, w), one grid,
-                and ``predicted`` to (1, 1, h, w) classes.
+            features (dict[str, Tensor]): Tap name to (1, D, h, w), and the
+                logits.
             labels (Tensor): (H, W) of the same field of view, any size.
             index (int): Number of the image in its data set.
             window (int): Number of the window.
@@ -87,85 +151,74 @@ class DensityFitter:
         Raises:
             ValueError: If a label is neither a class nor void.
         """
-        seen = self.collected
-        grid = _grid(features[self.head.taps[0]])
+        seen = self.sums
+        grid = _grid(features[LOGITS])
         on_grid = labels_on_grid(labels, grid).flatten()
         self._check_labels(on_grid)
         known = on_grid != self.ignore_index
         seen.images.add(index)
         seen.class_count += torch.bincount(
-            on_grid[known], minlength=self.head.num_classes
+            on_grid[known], minlength=self.num_classes
         ).cpu()
         calibrates = index in self.held_out
         if calibrates or not self.held_out:
-            keys = random_keys(on_grid.shape, self.seed, index, window)
-            where = known.cpu().nonzero().flatten()
-            where = where[keys[where].sort().indices][: seen.reservoir.size]
-            kept = self._sample(features, where.to(on_grid.device), grid)
-            field = torch.full((len(where),), (index << 16) + window)
-            seen.reservoir.update(
-                keys[where], *kept, field, on_grid.cpu()[where]
-            )
-
+            self._sample(features, on_grid, known, index, window)
         target = seen.held_moments if calibrates else seen.moments
-        chosen: dict[tuple, tuple[Tensor, Tensor]] = {}
-        for moments, view in zip(target, self.head.views):
-            feature = features[view.tap]
-            key = _grid(feature), self._budget(view)
-            if key not in chosen:
-                chosen[key] = self._choose(labels, *key, index, window)
-            view.update(moments, feature, *chosen[key])
-
-    def _budget(self, view: View) -> int | None:
-        """Most pixels of one class that a view takes from one image."""
-        budgets = (view.pixels_per_class, self.pixels_per_class)
-        return min((b for b in budgets if b is not None), default=None)
+        for moments, head in zip(target, self.heads):
+            feature = features[head.tap]
+            where, classes = self._choose(
+                labels, _grid(feature), index, window
+            )
+            vectors = head.vectors(pixels_of(feature, where))
+            head.update(moments, vectors, classes)
 
     def _choose(
-        self,
-        labels: Tensor,
-        grid: tuple[int, int],
-        budget: int | None,
-        *number: int,
+        self, labels: Tensor, grid: tuple[int, int], *number: int
     ) -> tuple[Tensor, Tensor]:
         """Pixels of a grid within the budget, and their classes."""
         on_grid = labels_on_grid(labels, grid).flatten()
         keys = random_keys(on_grid.shape, self.seed, *number)
         chosen = sample_per_class(
             on_grid,
-            budget,
+            self.pixels_per_class,
             keys.to(on_grid.device),
-            self.head.num_classes,
+            self.num_classes,
         )
         return chosen, on_grid[chosen]
 
     def _sample(
         self,
         features: dict[str, Tensor],
-        where: Tensor,
-        grid: tuple[int, int],
-    ) -> list[Tensor]:
-        """Vectors of all views and classes at pixels of the first grid."""
+        labels: Tensor,
+        known: Tensor,
+        *number: int,
+    ) -> None:
+        """Offer pixels of the grid of the logits to the reservoir."""
+        pixels = self.sums.pixels
+        logits = features[LOGITS]
+        keys = random_keys(labels.shape, self.seed, *number)
+        where = known.cpu().nonzero().flatten()
+        where = where[keys[where].sort().indices][: pixels.size]
         kept = []
-        for view in self.head.views:
-            feature = features[view.tap]
-            cells = nearest_cells(where, grid, _grid(feature))
-            kept.append(view.sample(feature, cells))
-        predicted = features[PREDICTED]
-        cells = nearest_cells(where, grid, _grid(predicted))
-        kept.append(predicted.long().flatten()[cells])
-        logits = features.get(LOGITS)
-        if logits is None:
-            return [*kept, torch.zeros(len(cells), 0)]
-        return [*kept, pixels_of(logits, cells).float()]
+        for head in self.heads:
+            feature = features[head.tap]
+            cells = nearest_cells(where, _grid(logits), _grid(feature))
+            kept.append(head.vectors(pixels_of(feature, cells)))
+        chosen = pixels_of(logits, where).float()
+        predicted = self.model.classes_of(chosen[..., None, None]).flatten()
+        right = (predicted == labels[where.to(labels.device)]).cpu()
+        kept += [predicted.cpu(), right, softmax_entropy(chosen)[:, 0]]
+        if self.temperature:
+            kept.append(chosen)
+        pixels.update(keys[where], *kept, labels.cpu()[where])
 
     def _check_labels(self, labels: Tensor) -> None:
-        wrong = (labels < 0) | (labels >= self.head.num_classes)
+        wrong = (labels < 0) | (labels >= self.num_classes)
         wrong &= labels != self.ignore_index
         if wrong.any():
             raise ValueError(
                 f'Found label {int(labels[wrong][0])} in the annotations, but '
-                f'the model has {self.head.num_classes} classes (and '
+                f'the model has {self.num_classes} classes (and '
                 f'{self.ignore_index} is void). The data set does not belong '
                 'to this checkpoint, or reduce_zero_label or the classes in '
                 'metainfo are wrong.'
@@ -173,39 +226,44 @@ class DensityFitter:
 
     def synchronize(self) -> None:
         """Merge what all processes have seen, in each of them."""
-        self.collected = self.collected.of_all_ranks()
+        self.sums = self.sums.of_all_ranks()
+
+    # Finishing
 
     def finalize(self) -> dict:
-        """Fit the densities, store the quantiles, and say what was done.
+        """Fit the densities, store the percentiles, and say what was done.
 
         Returns:
             dict: Plain numbers: images, pixels and vectors per class, one
-            entry per view, and the calibration with ``mis_AUROC``, how well
-            the score ranks misclassified above correct pixels, in percent.
+            entry per head, and the calibration with ``errors_AUROC``, how
+            well each map ranks misclassified above correct pixels, in
+            percent.
 
         Raises:
             ValueError: If no labelled pixel was seen.
         """
-        seen = self.collected
+        seen = self.sums
         everything = [
-            held if held is None else ClassMoments.merged([held, moments])
-            for held, moments in zip(seen.held_moments, seen.moments)
+            ClassMoments.merged(pair)
+            for pair in zip(seen.held_moments, seen.moments)
         ]
-        first = self.head.first_density
-        others = bool(seen.moments[first].counts.any())
+        others = bool(seen.moments[0].counts.any())
         honest = bool(self.held_out) and others
-        views = self._fit(seen.moments if honest else everything)
+        heads = self._fit(seen.moments if honest else everything)
         calibration = self._calibrate()
         if honest:
-            views = self._fit(everything)
-        self.head.fitted.fill_(True)
+            heads = self._fit(everything)
+        self.model.image_novelty.fit(seen.statistics.sample()[0])
+        for head in self.heads:
+            head.set_fitted()
+        vectors = everything[0].counts.unflatten(0, (self.num_classes, -1))
         return dict(
             images=len(seen.images),
             held_out_images=len(self.held_out),
             pixels_per_class=seen.class_count.tolist(),
-            vectors_per_class=everything[first].counts.long().tolist(),
-            nonfinite_pixels=int(everything[first].nonfinite.sum()),
-            views=views,
+            vectors_per_class=vectors.sum(1).long().tolist(),
+            nonfinite_pixels=int(everything[0].nonfinite.sum()),
+            heads=heads,
             calibration=dict(calibration, held_out=honest),
             seed=self.seed,
         )
@@ -213,31 +271,66 @@ class DensityFitter:
     def _fit(self, moments: list[ClassMoments]) -> list[dict]:
         return [
             dict(
-                tap=view.tap,
-                transform=view.transform,
-                **view.fit_moments(part, self.collected.class_count),
+                tap=head.tap,
+                **head.density.fit_moments(part, self.sums.class_count),
             )
-            for view, part in zip(self.head.views, moments)
+            for head, part in zip(self.heads, moments)
         ]
 
     def _calibrate(self) -> dict:
-        reservoir = self.collected.reservoir
-        if not len(reservoir):
+        pixels = self.sums.pixels
+        if not len(pixels):
             raise ValueError(
                 'The held-out images have no labelled pixel to calibrate '
                 'with; use another seed or calibration_fraction=0.'
             )
-        *vectors, predicted, logits, fields, labels = reservoir.sample()
-        report, scores = self.head.calibrate(vectors, predicted, fields)
+        number = len(self.heads)
+        values = pixels.sample()
+        vectors, (_, right, entropies, *logits) = (
+            values[:number],
+            values[number:-1],
+        )
+        device = self.model.gda_head.fitted.device
+        scores = [
+            -head.density.score_samples(part.to(device)).cpu()
+            for head, part in zip(self.heads, vectors)
+        ]
+        finite = torch.stack(scores).isfinite().all(0)
+        if not finite.any():
+            raise ValueError(
+                f'All {len(finite)} calibration pixels have NaN or infinite '
+                'features; the network is broken (diverged training, or half '
+                'precision that overflowed).'
+            )
+        report = dict(pixels=int(finite.sum()))
+        report['nonfinite'] = len(finite) - report['pixels']
         if self.temperature:
-            value = fit_temperature(logits, labels)
-            self.head.temperature.fill_(value)
+            value = fit_temperature(logits[0], values[-1])
+            self.model.map_calibration.temperature.fill_(value)
+            self.model.scaled = value != 1
             report['temperature'] = value
+            entropies = softmax_entropy(logits[0] / value)[:, 0]
+        entropies, right = entropies[finite], right[finite]
+        scores = [part[finite] for part in scores]
+        for head, part in zip(self.heads, scores):
+            head.surprise.fit(part)
+        surprise = self.model.gda_head.surprise(scores[0].to(device))
+        total = self.model.map_calibration.fit(
+            entropies.to(device), surprise
+        ).cpu()
+        maps = dict(aleatoric=entropies, epistemic=scores[0], total=total)
+        return dict(report, errors_AUROC=_errors_auroc(maps, right))
+
+
+def _errors_auroc(maps: dict[str, Tensor], right: Tensor) -> dict:
+    """Misclassified against correct pixels, in percent; None without any."""
+    result = {}
+    for name, values in maps.items():
         counts = RankingCounts()
-        counts.update(scores.cpu(), predicted != labels)
+        counts.update(values, ~right)
         both = counts.num_positives and counts.num_negatives
-        auroc = round(100 * counts.auroc(), 2) if both else None
-        return dict(report, mis_AUROC=auroc)
+        result[name] = round(100 * counts.auroc(), 2) if both else None
+    return result
 
 
 def _grid(feature: Tensor) -> tuple[int, int]:

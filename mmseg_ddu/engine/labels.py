@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_ddu.models.uncertainty_maps import padding_of
+
 
 def labels_on_input(
     labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
@@ -18,11 +20,11 @@ def labels_on_input(
         size (tuple[int, int]): Height and width of the padded input.
         void (int): Label of the padding.
     """
-    padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
+    padding = padding_of(meta)
     left, right, top, bottom = padding
     inner = (size[0] - top - bottom, size[1] - left - right)
     resized = labels_on_grid(labels, inner)
-    return F.pad(resized, tuple(padding), value=void)
+    return F.pad(resized, padding, value=void)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -4,7 +4,7 @@ from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
 from .ensemble import EnsembleSegmentor
 from .gda_head import GDAHead
 from .mc_dropout import MCDropoutEncoderDecoder
-from .tta import DDUTTAModel
+from .tta_model import DDUTTAModel
 
 __all__ = [
     'DDUCascadeEncoderDecoder',

@@ -25,10 +25,10 @@ ENSEMBLE_TYPE = OWN_SCOPE + 'EnsembleSegmentor'
 
 OWN_OPTIONS = (
     'gda_head',
+    'extra_heads',
     'num_passes',
     'dropout_after',
     'dropout_p',
-    'predictive_entropy',
 )
 
 
@@ -60,10 +60,10 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
         model['type'] = DDU_TYPES[kind]
     _check_head(model)
     if gda_head:
-        head = dict(gda_head)
-        if 'views' not in head:
-            head = {**dict(model.get('gda_head') or {}), **head}
-        model['gda_head'] = ConfigDict(head)
+        there = dict(model.get('gda_head') or {})
+        if 'preset' in gda_head:
+            there = {}
+        model['gda_head'] = ConfigDict({**there, **gda_head})
     return model
 
 

@@ -1,27 +1,36 @@
-"""Segmentors that return both uncertainties from one forward pass."""
+"""Segmentors that return all maps from one forward pass."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
-from mmengine.structures import PixelData
 from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
-from torch import Tensor
+from torch import Tensor, nn
 
+from mmseg_ddu.core.bounds import make_visible
+from mmseg_ddu.core.surprise import to_percentile, total_surprise
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
-from .head_options import checked_views
+from .fitted_state import check_state
+from .gda_head import PENULTIMATE, GDAHead
 from .heads import classifying_head, last_decode_head
-from .maps import (
+from .image_novelty import ImageNovelty
+from .map_calibration import MapCalibration
+from .map_names import MAPS, NOVELTY, PERCENTILE
+from .tapped_modules import (
+    LOGITS,
+    find_channels,
+    image_channels,
+    tap_place,
+)
+from .uncertainty_maps import (
     UncertaintyMapsMixin,
     concatenate_maps,
-    entropy_map,
     windows,
+    without_padding,
 )
-from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
-from .probe import known_channels, probe, tap_place
 
 
 class DDUMixin(UncertaintyMapsMixin):
@@ -29,79 +38,85 @@ class DDUMixin(UncertaintyMapsMixin):
 
     The feature is what goes into the classifier ``conv_seg`` of the (last)
     decode head (see :func:`~mmseg_ddu.models.heads.classifying_head`),
-    taken while one prediction runs. ``pred_epistemic`` is the
-    score of the density head, ``pred_aleatoric`` the softmax entropy.
+    taken while one prediction runs. ``pred_epistemic`` is the score of the
+    density head, ``pred_aleatoric`` the softmax entropy, ``pred_total`` both
+    as surprises (:func:`~mmseg_ddu.core.surprise.total_surprise`), each with
+    its percentile; ``image_novelty`` and its percentile are in the metainfo,
+    as tensors without dimensions.
     Validation during training, when there is no density yet, gives
     ``pred_aleatoric`` alone; everything else raises ``NotFittedError``.
 
     Args:
         gda_head (dict): Config of :class:`GDAHead`; ``num_classes`` and
-            ``channels`` follow from the decode head.
+            ``channels`` follow from the network.
+        extra_heads (dict[str, dict]): Further density heads by name, each
+            with a map ``pred_epistemic_NAME``.
 
     Raises:
         TypeError: If no decode head classifies pixels with ``cls_seg``.
     """
 
-    def __init__(self, *args, gda_head: dict | None = None, **kwargs):
+    def __init__(
+        self,
+        *args,
+        gda_head: dict | None = None,
+        extra_heads: Mapping[str, dict] | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        head = classifying_head(self)
-        config = dict(gda_head or {})
-        config.setdefault('type', 'mmseg_ddu.GDAHead')
-        config['num_classes'] = self.num_classes
-        config['channels'] = head.conv_seg.in_channels
-        config['views'] = self._available(
-            checked_views(config.get('views', DEFAULT))
+        self.gda_head = self._build_head(gda_head or {})
+        self.extra_heads = nn.ModuleDict(
+            {
+                str(name): self._build_head(config)
+                for name, config in (extra_heads or {}).items()
+            }
         )
-        self.gda_head = MODELS.build(config)
+        self.map_calibration = MapCalibration()
+        self.image_novelty = ImageNovelty(image_channels(self))
+        self.scaled = False  # whether there is a temperature
         self._tolerate_unfitted = False
 
-    def _available(self, views: list[dict]) -> list[dict]:
-        """Views with their channels; optional ones only if they have any."""
-        for view in views:
-            view.setdefault('tap', PENULTIMATE)
-            if view.get('channels') is None:
-                view['channels'] = known_channels(self, view['tap'])
-        unknown = [view for view in views if view['channels'] is None]
-        if unknown:
-            taps = [view['tap'] for view in unknown]
-            found = probe(self, taps, super().encode_decode)
-            for view in unknown:
-                channels = found[view['tap']]
-                if isinstance(channels, int):
-                    view['channels'] = channels
-                elif not view.get('optional'):
-                    raise ValueError(channels)
-        return [view for view in views if view['channels'] is not None]
+    def _build_head(self, config: dict) -> nn.Module:
+        config = dict(config)
+        config.setdefault('type', 'mmseg_ddu.GDAHead')
+        config['num_classes'] = self.num_classes
+        tap = config.get('tap', PENULTIMATE)
+        if config.get('channels') is None:
+            predict = super().encode_decode
+            config['channels'] = find_channels(self, tap, predict)
+        return MODELS.build(config)
+
+    @property
+    def heads(self) -> dict[str, GDAHead]:
+        """Name of the map without ``pred_`` to its density head."""
+        extra = self.extra_heads.items()
+        return {
+            'epistemic': self.gda_head,
+            **{f'epistemic_{name}': head for name, head in extra},
+        }
 
     @property
     def num_maps(self) -> int:
-        return int(not self._tolerate_unfitted or bool(self.gda_head.fitted))
+        expected = self.gda_head.ready or not self._tolerate_unfitted
+        return len(self.heads) if expected else 0
+
+    # Features
 
     def tap(self, classes: bool = False) -> FeatureTap:
-        """A tap on every feature that the density head needs.
+        """A tap on every feature that the density heads need.
 
         Args:
-            classes (bool): Tap logits and predicted classes even if the head
-                can do without.
+            classes (bool): Tap the logits as well.
         """
-        head = classifying_head(self)
-        places = {}
-        for name in self.gda_head.taps:
-            places[name] = tap_place(self, name)
+        names = [head.tap for head in self.heads.values()]
         if classes:
-            places[LOGITS] = (head.conv_seg, 'output')
-        if classes or self.gda_head.needs_classes:
-            places[PREDICTED] = (head.conv_seg, 'output')
-        return FeatureTap(places)
+            names.append(LOGITS)
+        return FeatureTap({name: tap_place(self, name) for name in names})
 
     def features(self, tap: FeatureTap) -> dict[str, Tensor]:
-        """The tapped features, with the predicted classes."""
+        """The tapped features, each (B, D, h, w)."""
         try:
-            features = {name: tap[name] for name in self.gda_head.taps}
-            if LOGITS in tap:
-                features[LOGITS] = tap[LOGITS]
-            if PREDICTED in tap:
-                features[PREDICTED] = self._classes(tap[PREDICTED])
+            return {name: tap[name] for name in tap.names}
         except KeyError as error:
             head = type(classifying_head(self)).__name__
             raise TypeError(
@@ -110,51 +125,13 @@ class DDUMixin(UncertaintyMapsMixin):
                 'density on. Use a decode head that ends in cls_seg, or '
                 'another tap.'
             ) from error
-        return features
 
-    def _classes(self, logits: Tensor) -> Tensor:
+    def classes_of(self, logits: Tensor) -> Tensor:
         """Predicted classes, (B, C, h, w) -> (B, 1, h, w)."""
         if logits.shape[1] > 1:
             return logits.argmax(1, keepdim=True)
         threshold = last_decode_head(self).threshold
         return (logits.sigmoid() > threshold).long()
-
-    def predict(self, inputs: Tensor, data_samples=None):
-        if self.num_maps:
-            self.gda_head.require_fitted()
-        return super().predict(inputs, data_samples)
-
-    def val_step(self, data):
-        """Validation tolerates a head that is not fitted yet."""
-        self._tolerate_unfitted = True
-        try:
-            return super().val_step(data)
-        finally:
-            self._tolerate_unfitted = False
-
-    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
-        """Logits and epistemic score, (B, C + 1, H, W)."""
-        if self.num_maps == 0:
-            return super().encode_decode(inputs, batch_img_metas)
-        with self.tap() as tap:
-            logits = super().encode_decode(inputs, batch_img_metas)
-        scores = self.gda_head(self.features(tap))
-        return concatenate_maps(logits, scores, self.align_corners)
-
-    def calibrated(self, logits: Tensor) -> Tensor:
-        """Logits over the temperature of the fit, which is 1 by default."""
-        temperature = self.gda_head.temperature
-        return logits if temperature == 1 else logits / temperature
-
-    def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        return dict(pred_epistemic=maps, pred_aleatoric=entropy_map(logits))
-
-    def postprocess_result(self, seg_logits: Tensor, data_samples=None):
-        samples = super().postprocess_result(seg_logits, data_samples)
-        if self.num_maps == 0:
-            for sample in samples:
-                _set_entropy(sample)
-        return samples
 
     @torch.no_grad()
     def iter_features(
@@ -168,8 +145,7 @@ class DDUMixin(UncertaintyMapsMixin):
 
         Yields:
             tuple: ``(y1, y2, x1, x2)``, the window of the image (all of it
-            in whole mode), and tap name to (B, D, h, w), with the predicted
-            classes.
+            in whole mode), and tap name to (B, D, h, w), with the logits.
         """
         metas = [dict(meta) for meta in batch_img_metas]
         for y1, y2, x1, x2 in windows(*inputs.shape[2:], self.test_cfg):
@@ -178,6 +154,128 @@ class DDUMixin(UncertaintyMapsMixin):
             with self.tap(classes=True) as tap:
                 super().encode_decode(crop, metas)
             yield (y1, y2, x1, x2), self.features(tap)
+
+    # Prediction
+
+    def predict(self, inputs: Tensor, data_samples=None):
+        if self.num_maps == 0:
+            return super().predict(inputs, data_samples)
+        for head in self.heads.values():
+            head.require_fitted()
+        samples = super().predict(inputs, data_samples)
+        self._add_novelty(inputs, samples)
+        return samples
+
+    def _add_novelty(self, inputs: Tensor, samples: list) -> None:
+        """The distance of each image, without its padding, and percentile."""
+        metas = [sample.metainfo for sample in samples]
+        for members, images in without_padding(inputs, metas):
+            distances = self.image_novelty(images)
+            shares = self.image_novelty.percentile(distances)
+            pairs = zip(distances.unbind(), shares.unbind())
+            for member, (distance, share) in zip(members, pairs):
+                samples[member].set_metainfo(
+                    {NOVELTY: distance, NOVELTY + PERCENTILE: share}
+                )
+
+    def val_step(self, data):
+        """Validation tolerates a head that is not fitted yet."""
+        self._tolerate_unfitted = True
+        try:
+            return super().val_step(data)
+        finally:
+            self._tolerate_unfitted = False
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
+        """Logits and epistemic scores, (B, C + M, H, W)."""
+        if self.num_maps == 0:
+            return super().encode_decode(inputs, batch_img_metas)
+        with self.tap() as tap:
+            return self.encode_with(tap, inputs, batch_img_metas)
+
+    def encode_with(
+        self, tap: FeatureTap, inputs: Tensor, batch_img_metas: list[dict]
+    ) -> Tensor:
+        """The same by way of a tap that is open already."""
+        logits = super().encode_decode(inputs, batch_img_metas)
+        features = self.features(tap)
+        for head in self.heads.values():
+            scores = head(features[head.tap])
+            logits = concatenate_maps(logits, scores, self.align_corners)
+        return logits
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits over the temperature of the fit, if there is one."""
+        if not self.scaled:
+            return logits
+        return logits / self.map_calibration.temperature
+
+    def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        if self.num_maps == 0:
+            return dict(pred_aleatoric=entropies)
+        calibration = self.map_calibration
+        values = dict(aleatoric=entropies)
+        surprises = dict(aleatoric=calibration.aleatoric(entropies))
+        for (name, head), scores in zip(self.heads.items(), maps.split(1, 1)):
+            values[name], surprises[name] = scores, head.surprise(scores)
+        values['total'] = total_surprise(
+            surprises['aleatoric'], surprises['epistemic']
+        )
+        surprises['total'] = calibration.total(values['total'])
+        fields = {}
+        for name, surprise in surprises.items():
+            fields[f'pred_{name}'] = make_visible(values[name])
+            fields[f'pred_{name}{PERCENTILE}'] = to_percentile(surprise)
+        return fields
+
+    # What the fit says of the maps
+
+    def _surprise(self, name: str) -> nn.Module:
+        tables = {key: head.surprise for key, head in self.heads.items()}
+        tables.update(
+            aleatoric=self.map_calibration.aleatoric,
+            total=self.map_calibration.total,
+        )
+        if name not in tables:
+            raise ValueError(
+                f'Expected a map of {sorted(tables)}, but got {name!r:.80}.'
+            )
+        return tables[name]
+
+    def percentile(self, name: str, values: Tensor) -> Tensor:
+        """Share of held-out training pixels with a lower value, in [0, 1].
+
+        Args:
+            name (str): ``aleatoric``, ``epistemic``, ``total`` or that of an
+                extra head.
+            values (Tensor): Of that map, any shape.
+        """
+        self.gda_head.require_fitted()
+        return self._surprise(name).percentile(values)
+
+    def map_range(self, name: str) -> tuple[float, float]:
+        """Lowest value of a map in training, and one beyond nearly all."""
+        low, high = self._surprise(name).range()
+        if name in MAPS[:1]:
+            return 0.0, high
+        return low, high + (high - low)
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest) -> None:
+        """Refuse a state that does not fit instead of logging it."""
+        given = {
+            key.removeprefix(prefix): value
+            for key, value in state_dict.items()
+            if key.startswith(prefix)
+        }
+        check_state(self.state_dict(), given)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        for name, head in self.heads.items():
+            key = 'gda_head' if head is self.gda_head else ''
+            key = key or f'extra_heads.{name.removeprefix("epistemic_")}'
+            head.ready = bool(given.get(f'{key}.fitted', head.fitted))
+        temperature = given.get('map_calibration.temperature')
+        if temperature is not None:
+            self.scaled = bool(temperature != 1)
 
 
 @MODELS.register_module()
@@ -188,10 +286,3 @@ class DDUEncoderDecoder(DDUMixin, EncoderDecoder):
 @MODELS.register_module()
 class DDUCascadeEncoderDecoder(DDUMixin, CascadeEncoderDecoder):
     """mmseg's CascadeEncoderDecoder; the last head's features count."""
-
-
-def _set_entropy(sample) -> None:
-    data = sample.seg_logits.data
-    if data.shape[0] == 1:  # mmseg stores probabilities for binary heads
-        data = data.logit()
-    sample.set_data(dict(pred_aleatoric=PixelData(data=entropy_map(data))))

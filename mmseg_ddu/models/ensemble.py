@@ -12,7 +12,7 @@ from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.registry import MODELS
 
 from .heads import last_decode_head
-from .sampled import SampledMapsMixin
+from .sampled_maps import SampledMapsMixin
 
 
 @MODELS.register_module()
@@ -30,7 +30,6 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
         member (dict or Sequence[dict]): Config of a segmentor, or one for
             each member. ``test_cfg`` and preprocessing are the first's.
         num_members (int): K, if there is one config.
-        predictive_entropy (bool): Also give ``pred_predictive_entropy``.
 
     Raises:
         ValueError: If there are fewer than two members, or they differ in
@@ -41,7 +40,6 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
         self,
         member: dict | Sequence[dict],
         num_members: int = 3,
-        predictive_entropy: bool = False,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
         pretrained: str | None = None,
@@ -66,7 +64,6 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
                 'Expected members with the same classes, but got (classes, '
                 f'channels) = {sizes}.'
             )
-        self.predictive_entropy = predictive_entropy
         first = self.members[0]
         self.align_corners = first.align_corners
         self.num_classes = first.num_classes

@@ -1,342 +1,226 @@
-"""The density head: per-class Gaussians over the features of a segmentor."""
+"""The density head: -log p of the features of a segmentor."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmseg_ddu.core.bounds import (
-    WORST,
-    is_lost,
-    resize_scores,
-    standardized,
-)
+from mmseg_ddu.core.bounds import mark_lost
+from mmseg_ddu.core.densities import DENSITIES
+from mmseg_ddu.core.densities.gaussian import at_least_float32
 from mmseg_ddu.core.errors import NotFittedError
-from mmseg_ddu.core.grouping import ClassGroups
-from mmseg_ddu.core.quantiles import percentile, quantile_table
-from mmseg_ddu.core.regions import region_means
+from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.surprise import Surprise
+from mmseg_ddu.core.transforms import TRANSFORMS
 from mmseg_ddu.registry import MODELS
 
-from .head_calibration import calibrated_scores, finite_pixels
-from .head_options import HEAD, check_options, checked_views
-from .head_state import FORMAT, check_state, migrate
-from .presets import DEFAULT, LOGITS, PENULTIMATE, PREDICTED
-from .special_views import build_view
-from .views import classes_on_grid
-
-NUM_QUANTILES = 1001
+PENULTIMATE = 'penultimate'
+DEFAULT = 'direction'
+PRESETS: dict[str, dict] = {
+    # One full Gaussian a class over the direction of the feature.
+    DEFAULT: dict(transform='direction', shrinkage=0.05),
+    # As published: the feature as it is, no shrinkage, every cell.
+    'ddu-paper': dict(transform='raw', shrinkage=0.0, stride=1),
+}
+FORMAT = 3  # of what a fit writes; the first two were another score
+MAX_STRIDE = 64
 
 
 @MODELS.register_module()
 class GDAHead(BaseModule):
-    """Epistemic uncertainty of every pixel from its features.
+    """Minus the log density of every pixel's feature, in nats.
 
     One set of Gaussians serves all positions (location-independent GDA,
-    arXiv 2111.00079). With one view the score is ``-log p(z)`` in nats. With
-    several, each view's score is standardised by its mean and spread on
-    training pixels, and the result is their weighted sum, in standard
-    deviations: of the pixel itself, of its region (all pixels of the image
-    with the same predicted class), and of the image.
+    arXiv 2111.00079). The score of a cell depends on its feature alone.
 
     Args:
         num_classes (int): C of the decode head. The segmentor fills it in.
-        views (str or list[dict]): A preset (``multi-scale``, ``ddu-paper``,
-            ``direction``, ``polar``, ``class-polar``) or view configs, each
-            with arguments of :class:`mmseg_ddu.models.views.View` and of the
-            density below.
-        covariance_type (str): ``full``, ``tied`` or ``diag``.
-        rank (int, optional): Dimensions of the principal subspace.
-        shrinkage (float or str): In [0, 1], or ``'oas'``.
-        shrinkage_target (str): ``tied`` or ``identity``.
-        reg_covar (float): Fraction of the mean variance added to the
-            diagonals.
-        priors (str): ``uniform`` (the paper) or ``empirical``.
-        normalize (bool): L2-normalise the features; turns every ``raw`` view
-            into ``direction``.
-        channels (int, optional): D of the penultimate feature. The segmentor
-            fills it in.
+        channels (int, optional): D of the tap. The segmentor fills it in.
+        preset (str): What the next options are if they are not given:
+            ``direction``, or ``ddu-paper`` for the method as published.
+        tap (str): ``penultimate``, the input of the classifier, or the name
+            of a submodule of the segmentor whose output is taken
+            (``decode_head.bottleneck``, ``backbone.layer3``), with ``[i]``
+            behind it where it gives several (``backbone[0]``).
+        transform (str or Sequence[str], optional): What becomes of the
+            feature: ``direction`` (L2-normalised), ``raw``, ``row_space``
+            and ``null_space`` of the classifier; of several, one after the
+            other.
+        density (str): ``gaussian``.
+        stride (int, optional): Score every so-manieth row and column of the
+            feature map and interpolate between them; 2 by default.
+        density_options: Of :class:`GaussianDensity`: ``shrinkage``,
+            ``covariance_type``, ``components``, ``rank``, ``reg_covar``,
+            ``priors`` …
 
     Raises:
-        ValueError: On unknown options.
+        ValueError: On an unknown option or one that makes no sense.
     """
 
     fitted: Tensor
-    view_mean: Tensor
-    view_std: Tensor
-    view_threshold: Tensor
-    score_quantiles: Tensor
-    temperature: Tensor
 
     def __init__(
         self,
         num_classes: int,
-        views: str | Sequence[dict] = DEFAULT,
-        covariance_type: str = 'full',
-        rank: int | None = None,
-        shrinkage: float | str = 0.0,
-        shrinkage_target: str = 'tied',
-        reg_covar: float = 1e-6,
-        priors: str = 'uniform',
-        normalize: bool = False,
         channels: int | None = None,
+        preset: str = DEFAULT,
+        tap: str = PENULTIMATE,
+        transform: str | Sequence[str] | None = None,
+        density: str = 'gaussian',
+        stride: int | None = None,
         init_cfg: dict | None = None,
+        **density_options,
     ) -> None:
         super().__init__(init_cfg)
-        common = dict(
-            covariance_type=covariance_type,
-            rank=rank,
-            shrinkage=shrinkage,
-            shrinkage_target=shrinkage_target,
-            reg_covar=reg_covar,
-            priors=priors,
-        )
-        own = dict(normalize=normalize, channels=channels)
-        own.update(common, num_classes=num_classes)
-        check_options(own, HEAD, 'gda_head')
-        configs = checked_views(views)
-        for config in configs:
-            if normalize and config.get('transform', 'raw') == 'raw':
-                config['transform'] = 'direction'
-            if config.get('tap', PENULTIMATE) == PENULTIMATE:
-                config.setdefault('channels', channels)
-            elif config['tap'] == LOGITS:
-                config.setdefault('channels', num_classes)
-        self.num_classes = num_classes
-        self.views = nn.ModuleList(
-            build_view(num_classes, **{**common, **config})
-            for config in configs
-            if config.get('channels') or not config.get('optional')
-        )
-        if self.first_density is None:
-            raise ValueError('Expected at least one view with a density.')
-        if not any(view.weight or view.region_weight for view in self.views):
-            raise ValueError('Expected a view with a weight that is not 0.')
-        count = len(self.views)
+        if preset not in PRESETS:
+            raise ValueError(
+                f'Expected preset to be one of {sorted(PRESETS)}, but got '
+                f'{preset!r:.80}.'
+            )
+        chosen = dict(PRESETS[preset])
+        default_transform = chosen.pop('transform')
+        default_stride = chosen.pop('stride', 2)
+        self.stride = default_stride if stride is None else stride
+        whole = type(self.stride) is int and 1 <= self.stride <= MAX_STRIDE
+        if not whole:
+            raise ValueError(
+                f'Expected stride to be in [1, {MAX_STRIDE}], but got '
+                f'{self.stride!r:.80}.'
+            )
+        if channels is None:
+            raise ValueError(
+                f'The number of channels of {tap!r} is not known; set '
+                'channels.'
+            )
+        self.num_classes, self.channels, self.tap = num_classes, channels, tap
+        names = default_transform if transform is None else transform
+        names = [names] if isinstance(names, str) else list(names)
+        steps: list[nn.Module] = []
+        for name in names:
+            width = steps[-1].num_features if steps else channels
+            steps.append(TRANSFORMS.find(name)(width, num_classes))
+        self.transform = nn.Sequential(*steps)
+        width = steps[-1].num_features if steps else channels
+        kind = DENSITIES.find(density)
+        density_options = {**chosen, **density_options}
+        _require_known(kind, density_options)
+        self.density = kind(num_classes, width, **density_options)
+        self.surprise = Surprise()
         self.register_buffer('fitted', torch.tensor(False))
         self.register_buffer('format_version', torch.tensor(FORMAT))
-        # Divides the logits, if a temperature was asked for.
-        self.register_buffer('temperature', torch.ones(()))
-        self.register_buffer('view_mean', torch.zeros(count))
-        self.register_buffer('view_std', torch.ones(count))
-        self.register_buffer('view_threshold', torch.zeros(count))
-        self.register_buffer(
-            'score_quantiles', torch.zeros(NUM_QUANTILES, dtype=torch.float32)
-        )
+        self.ready = False
 
-    @property
-    def taps(self) -> list[str]:
-        """Names of the features the views need, each once."""
-        return list(dict.fromkeys(view.tap for view in self.views))
+    # Fitting
 
-    @property
-    def needs_classes(self) -> bool:
-        """Whether a view wants to know the predicted classes."""
-        return any(
-            view.needs_classes or view.region_weight for view in self.views
-        )
+    def new_moments(self, device: torch.device | str = 'cpu') -> ClassMoments:
+        """Empty moments for what :meth:`update` collects."""
+        return self.density.new_moments(device)
 
-    @property
-    def first_density(self) -> int | None:
-        """Number of the first view with a Gaussian per class."""
-        for index, view in enumerate(self.views):
-            density = getattr(view, 'density', None)
-            if density is not None and (
-                density.num_classes == self.num_classes
-            ):
-                return index
-        return None
+    @torch.no_grad()
+    def vectors(self, features: Tensor) -> Tensor:
+        """Features (N, D) as the density sees them, (N, D') float32."""
+        with torch.autocast(features.device.type, enabled=False):
+            return self.transform(features.float())
 
-    @property
-    def plain(self) -> bool:
-        """Whether the score is that of a single view, as it is."""
-        return len(self.views) == 1 and self.views[0].plain
+    def update(
+        self, moments: ClassMoments, features: Tensor, labels: Tensor
+    ) -> None:
+        """Add vectors (N, D') and their classes (N,) to moments."""
+        groups = self.density.groups(features, labels)
+        device = moments.means.device
+        moments.update(features.to(device), groups.to(device))
 
-    @property
-    def unit(self) -> str:
-        """Unit of the epistemic score."""
-        in_nats = self.plain and not self.needs_classes
-        return 'nats' if in_nats else 'standard deviations'
+    def prepare(self, weight: Tensor) -> None:
+        """Let the transforms see the classifier's weight, (C, D, …)."""
+        for step in self.transform:
+            if hasattr(step, 'fit'):
+                step.fit(weight.flatten(1))
 
     def reset(self) -> None:
         """Forget the fit: the features are about to change."""
-        self.fitted.fill_(False)
-        self.temperature.fill_(1)
+        self.set_fitted(False)
+
+    def set_fitted(self, fitted: bool = True) -> None:
+        """Say whether the buffers are those of a fit."""
+        self.fitted.fill_(fitted)
+        self.ready = fitted
 
     def require_fitted(self) -> None:
         """Raise NotFittedError before the fit."""
-        if not self.fitted:
+        if not self.ready:
             raise NotFittedError(
                 'The densities of this model are not fitted, so there is no '
                 'epistemic uncertainty yet. Run `python tools/fit_gda.py '
                 'CONFIG CHECKPOINT` and use the *_gda.pth file it writes.'
             )
 
-    def forward(self, features: dict[str, Tensor]) -> Tensor:
-        """Epistemic score per pixel.
+    # Scoring
 
-        Each view is scored on the grid of its own tap, image by image, which
-        needs no copy of the features; the scores are resized bilinearly to
-        the grid of the first tap.
+    @torch.no_grad()
+    def forward(self, feature: Tensor) -> Tensor:
+        """Score of every cell, (B, D, h, w) -> (B, 1, h, w), in nats.
 
-        Args:
-            features (dict[str, Tensor]): Tap name to (B, D, h, w); and, if
-                ``needs_classes``, ``predicted`` to (B, 1, h, w).
-
-        Returns:
-            Tensor: (B, 1, h, w), higher is more uncertain. Always finite;
-            ``WORST`` (1e30) where a feature or logit is not.
+        Higher is more uncertain; NaN where there is no score, and in the
+        cells interpolated from such a one.
 
         Raises:
             NotFittedError: Before the fit.
+            ValueError: If the tap gives another number of channels.
         """
         self.require_fitted()
-        images = zip(*(value.split(1) for value in features.values()))
-        return torch.cat(
-            [self._score_image(dict(zip(features, one))) for one in images]
-        )
-
-    def _score_image(self, features: dict[str, Tensor]) -> Tensor:
-        output = tuple(features[self.taps[0]].shape[2:])
-        groups: dict[tuple, ClassGroups] = {}
-        scores = []
-        for view in self.views:
-            feature = features[view.tap]
-            score = view(feature, self._groups(view, features, groups))
-            if score.shape[2:] not in (output, (1, 1)):
-                score = resize_scores(score, output)
-            scores.append(score)
-        if not any(view.region_weight for view in self.views):
-            return self.combine(scores).expand(-1, -1, *output)
-        regions = classes_on_grid(features[PREDICTED], output)
-        flat = [score.expand(-1, -1, *output).flatten() for score in scores]
-        return self.combine(flat, regions.flatten()).reshape(regions.shape)
-
-    def _groups(
-        self, view: nn.Module, features: dict[str, Tensor], known: dict
-    ) -> ClassGroups | None:
-        """Predicted classes on the grid that a view is scored on."""
-        if not view.needs_classes:
-            return None
-        grid = tuple(view.thinned(features[view.tap]).shape[2:])
-        if grid not in known:
-            predicted = classes_on_grid(features[PREDICTED], grid)
-            known[grid] = ClassGroups(predicted.flatten(), self.num_classes)
-        return known[grid]
-
-    def combine(
-        self,
-        scores: Sequence[Tensor],
-        regions: Tensor | None = None,
-        average: Callable[[Tensor, Tensor], Tensor] = region_means,
-    ) -> Tensor:
-        """One score from those of each view.
-
-        Args:
-            scores (Sequence[Tensor]): All of one shape, or broadcastable;
-                (N,) each if there are regions.
-            regions (Tensor, optional): (N,) integers, the region of each
-                pixel, for views with a ``region_weight``.
-            average (Callable): The means of values over regions.
-        """
-        if self.plain:
-            return scores[0]
-        pixel = region = 0
-        lost = torch.zeros((), dtype=torch.bool, device=scores[0].device)
-        for index, (view, score) in enumerate(zip(self.views, scores)):
-            lost = lost | is_lost(score)
-            score = standardized(
-                score, self.view_mean[index], self.view_std[index]
+        if feature.ndim != 4 or feature.shape[1] != self.channels:
+            raise ValueError(
+                f'Expected the feature {self.tap!r} to be of shape '
+                f'(B, {self.channels}, h, w), but got '
+                f'{tuple(feature.shape)}. The densities belong to another '
+                'network, or channels is wrong.'
             )
-            if view.excess is not None:
-                score = (score - self.view_threshold[index]).clamp_min(0)
-            if view.weight:
-                pixel = pixel + view.weight * score
-            if view.region_weight:
-                region = region + view.region_weight * score
-        if isinstance(region, Tensor):
-            pixel = pixel + average(region.masked_fill(lost, WORST), regions)
-        return pixel.clamp(-WORST, WORST).masked_fill(lost, WORST)
+        step = self.stride
+        some = feature[:, :, ::step, ::step]
+        rows = some.movedim(1, -1).reshape(-1, self.channels)
+        log_probs = self.density.score_samples(self.vectors(rows))
+        scores = mark_lost(-log_probs)
+        scores = scores.view(some.shape[0], 1, *some.shape[2:])
+        return _between(scores, step, feature.shape[2:])
 
     def percentile(self, scores: Tensor) -> Tensor:
-        """Share of training pixels with a lower score, in [0, 1].
-
-        0 is as ordinary as training pixels get, 1 is beyond all of them.
-        """
+        """Share of held-out training pixels with a lower score, in [0, 1]."""
         self.require_fitted()
-        return percentile(scores, self.score_quantiles)
+        return self.surprise.percentile(scores)
 
-    @torch.no_grad()
-    def calibrate(
-        self,
-        vectors: Sequence[Tensor],
-        predicted: Tensor | None = None,
-        fields: Tensor | None = None,
-    ) -> tuple[dict, Tensor]:
-        """Store the spread of each view and the quantiles of the score.
+    def _apply(self, fn: Callable, recurse: bool = True) -> GDAHead:
+        """Move to a device, but never below float32 (``model.half()``)."""
+        return super()._apply(at_least_float32(fn), recurse)
 
-        Pixels that are not finite in every view do not count.
 
-        Args:
-            vectors (Sequence[Tensor]): For each view, the transformed
-                features (N, D') of the same N training pixels.
-            predicted (Tensor, optional): (N,) their predicted classes.
-            fields (Tensor, optional): (N,) number of the image (or window)
-                that each comes from; one image by default.
-
-        Returns:
-            tuple[dict, Tensor]: Mean and spread per view and some quantiles;
-            and the scores, (N,).
-
-        Raises:
-            ValueError: If no pixel is finite.
-        """
-        device = self.score_quantiles.device
-        predicted = predicted if predicted is None else predicted.to(device)
-        vectors = [vector.to(device) for vector in vectors]
-        finite = finite_pixels(vectors)
-        scores = calibrated_scores(self, vectors, predicted, finite)
-        regions = None
-        if predicted is not None:
-            if fields is None:
-                fields = torch.zeros_like(predicted)
-            key = fields.to(device) * self.num_classes + predicted
-            regions = key.unique(return_inverse=True)[1]
-        combined = self.combine(scores, regions)
-        table = quantile_table(combined[finite], NUM_QUANTILES)
-        self.score_quantiles.copy_(table)
-        shown = {
-            f'q{round(100 * level)}': float(table[int(level * 1000)])
-            for level in (0.0, 0.05, 0.5, 0.95, 1.0)
-        }
-        report = dict(
-            pixels=int(finite.sum()),
-            nonfinite=int((~finite).sum()),
-            view_mean=self.view_mean.tolist(),
-            view_std=self.view_std.tolist(),
-            quantiles=shown,
+def _require_known(kind: Callable, options: dict) -> None:
+    """Raise ValueError on options that a density does not take."""
+    known = list(inspect.signature(kind).parameters)[2:]
+    unknown = sorted(map(str, set(options) - set(known)))
+    if unknown:
+        own = ['preset', 'tap', 'transform', 'density', 'stride']
+        raise ValueError(
+            f'Unknown options {unknown} of the density head; there are '
+            f'{own + known}.'
         )
-        return report, combined
 
-    def _load_from_state_dict(
-        self, state_dict, prefix, local_metadata, strict, missing, *rest
-    ) -> None:
-        """Refuse a state that does not fit instead of logging it.
 
-        mmengine loads non-strictly and only logs a missing or misshapen key,
-        which would leave densities that are half somebody else's. States
-        of older formats are brought up to date.
-        """
-        if any(key.startswith(prefix) for key in state_dict):
-            migrate(state_dict, prefix)
-            given = {
-                key.removeprefix(prefix): value
-                for key, value in state_dict.items()
-                if key.startswith(prefix)
-            }
-            check_state(self.state_dict(), given)
-        super()._load_from_state_dict(
-            state_dict, prefix, local_metadata, strict, missing, *rest
-        )
+def _between(scores: Tensor, step: int, size: Sequence[int]) -> Tensor:
+    """Scores of every so-manieth cell -> of all, bilinear.
+
+    The cells that were scored keep their scores; behind the last of them its
+    score goes on.
+    """
+    if step == 1:
+        return scores
+    scores = F.pad(scores, (0, 1, 0, 1), mode='replicate')
+    height, width = (step * (n - 1) + 1 for n in scores.shape[2:])
+    scores = F.interpolate(
+        scores, (height, width), mode='bilinear', align_corners=True
+    )
+    return scores[:, :, : size[0], : size[1]]

@@ -18,8 +18,8 @@ from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.core.replay import PrefixReplay
 from mmseg_ddu.registry import MODELS
 
-from .probe import tapped_module
-from .sampled import SampledMapsMixin
+from .sampled_maps import SampledMapsMixin
+from .tapped_modules import named_module
 
 BACKBONE = 'backbone'
 _STAGE = re.compile(r'(layer|stage|block)_?\d+')
@@ -43,7 +43,6 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
             ``'backbone'`` stands for every stage of the backbone. The
             dropout layers of the network itself stay active.
         dropout_p (float): Probability of the dropout behind those.
-        predictive_entropy (bool): Also give ``pred_predictive_entropy``.
 
     Raises:
         ValueError: If T < 1, a name is unknown, or there is no dropout with
@@ -56,7 +55,6 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
         num_passes: int = 10,
         dropout_after: str | Sequence[str] = (),
         dropout_p: float = 0.1,
-        predictive_entropy: bool = False,
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -69,7 +67,7 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
         elif isinstance(dropout_after, str):
             dropout_after = [dropout_after]
         for name in dropout_after:
-            tapped_module(self, name)
+            named_module(self, name)
         self.dropout_after = list(dropout_after)
         self.inserted_dropout = nn.ModuleList(
             nn.Dropout2d(dropout_p) for _ in self.dropout_after
@@ -81,7 +79,6 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
                 '(and train with it), or dropout_after and dropout_p.'
             )
         self.num_passes = num_passes
-        self.predictive_entropy = predictive_entropy
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Log mean probabilities and mutual information, (B, C + 1, H, W)."""

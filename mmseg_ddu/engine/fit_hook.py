@@ -50,8 +50,8 @@ class FitGDAHook(Hook):
         """Densities of an earlier training would be wrong soon."""
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        if hasattr(model, 'gda_head'):
-            model.gda_head.reset()
+        for head in getattr(model, 'heads', {}).values():
+            head.reset()
 
     def after_train(self, runner) -> None:
         """Fit each checkpoint; one fit where weights are the same."""

@@ -13,9 +13,9 @@ from mmengine.logging import MMLogger
 from mmseg_ddu.fileio import atomic_write, remove_temporary
 
 from .checkpoint import plain
-from .collected import Collected
+from .fit_sums import FitSums
 
-FORMAT = 1
+FORMAT = 2
 
 
 class SavedFit:
@@ -57,7 +57,7 @@ class SavedFit:
         self.images = 0  # in the state
         self._tried = time.monotonic()
 
-    def restore(self, collected: Collected) -> list[dict]:
+    def restore(self, sums: FitSums) -> list[dict]:
         """Bring back what was seen; the images that could not be read.
 
         Without ``resume`` an old state is only reported.
@@ -80,9 +80,9 @@ class SavedFit:
             logger.info(f'There is no {self.path}; starting from the first.')
             return []
         state = self._read()
-        collected.load_state_dict(state['collected'])
+        sums.load_state_dict(state['sums'])
         unreadable = state['unreadable']
-        self.images = len(collected.images) + len(unreadable)
+        self.images = len(sums.images) + len(unreadable)
         logger.info(f'Going on after {self.images} images.')
         return unreadable
 
@@ -122,24 +122,24 @@ class SavedFit:
                 'start anew without --resume.'
             )
 
-    def write_if_due(self, collected: Collected, unreadable: list) -> None:
+    def write_if_due(self, sums: FitSums, unreadable: list) -> None:
         """Write the state if the last time was long enough ago."""
         age = time.monotonic() - self._tried
         if self.every is not None and age >= self.every:
-            self.write(collected, unreadable)
+            self.write(sums, unreadable)
             self._tried = time.monotonic()
 
-    def write(self, collected: Collected, unreadable: list[dict]) -> None:
+    def write(self, sums: FitSums, unreadable: list[dict]) -> None:
         """Write the state, whole or not at all.
 
         A disk that is full is a warning: the fit itself can go on.
         """
-        images = len(collected.images) + len(unreadable)
+        images = len(sums.images) + len(unreadable)
         if images == self.images:
             return
         state = dict(
             belongs=self.belongs,
-            collected=collected.state_dict(),
+            sums=sums.state_dict(),
             unreadable=unreadable,
         )
         try:

@@ -6,7 +6,7 @@ import copy
 
 from mmengine.config import Config
 
-from .data import evaluation_pipeline, loads_annotations
+from .fitting_data import evaluation_pipeline, loads_annotations
 
 FLIPS = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
 TTA_MODEL = 'mmseg_ddu.DDUTTAModel'

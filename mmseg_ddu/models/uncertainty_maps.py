@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -24,8 +25,8 @@ class UncertaintyMapsMixin:
     further channels behind them. They go through sliding windows,
     un-padding, un-flipping and resizing as channels of one tensor, exactly
     as the logits do, and part at the end into the fields ``pred_sem_seg``,
-    ``seg_logits``, ``pred_epistemic`` and ``pred_aleatoric``, the last two
-    (1, H, W) and rising with uncertainty.
+    ``seg_logits`` and those of :meth:`split_maps`, (1, H, W) each and rising
+    with uncertainty. Images of a batch that are treated alike go together.
     """
 
     @property
@@ -34,18 +35,19 @@ class UncertaintyMapsMixin:
         return 1
 
     def calibrated(self, logits: Tensor) -> Tensor:
-        """Final logits as they are handed out, (C, H, W) -> (C, H, W)."""
+        """Final logits as they are handed out, (B, C, H, W)."""
         return logits
 
-    def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """Fields of one image from its final logits and maps.
+    def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        """Fields of some images from what has arrived.
 
         Args:
-            logits (Tensor): (C, H, W) at the original size.
-            maps (Tensor): (num_maps, H, W).
+            entropies (Tensor): Of the final logits, (B, 1, H, W) at the
+                original size.
+            maps (Tensor): (B, num_maps, H, W).
 
         Returns:
-            dict[str, Tensor]: Field name to (1, H, W).
+            dict[str, Tensor]: Field name to (B, 1, H, W).
         """
         raise NotImplementedError
 
@@ -77,25 +79,36 @@ class UncertaintyMapsMixin:
 
     def postprocess_result(self, seg_logits: Tensor, data_samples=None):
         """Undo padding, flip and resize, then part logits and maps."""
-        if self.num_maps == 0:
-            return super().postprocess_result(seg_logits, data_samples)
         if data_samples is None:
             data_samples = [SegDataSample() for _ in seg_logits]
-        for image, sample in zip(seg_logits.split(1), data_samples):
-            image = restored(image, sample.metainfo, self.align_corners)[0]
-            for name, value in self._fields(image).items():
-                sample.set_data({name: PixelData(data=value)})
+        metas = [sample.metainfo for sample in data_samples]
+        for members in _alike([_treatment(meta) for meta in metas]):
+            images = seg_logits
+            if len(members) < len(seg_logits):
+                images = seg_logits[members]
+            images = restored(images, metas[members[0]], self.align_corners)
+            fields = {
+                name: value.unbind()
+                for name, value in self.fields(images).items()
+            }
+            for place, member in enumerate(members):
+                data_samples[member].set_data(
+                    {
+                        name: PixelData(data=values[place])
+                        for name, values in fields.items()
+                    }
+                )
         return data_samples
 
-    def _fields(self, everything: Tensor) -> dict[str, Tensor]:
-        """Logits and maps of one image, (C + num_maps, H, W), as fields."""
-        logits = self.calibrated(everything[: self.out_channels])
-        # A copy: whoever keeps a map should not keep the logits with it.
-        maps = everything[self.out_channels :].clone()
-        fields = self.split_maps(logits, maps)
-        if self.out_channels > 1:
-            # As argmax, in half the time on a CPU.
-            classes = logits.max(0, keepdim=True).indices
+    def fields(self, everything: Tensor) -> dict[str, Tensor]:
+        """Final logits and maps, (B, C + num_maps, H, W), as fields."""
+        channels = self.out_channels
+        logits = self.calibrated(everything[:, :channels])
+        entropies = entropy_map(logits)
+        fields = self.split_maps(entropies, everything[:, channels:])
+        if channels > 1:
+            # As argmax, in a quarter of the time on a CPU.
+            classes = logits.max(1, keepdim=True).indices
         else:  # mmseg hands out probabilities for binary heads
             logits = logits.sigmoid()
             threshold = last_decode_head(self).threshold
@@ -118,13 +131,11 @@ class UncertaintyMapsMixin:
         size would let the padding into the receptive fields.
         """
         inputs = data['inputs']
-        groups: dict[tuple, list[int]] = {}
-        for index, image in enumerate(inputs):
-            groups.setdefault(tuple(image.shape), []).append(index)
+        groups = _alike([tuple(image.shape) for image in inputs])
         if len(groups) == 1:
             return step(data)
         results = [None] * len(inputs)
-        for members in groups.values():
+        for members in groups:
             part = {
                 key: [values[i] for i in members]
                 for key, values in data.items()
@@ -134,29 +145,82 @@ class UncertaintyMapsMixin:
         return results
 
 
-def restored(image: Tensor, meta: dict, align_corners: bool) -> Tensor:
-    """Without padding, flip and resizing, (1, C, h, w) -> (1, C, H, W)."""
-    padding = meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
-    left, right, top, bottom = padding
-    height, width = image.shape[2:]
-    image = image[:, :, top : height - bottom, left : width - right]
-    if meta.get('flip'):
-        image = image.flip(FLIPPED_AXES[meta['flip_direction']])
-    size = tuple(meta.get('ori_shape', image.shape[2:]))
-    if size == image.shape[2:]:  # large images have no memory for a copy
-        return image
-    return F.interpolate(
-        image, size, mode='bilinear', align_corners=align_corners
+def _alike(keys: Sequence[tuple]) -> list[list[int]]:
+    """Numbers of equal keys, together."""
+    groups: dict[tuple, list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def padding_of(meta: dict) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom."""
+    return tuple(
+        meta.get('img_padding_size', meta.get('padding_size', [0] * 4))
     )
+
+
+def _treatment(meta: dict) -> tuple:
+    """All that :func:`restored` looks at."""
+    flip = meta.get('flip') and meta['flip_direction']
+    return (padding_of(meta), flip, tuple(meta.get('ori_shape', ())))
+
+
+def restored(images: Tensor, meta: dict, align_corners: bool) -> Tensor:
+    """Without padding, flip and resizing, (B, C, h, w) -> (B, C, H, W)."""
+    left, right, top, bottom = padding_of(meta)
+    height, width = images.shape[2:]
+    if any((left, right, top, bottom)):
+        images = images[:, :, top : height - bottom, left : width - right]
+    if meta.get('flip'):
+        images = images.flip(FLIPPED_AXES[meta['flip_direction']])
+    size = tuple(meta.get('ori_shape', images.shape[2:]))
+    if size == tuple(images.shape[2:]):  # no memory for a copy of large ones
+        return images
+    return F.interpolate(
+        images, size, mode='bilinear', align_corners=align_corners
+    )
+
+
+def without_padding(
+    inputs: Tensor, metas: Sequence[dict]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Images with equal padding together, cut to what is not padding.
+
+    Args:
+        inputs (Tensor): (B, C, H, W), preprocessed.
+        metas (Sequence[dict]): Their meta information.
+
+    Yields:
+        tuple: Numbers of the images, and they themselves.
+    """
+    height, width = inputs.shape[2:]
+    for members in _alike([padding_of(meta) for meta in metas]):
+        left, right, top, bottom = padding_of(metas[members[0]])
+        images = inputs if len(members) == len(inputs) else inputs[members]
+        yield (
+            members,
+            images[:, :, top : height - bottom, left : width - right],
+        )
 
 
 def windows(
     height: int, width: int, test_cfg: dict
 ) -> list[tuple[int, int, int, int]]:
-    """``(y1, y2, x1, x2)`` of mmseg's sliding windows, or of the image."""
+    """``(y1, y2, x1, x2)`` of mmseg's sliding windows, or of the image.
+
+    Raises:
+        ValueError: If the windows leave gaps.
+    """
     if test_cfg.get('mode', 'whole') != 'slide':
         return [(0, height, 0, width)]
     crops, strides = test_cfg['crop_size'], test_cfg['stride']
+    if any(stride > crop for stride, crop in zip(strides, crops)):
+        raise ValueError(
+            f'The sliding windows of test_cfg leave gaps: stride {strides} '
+            f'is larger than crop_size {crops}, so some pixels would get no '
+            'prediction. Make stride at most as large.'
+        )
     return [
         (y, min(y + crops[0], height), x, min(x + crops[1], width))
         for y in _starts(height, crops[0], strides[0])
@@ -170,12 +234,12 @@ def _starts(size: int, crop: int, stride: int) -> list[int]:
 
 
 def entropy_map(logits: Tensor) -> Tensor:
-    """Softmax entropy of one image, (C, H, W) -> (1, H, W), in nats.
+    """Softmax entropy, (B, C, H, W) -> (B, 1, H, W), in nats.
 
     The highest there is, log C, where a logit is not a number.
     """
-    top = math.log(max(2, len(logits)))
-    return softmax_entropy(logits[None])[0].nan_to_num(nan=top)
+    top = math.log(max(2, logits.shape[1]))
+    return softmax_entropy(logits).nan_to_num(nan=top)
 
 
 def concatenate_maps(

@@ -35,24 +35,24 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
             for name, count in zip(names, report['vectors_per_class'])
         )
     )
-    for view in report['views']:
-        absent = [names[label] for label in view.get('absent_classes', [])]
+    for head in report['heads']:
+        absent = [names[label] for label in head.get('absent_classes', [])]
         if absent:
             logger.warning(
                 f'No pixel of {absent} was seen; these classes have weight '
                 'zero, and their pixels will look unfamiliar.'
             )
-        if view.get('nonfinite'):
+        if head.get('nonfinite'):
             logger.warning(
-                f'{view["nonfinite"]} vectors of {view["tap"]} '
-                f'({view["transform"]}) hold NaN or infinite values and were '
-                'left out. If there are many, the network is broken '
-                '(diverged training, or half precision that overflows).'
+                f'{head["nonfinite"]} vectors of {head["tap"]} hold NaN or '
+                'infinite values and were left out. If there are many, the '
+                'network is broken (diverged training, or half precision '
+                'that overflows).'
             )
-        if view.get('dead_features'):
+        if head.get('dead_features'):
             logger.info(
-                f'{view["dead_features"]} of {view["num_features"]} '
-                f'features of {view["tap"]} never vary.'
+                f'{head["dead_features"]} of {head["num_features"]} '
+                f'features of {head["tap"]} never vary.'
             )
     calibration = report['calibration']
     if calibration.get('nonfinite'):
@@ -60,17 +60,21 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
             f'{calibration["nonfinite"]} of the calibration pixels hold NaN '
             f'or infinite values; {calibration["pixels"]} are left.'
         )
-    auroc = calibration['mis_AUROC']
-    if auroc is not None:
+    found = {
+        name: value
+        for name, value in calibration['errors_AUROC'].items()
+        if value is not None
+    }
+    if found:
+        values = ', '.join(f'{n} {v:.1f}%' for n, v in found.items())
         logger.info(
-            'On calibration pixels the epistemic score ranks misclassified '
-            f'above correct ones with an AUROC of {auroc:.1f}%.'
+            'On calibration pixels the maps rank misclassified above correct '
+            f'ones with an AUROC of: {values}.'
         )
-    if auroc is not None and auroc < CHANCE:
+    if found.get('total', 100.0) < CHANCE:
         logger.warning(
-            'That is worse than chance: either most errors lie between '
-            'classes that look alike, which is aleatoric, or unsure pixels '
-            'look familiar to these densities. Look at the maps of a few '
-            'images before you rely on them.'
+            'pred_total is worse than chance there: most errors lie where '
+            'the network is sure and the features are ordinary. Look at the '
+            'maps of a few images before you rely on them.'
         )
     logger.info(f'Wrote {out}')

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from mmseg_ddu.core.taps import FeatureTap
 
+from .gda_head import PENULTIMATE
 from .heads import classifying_head
-from .presets import INPUT, LOGITS, PENULTIMATE
 
-_SIZE = 128  # of the image that is sent through the network
-
-
-def known_channels(segmentor: nn.Module, tap: str) -> int | None:
-    """Channels of a tap that the classifier itself tells."""
-    classifier = classifying_head(segmentor).conv_seg
-    known = {
-        PENULTIMATE: classifier.in_channels,
-        LOGITS: classifier.out_channels,
-    }
-    return known.get(tap)
+LOGITS = 'logits'
+SIZE = 128  # of the image that is sent through the network
 
 
 def tap_place(segmentor: nn.Module, name: str) -> tuple:
@@ -35,16 +26,14 @@ def tap_place(segmentor: nn.Module, name: str) -> tuple:
     if name in (PENULTIMATE, LOGITS):
         side = 'input' if name == PENULTIMATE else 'output'
         return (classifying_head(segmentor).conv_seg, side)
-    if name == INPUT:
-        return (segmentor.backbone, 'input')
     match = re.fullmatch(r'(.*)\[(-?\d+)\]', name)
     if match:
-        module = tapped_module(segmentor, match[1])
+        module = named_module(segmentor, match[1])
         return (module, 'output', int(match[2]))
-    return (tapped_module(segmentor, name), 'output')
+    return (named_module(segmentor, name), 'output')
 
 
-def tapped_module(segmentor: nn.Module, name: str) -> nn.Module:
+def named_module(segmentor: nn.Module, name: str) -> nn.Module:
     """A submodule by its dotted name, or ValueError with the choices."""
     try:
         return segmentor.get_submodule(name)
@@ -61,60 +50,62 @@ def tapped_module(segmentor: nn.Module, name: str) -> nn.Module:
         ) from error
 
 
+def image_channels(segmentor: nn.Module) -> int:
+    """Channels of the images, as the first layer of the backbone has them."""
+    for module in segmentor.backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    mean = getattr(segmentor.data_preprocessor, 'mean', None)
+    return 3 if mean is None else len(mean)
+
+
 @torch.no_grad()
-def probe(
+def find_channels(
     segmentor: nn.Module,
-    taps: Sequence[str],
+    tap: str,
     encode_decode: Callable[[Tensor, list[dict]], Tensor],
-) -> dict[str, int | str]:
-    """Channels of tapped features, found by a small blank image.
+) -> int:
+    """Channels of a tap; what is not known is found by a blank image.
 
     Args:
         segmentor (nn.Module): The network.
-        taps (Sequence[str]): Names of features.
+        tap (str): Name of a feature.
         encode_decode (Callable): Its prediction from image and meta.
 
-    Returns:
-        dict[str, int or str]: The channels, or why there are none.
+    Raises:
+        ValueError: If there are none, with the reason.
     """
-    found: dict[str, int | str] = {}
-    places = {}
-    for name in taps:
-        try:
-            places[name] = tap_place(segmentor, name)
-        except ValueError as error:
-            found[name] = str(error)
-    if not places:
-        return found
+    classifier = classifying_head(segmentor).conv_seg
+    if tap == PENULTIMATE:
+        return classifier.in_channels
+    if tap == LOGITS:
+        return classifier.out_channels
+    place = tap_place(segmentor, tap)
     training = segmentor.training
     device = next(segmentor.parameters()).device
-    image = torch.zeros(1, 3, _SIZE, _SIZE, device=device)
+    shape = (1, image_channels(segmentor), SIZE, SIZE)
+    image = torch.zeros(shape, device=device)
+    meta = dict(img_shape=shape[2:], ori_shape=shape[2:])
     failure = ''
     segmentor.eval()
-    with FeatureTap(places) as tap:
+    with FeatureTap({tap: place}) as found:
         try:
-            if all(n == INPUT or n.startswith('backbone') for n in places):
+            if tap.startswith('backbone'):
                 segmentor.backbone(image)
             else:
-                shape = (_SIZE, _SIZE)
-                meta = dict(img_shape=shape, ori_shape=shape)
                 encode_decode(image, [meta])
         except Exception as error:  # whatever a network may raise
             failure = f' ({type(error).__name__}: {error})'
     segmentor.train(training)
-    for name in places:
-        found[name] = _channels(tap, name, failure)
-    return found
-
-
-def _channels(tap: FeatureTap, name: str, failure: str) -> int | str:
     try:
-        feature = tap[name]
+        feature = found[tap]
     except (KeyError, TypeError) as error:
-        return f'{error.args[0]}{failure} Set channels in the view.'
+        raise ValueError(
+            f'{error.args[0]}{failure} Set channels in the density head.'
+        ) from error
     if feature.ndim != 4:
-        return (
-            f'The tap {name!r} gives a tensor of shape '
+        raise ValueError(
+            f'The tap {tap!r} gives a tensor of shape '
             f'{tuple(feature.shape)} instead of (B, D, h, w).'
         )
     return feature.shape[1]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from mmseg_ddu.core.posterior import PosteriorMean
 
 from .heads import last_decode_head
-from .maps import UncertaintyMapsMixin, concatenate_maps, entropy_map
+from .uncertainty_maps import UncertaintyMapsMixin, concatenate_maps
 
 
 class SampledMapsMixin(UncertaintyMapsMixin):
@@ -18,13 +16,9 @@ class SampledMapsMixin(UncertaintyMapsMixin):
 
     ``seg_logits`` is the logarithm of the mean probabilities,
     ``pred_epistemic`` the mutual information, ``pred_aleatoric`` the
-    expected entropy; their sum is the predictive entropy. All in nats.
-
-    Args:
-        predictive_entropy (bool): Also give ``pred_predictive_entropy``.
+    expected entropy, and ``pred_total`` their sum, the predictive entropy.
+    All in nats.
     """
-
-    predictive_entropy = False
 
     def averaged(self, mean: PosteriorMean) -> Tensor:
         """Log mean probabilities and mutual information, (B, C + 1, H, W).
@@ -40,15 +34,12 @@ class SampledMapsMixin(UncertaintyMapsMixin):
             log_mean, mean.mutual_information(), self.align_corners
         )
 
-    def split_maps(self, logits: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        predictive = entropy_map(logits)
-        # As much as there can be where a member gave no number.
-        maps = maps.nan_to_num(nan=math.log(max(2, len(logits))))
-        # Resizing averages both, so rounding alone can make them cross.
-        information = torch.minimum(maps, predictive)
-        fields = dict(
-            pred_epistemic=maps, pred_aleatoric=predictive - information
+    def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        # As much as there can be where a member gave no number. Resizing
+        # averages both, so rounding alone can make them cross.
+        information = torch.minimum(maps.nan_to_num(nan=1e3), entropies)
+        return dict(
+            pred_epistemic=information,
+            pred_aleatoric=entropies - information,
+            pred_total=entropies,
         )
-        if self.predictive_entropy:
-            fields['pred_predictive_entropy'] = predictive
-        return fields

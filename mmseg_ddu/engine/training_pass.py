@@ -1,4 +1,4 @@
-"""The pass over the images of a fit."""
+"""The pass over the training images of a fit."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from rich.progress import Progress
 from torch import nn
 from torch.utils.data import Dataset
 
-from .data import fitting_loader, share_of_rank
-from .features import labelled_windows
+from mmseg_ddu.core.sampling import PixelReservoir
+
 from .fitter import DensityFitter
+from .fitting_data import fitting_loader, seeded_order, share_of_rank
+from .labelled_windows import labelled_image
 from .ranks import together
-from .resume import SavedFit
+from .saved_fit import SavedFit
 from .stopping import Interrupted, StopRequest
 
 # Images between two exchanges of the processes: few enough that an error on
 # one soon ends all, and enough that they seldom wait for each other.
 IMAGES_TOGETHER = 8
+LOOK_IMAGES = 64
 
 
-class OnePass:
+class TrainingPass:
     """Shows each image of this process to a fitter, once, in order.
 
     Args:
@@ -48,11 +51,12 @@ class OnePass:
         saved: SavedFit | None = None,
     ) -> None:
         self.model, self.fitter, self.saved = model, fitter, saved
+        self.dataset = dataset
         self.unreadable: list[dict] = []
         if saved:
-            self.unreadable = saved.restore(fitter.collected)
+            self.unreadable = saved.restore(fitter.sums)
         left_out = {row['image'] for row in self.unreadable}
-        done = fitter.collected.images | left_out
+        done = fitter.sums.images | left_out
         share = share_of_rank(len(dataset))
         self.total = len(share)
         rest = [index for index in share if index not in done]
@@ -84,6 +88,27 @@ class OnePass:
                         bar.advance(task)
                     self._between_images()  # if there was none
 
+    def look(self) -> None:
+        """Show a few images first, if a head has several Gaussians a class."""
+        if not self.fitter.mixtures:
+            return
+        chosen = seeded_order(len(self.dataset), self.fitter.seed)
+        chosen = chosen[:LOOK_IMAGES]
+        own = [chosen[place] for place in share_of_rank(len(chosen))]
+        with together():
+            for batch in fitting_loader(self.dataset, own):
+                index, item, error = batch[0]
+                if error is None:
+                    image = labelled_image(self.model, item)
+                    for number, window in enumerate(image.windows(self.model)):
+                        self.fitter.look(*window, index, number)
+        looked: dict[int, PixelReservoir] = {}
+        for part in all_gather_object(self.fitter.looked):
+            for key, reservoir in part.items():
+                kept = looked.setdefault(key, PixelReservoir(reservoir.size))
+                kept.merge(reservoir)
+        self.fitter.finish_look(looked)
+
     def _see(self, index: int, item: dict | None, error: str | None) -> None:
         if error is not None:
             self.unreadable.append(dict(image=index, error=error))
@@ -92,10 +117,10 @@ class OnePass:
                 f'{error}'
             )
             return
-        void = self.fitter.ignore_index
-        windows = labelled_windows(self.model, item, void)
-        for number, window in enumerate(windows):
-            self.fitter.update(window.features, window.labels, index, number)
+        image = labelled_image(self.model, item)
+        self.fitter.add_image(image.image, index)
+        for number, window in enumerate(image.windows(self.model)):
+            self.fitter.update(*window, index, number)
 
     def _between_images(self) -> None:
         if not self.saved:
@@ -103,16 +128,16 @@ class OnePass:
         if self.stop.made:
             # First of all: the launcher may not have the patience to let
             # the others answer.
-            self.saved.write(self.fitter.collected, self.unreadable)
+            self.saved.write(self.fitter.sums, self.unreadable)
             raise Interrupted
-        self.saved.write_if_due(self.fitter.collected, self.unreadable)
+        self.saved.write_if_due(self.fitter.sums, self.unreadable)
 
     @contextmanager
     def _leaving_in_order(self) -> Iterator[None]:
         try:
             yield
         except Interrupted:  # this process, or another
-            self.saved.write(self.fitter.collected, self.unreadable)
+            self.saved.write(self.fitter.sums, self.unreadable)
             raise Interrupted(
                 f'Stopped with {self.saved.images} of {self.total} images '
                 'saved. The same command with --resume goes on from there.'

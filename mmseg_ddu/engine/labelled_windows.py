@@ -1,0 +1,73 @@
+"""Features of labelled images, exactly as prediction sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from mmseg_ddu.models.heads import last_decode_head
+from mmseg_ddu.models.uncertainty_maps import without_padding
+
+from .fitting_data import as_batch
+from .labels import labels_on_input
+
+
+class LabelledImage(NamedTuple):
+    """An image as the network gets it, with its labels.
+
+    Attributes:
+        inputs (Tensor): (1, C, H, W), preprocessed.
+        meta (dict): Its meta information.
+        labels (Tensor): (H, W) classes; the padding is void.
+    """
+
+    inputs: Tensor
+    meta: dict
+    labels: Tensor
+
+    @property
+    def image(self) -> Tensor:
+        """Without the padding, (1, C, h, w)."""
+        ((_, image),) = without_padding(self.inputs, [self.meta])
+        return image
+
+    def windows(
+        self, model: nn.Module
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Features and labels of the windows that inference cuts.
+
+        Args:
+            model (DDUMixin): In eval mode.
+
+        Yields:
+            tuple: Tap name to (1, D, h, w), with the logits; and (H, W)
+            labels.
+        """
+        for box, features in model.iter_features(self.inputs, [self.meta]):
+            y1, y2, x1, x2 = box
+            yield features, self.labels[y1:y2, x1:x2]
+
+
+def labelled_image(model: nn.Module, item: dict) -> LabelledImage:
+    """Preprocess one item of a data set, with ``gt_sem_seg``.
+
+    Raises:
+        ValueError: If the pipeline flips images.
+    """
+    data = model.data_preprocessor(as_batch(item), False)
+    sample = data['data_samples'][0]
+    meta = sample.metainfo
+    if meta.get('flip'):
+        raise ValueError(
+            'The test pipeline flips images; the labels for '
+            'the fit would not match. Remove the flip.'
+        )
+    labels = labels_on_input(
+        sample.gt_sem_seg.data.squeeze(0),
+        meta,
+        tuple(data['inputs'].shape[2:]),
+        last_decode_head(model).ignore_index,
+    )
+    return LabelledImage(data['inputs'], meta, labels)

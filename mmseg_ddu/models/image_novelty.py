@@ -1,0 +1,99 @@
+"""One number an image: how unlike the training images it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_ddu.core.densities.gaussian import at_least_float32
+from mmseg_ddu.core.image_statistics import image_statistics, num_statistics
+from mmseg_ddu.core.surprise import Surprise
+
+SHRINKAGE = 0.1  # at least, towards independent statistics
+FOLDS = 10
+
+
+class ImageNovelty(nn.Module):
+    """Distance of an image's colours and fine structure from training.
+
+    Mahalanobis distance of :func:`image_statistics` of the preprocessed
+    image, in standard deviations. It sees another camera, noise, blur and
+    faded colours, and says nothing about pixels: for sorting and watching,
+    never part of a map.
+
+    Args:
+        channels (int): Of the images.
+    """
+
+    mean: Tensor
+    root: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        size = num_statistics(channels)
+        self.surprise = Surprise()
+        self.register_buffer('mean', torch.zeros(size))
+        self.register_buffer('root', torch.eye(size))
+
+    @torch.no_grad()
+    def fit(self, vectors: Tensor) -> None:
+        """Learn from the statistics of N training images, (N, S).
+
+        The percentile of each tenth of the images comes from the others, so
+        that images count as new.
+        """
+        vectors = vectors.double().cpu()
+        vectors = vectors[vectors.isfinite().all(1)]
+        if len(vectors) == 0:
+            raise ValueError('No training image has finite values.')
+        distances = []
+        fold = torch.arange(len(vectors)) % FOLDS
+        for number in range(min(FOLDS, len(vectors))):
+            others = vectors[fold != number]
+            rule = _rule(others if len(others) else vectors)
+            distances.append(_distance(vectors[fold == number], *rule))
+        self.surprise.fit(torch.cat(distances))
+        mean, root = _rule(vectors)
+        self.mean.copy_(mean)
+        self.root.copy_(root)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Images of one size, (B, C, H, W) -> (B,) distances."""
+        with torch.autocast(images.device.type, enabled=False):
+            vectors = image_statistics(images)
+            return _distance(vectors, self.mean, self.root)
+
+    def percentile(self, distances: Tensor) -> Tensor:
+        """Share of training images with a smaller distance, in [0, 1]."""
+        return self.surprise.percentile(distances)
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> ImageNovelty:
+        """Move to a device, but never below float32 (``model.half()``)."""
+        return super()._apply(at_least_float32(fn), recurse)
+
+
+def _rule(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (S,) and a root of the inverse covariance, (S, S)."""
+    number, size = vectors.shape
+    mean = vectors.mean(0)
+    gaps = vectors - mean
+    covariance = gaps.mT @ gaps / max(1, number - 1)
+    variances = covariance.diagonal().clone()
+    # A statistic that never varies: as if by a hundredth.
+    variances = variances.clamp_min(1e-4)
+    weight = max(SHRINKAGE, size / (number + size))
+    covariance = (1 - weight) * covariance + weight * variances.diag()
+    covariance += 1e-6 * variances.diag()
+    lower = torch.linalg.cholesky(covariance)
+    eye = torch.eye(size, dtype=vectors.dtype)
+    root = torch.linalg.solve_triangular(lower, eye, upper=False).mT
+    return mean, root
+
+
+def _distance(vectors: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+    """(N, S) -> (N,)."""
+    return torch.linalg.vector_norm((vectors - mean) @ root, dim=1)

@@ -1,0 +1,47 @@
+"""How rare each value of a map is among held-out training pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_ddu.core.densities.gaussian import at_least_float32
+from mmseg_ddu.core.surprise import Surprise, total_surprise
+
+
+class MapCalibration(nn.Module):
+    """Surprise of entropies and totals, and the temperature of the logits.
+
+    That of the epistemic score belongs to the density head.
+    """
+
+    temperature: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aleatoric = Surprise(logarithmic=True)
+        self.total = Surprise()
+        # Divides the logits; 1 unless one was asked for.
+        self.register_buffer('temperature', torch.ones(()))
+
+    @torch.no_grad()
+    def fit(self, entropies: Tensor, epistemic: Tensor) -> Tensor:
+        """Learn from calibration pixels.
+
+        Args:
+            entropies (Tensor): (N,) in nats.
+            epistemic (Tensor): (N,) surprise of their densities.
+
+        Returns:
+            Tensor: (N,) their totals.
+        """
+        self.aleatoric.fit(entropies)
+        total = total_surprise(self.aleatoric(entropies), epistemic)
+        self.total.fit(total)
+        return total
+
+    def _apply(self, fn: Callable, recurse: bool = True) -> MapCalibration:
+        """Move to a device, but never below float32 (``model.half()``)."""
+        return super()._apply(at_least_float32(fn), recurse)
