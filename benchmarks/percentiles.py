@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmseg_ddu.apis import init_ddu
-from mmseg_ddu.engine.data import as_batch
+from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.evaluation.counting import label_masks
 from mmseg_ddu.registry import DATASETS
 

@@ -27,10 +27,10 @@ from mmseg_ddu.core.location import (
 )
 from mmseg_ddu.core.ranking import RankingCounts
 from mmseg_ddu.engine.build import build_ddu, check_classes, read_config
-from mmseg_ddu.engine.checkpoint import HEAD_PREFIX, read_checkpoint
-from mmseg_ddu.engine.data import SeededSubset, fitting_dataset
+from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, read_checkpoint
+from mmseg_ddu.engine.fitting_data import SeededSubset, fitting_dataset
 from mmseg_ddu.engine.places import Pixels, PlaceCollector
-from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.fileio import require_writable_folder, sha256
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.registry import DATASETS
@@ -140,7 +140,7 @@ def _model(
     weights = {
         key: value
         for key, value in content['state_dict'].items()
-        if not key.startswith(HEAD_PREFIX)
+        if not key.startswith(FIT_PREFIXES)
     }
     model_cfg = to_ddu_model(cfg.model, head)
     model = build_ddu(model_cfg, weights, str(checkpoint), device)

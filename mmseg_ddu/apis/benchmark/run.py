@@ -16,9 +16,9 @@ from torch import nn
 
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.data import as_batch
+from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.fit import fit_densities
-from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import write_json
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.core.dropout import active_dropout, dropout_modules
-from mmseg_ddu.engine.checkpoint import HEAD_PREFIX, load_weights
+from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, load_weights
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.models.convert import DDU_TYPES, to_ddu_model
 from mmseg_ddu.models.heads import last_decode_head
@@ -107,7 +107,7 @@ def build_variants(
         kept = {
             key: value
             for key, value in state_dict.items()
-            if not key.startswith(HEAD_PREFIX)
+            if not key.startswith(FIT_PREFIXES)
         }
         load_weights(plain, kept, 'the checkpoint')
     variants = Variants(plain.to(device).eval(), nn.Identity())

@@ -15,7 +15,7 @@ from rich.progress import track
 from torch.utils.data import Dataset
 
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.data import as_batch
+from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.ranks import agree, on_main, reason, together
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import sha256

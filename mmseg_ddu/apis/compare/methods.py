@@ -18,7 +18,7 @@ from mmseg_ddu.engine.build import (
     model_of_checkpoint,
 )
 from mmseg_ddu.engine.checkpoint import (
-    HEAD_PREFIX,
+    FIT_PREFIXES,
     read_checkpoint,
     weights_digest,
 )
@@ -127,7 +127,7 @@ class Predictor:
         weights = {
             key: value
             for key, value in content['state_dict'].items()
-            if not key.startswith(HEAD_PREFIX)
+            if not key.startswith(FIT_PREFIXES)
         }
         model = build_ddu(config, weights, str(path), device)
         self._check(model, content['meta'])

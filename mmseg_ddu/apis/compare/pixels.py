@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from mmseg_ddu.apis.exporting import find_images
 from mmseg_ddu.apis.inference import check_image, inference_pipeline
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
-from mmseg_ddu.engine.data import SeededSubset
+from mmseg_ddu.engine.fitting_data import SeededSubset
 from mmseg_ddu.registry import DATASETS
 
 PLAIN = 'plain'

@@ -12,7 +12,7 @@ import torch
 from mmengine.dist import get_world_size, master_only
 
 from mmseg_ddu.engine.checkpoint import plain
-from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.fileio import read_json, write_json
 
 from .curves import draw_curves

@@ -8,9 +8,9 @@ from torch import nn
 
 from mmseg_ddu.apis.map_files import MapWriter
 from mmseg_ddu.engine.checkpoint import digest, plain
-from mmseg_ddu.engine.data import evaluation_pipeline
-from mmseg_ddu.engine.report import versions
-from mmseg_ddu.engine.tta import tta_pipeline
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.tta_pipeline import tta_pipeline
 from mmseg_ddu.fileio import sha256
 
 from .rows import UNUSUAL
