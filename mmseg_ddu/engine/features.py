@@ -16,18 +16,14 @@ class LabelledWindow(NamedTuple):
 
     Attributes:
         box (tuple[int, int, int, int]): ``(y1, y2, x1, x2)`` in the input.
-        size (tuple[int, int]): Height and width of the input.
         features (dict[str, Tensor]): Tap name to (1, D, h, w), and
             ``predicted`` to (1, 1, h, w).
         labels (Tensor): (y2 - y1, x2 - x1) classes.
-        ood (Tensor, optional): The out-of-distribution mask, the same shape.
     """
 
     box: tuple[int, int, int, int]
-    size: tuple[int, int]
     features: dict[str, Tensor]
     labels: Tensor
-    ood: Tensor | None
 
 
 def labelled_windows(
@@ -52,15 +48,8 @@ def labelled_windows(
             'the fit would not match. Remove the flip.'
         )
     size = tuple(data['inputs'].shape[2:])
-    masks = [
-        labels_on_input(sample.get(name).data.squeeze(0), meta, size, void)
-        if name in sample
-        else None
-        for name, void in (('gt_sem_seg', ignore_index), ('gt_ood_map', 255))
-    ]
+    labels = sample.gt_sem_seg.data.squeeze(0)
+    labels = labels_on_input(labels, meta, size, ignore_index)
     for box, features in model.iter_features(data['inputs'], [meta]):
         y1, y2, x1, x2 = box
-        labels, ood = (
-            None if mask is None else mask[y1:y2, x1:x2] for mask in masks
-        )
-        yield LabelledWindow(box, size, features, labels, ood)
+        yield LabelledWindow(box, features, labels[y1:y2, x1:x2])
