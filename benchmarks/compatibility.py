@@ -8,8 +8,7 @@ and mmseg of OpenMMLab without compiled ops, `onedl` the maintained fork.
 A torch from PyPI comes with CUDA libraries: several GB for each environment.
 
 example:
-  python benchmarks/compatibility.py --pythons python3.11 python3.12
-  python benchmarks/compatibility.py --pythons python3.10 --torch 2.6.0
+  python -m benchmarks.compatibility --pythons python3.11 python3.12
 """
 
 from __future__ import annotations
@@ -173,7 +172,7 @@ def write_doc(path: Path, rows: dict[str, dict]) -> None:
         'training with the hook, and resuming. `official` is OpenMMLab '
         'without',
         'compiled ops, `onedl` the maintained fork. Written by',
-        '`benchmarks/compatibility.py`; details are in '
+        '`python -m benchmarks.compatibility`; details are in '
         '`results/compatibility.json`.',
         '',
         f'torch {OLDEST} is the oldest supported: earlier ones can run code '

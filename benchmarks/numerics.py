@@ -3,14 +3,10 @@
 Moments against exact integer arithmetic, counters beyond 2**53 against
 rational numbers, float32 scores against float64. Takes about three minutes
 on one core.
-
-example:
-  python benchmarks/numerics.py
 """
 
 from __future__ import annotations
 
-import argparse
 from fractions import Fraction
 
 import mpmath
@@ -19,6 +15,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from mmseg_ddu.apis import cli
 from mmseg_ddu.core import (
     CalibrationCounts,
     ClassMoments,
@@ -210,10 +207,7 @@ def gaussians(dim: int, separation: float, mean: float) -> tuple:
 
 
 def main() -> None:
-    argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    cli.parser(__doc__, 'python -m benchmarks.numerics').parse_args()
     print(
         '| what | vectors or pixels | relative errors |\n| --- | --- | --- |'
     )

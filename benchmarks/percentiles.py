@@ -3,18 +3,14 @@
 A pixel above the 95th percentile should be one of 5% on images like the
 training images. Prints the shares over all pixels, and how they are spread
 over images.
-
-    python benchmarks/percentiles.py CONFIG CHECKPOINT_gda.pth
 """
-
-import argparse
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from mmseg_ddu.apis import init_ddu
+from mmseg_ddu.apis import cli, init_ddu
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.evaluation.counting import label_masks
 from mmseg_ddu.registry import DATASETS
@@ -23,7 +19,9 @@ LEVELS = (0.5, 0.9, 0.95, 0.99)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = cli.parser(
+        __doc__, 'python -m benchmarks.percentiles CONFIG CHECKPOINT_gda.pth'
+    )
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     args = parser.parse_args()

@@ -14,8 +14,6 @@ from mmseg_ddu.apis import (
     train,
 )
 from mmseg_ddu.apis import test as run_test
-from mmseg_ddu.apis.benchmark import benchmark
-from mmseg_ddu.apis.location import location_study
 from mmseg_ddu.engine.build import build_ensemble, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.hook import FitGDAHook
@@ -68,8 +66,6 @@ ENTRIES = dict(
     test=lambda cfg, evil, out: run_test(cfg, evil, work_dir=out),
     export=lambda cfg, evil, out: export(cfg, evil, [evil], out / 'maps'),
     export_onnx=lambda cfg, evil, out: export_onnx(cfg, evil, out / 'a.onnx'),
-    benchmark=lambda cfg, evil, out: benchmark(cfg, evil, size=64),
-    location=lambda cfg, evil, out: location_study(cfg, evil, out / 'study'),
     ensemble=lambda cfg, evil, out: build_ensemble(cfg.model, [evil, evil]),
     hook=hook,
 )

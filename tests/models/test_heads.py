@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from mmseg_ddu.apis.zoo.configs import read_leaf, zoo_root
+from benchmarks.zoo.configs import read_leaf, zoo_root
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.heads import UnsupportedModelError
 from tests.models.test_segmentors import fit, metas, samples
