@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_ddu.apis.compare.costs import MIB, memory_growth
@@ -63,6 +64,27 @@ def peak_mib(
     """Most MiB a call holds on top, None where that cannot be told."""
     growth = memory_growth(function, device)
     return None if growth is None else round(growth / MIB, 1)
+
+
+class OperatorCounter(TorchDispatchMode):
+    """Counts operators, views included, and waits for the device.
+
+    Attributes:
+        operators (int): So far.
+        host_syncs (int): Those whose result Python looks at.
+    """
+
+    WAITING = ('_local_scalar_dense', 'nonzero', 'equal', 'is_nonzero')
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators = self.host_syncs = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.operators += 1
+        name = function.overloadpacket.__name__
+        self.host_syncs += name in self.WAITING
+        return function(*args, **(kwargs or {}))
 
 
 def flops(function: Callable[[], object]) -> int:

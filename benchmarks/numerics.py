@@ -7,6 +7,7 @@ on one core.
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import mpmath
@@ -16,14 +17,12 @@ from rich.progress import track
 from torch import Tensor
 
 from mmseg_ddu.apis import cli
-from mmseg_ddu.core import (
-    CalibrationCounts,
-    ClassMoments,
-    GaussianDiscriminant,
-    RankingCounts,
-    aurc,
-    trio_at_percentiles,
-)
+from mmseg_ddu.core.calibration import CalibrationCounts
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
+from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.patches import trio_at_percentiles
+from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.selective import aurc
 
 DIM, BLOCK, POOL = 8, 4096, 64
 
@@ -181,14 +180,16 @@ def scoring(name: str, features: Tensor, labels: Tensor, **options) -> None:
     """float32 scores of float32 features against float64."""
     classes, dim = int(labels.max()) + 1, features.shape[1]
     models = [
-        GaussianDiscriminant(classes, dim, **options).to(dtype)
+        GaussianDensity(classes, dim, **options).to(dtype)
         for dtype in (torch.float32, torch.float64)
     ]
     moments = models[0].new_moments().update(features, labels)
     for model in models:
         model.fit_moments(moments)
-    single = models[0].score_samples(features[:4000]).double()
-    exact = models[1].score_samples(features[:4000].double())
+    some = features[:4000]
+    single = models[0].score_samples(some).double()
+    exact = models[1].log_prob(some.double()) - math.log(classes)
+    exact = exact.logsumexp(1)
     error = (single - exact).abs()
     print(
         f'| scores: {name} | {exact.std():.3g} | '

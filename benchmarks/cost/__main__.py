@@ -14,10 +14,16 @@ from .page import as_text
 from .run import benchmark
 
 
+def height_and_width(text):
+    height, width = text.split('x')
+    return int(height), int(width)
+
+
 def parse_args():
     parser = cli.parser(
         __doc__,
-        'python -m benchmarks.cost CONFIG --threads 1 --json benchmark.json',
+        'python -m benchmarks.cost CONFIG --threads 1 --json benchmark.json '
+        '--name r50_cpu',
     )
     parser.add_argument('config', help='config of the network')
     parser.add_argument(
@@ -30,7 +36,16 @@ def parse_args():
         metavar='KEY=VALUE',
         help="the default density head, instead of the config's",
     )
-    parser.add_argument('--size', type=int, default=512, help='image (512)')
+    parser.add_argument(
+        '--size',
+        type=height_and_width,
+        default=(512, 512),
+        metavar='HxW',
+        help='image (512x512)',
+    )
+    parser.add_argument(
+        '--name', default='r50_cpu', help='of the run in the file (r50_cpu)'
+    )
     parser.add_argument(
         '--rounds', type=int, default=3, help='repetitions (3)'
     )
@@ -39,7 +54,7 @@ def parse_args():
     )
     parser.add_argument('--threads', type=int, help="of the CPU (torch's own)")
     parser.add_argument('--device', help='cuda if there is one, else cpu')
-    parser.add_argument('--json', help='file to write; its peers are kept')
+    parser.add_argument('--json', help='file to write; other runs are kept')
     parser.add_argument('--plot', help='PNG to write')
     cli.add_cfg_options(parser)
     cli.add_trust_checkpoint(parser)
@@ -58,6 +73,7 @@ def main():
         threads=args.threads,
         device=args.device,
         json_path=args.json,
+        name=args.name,
         plot_path=args.plot,
         cfg_options=args.cfg_options,
     )

@@ -13,11 +13,13 @@ def as_text(result: dict) -> str:
     parts = [
         f'{machine["gpu"] or machine["cpu"]}, {machine["threads"]} of '
         f'{machine["cores"]} CPU cores, {machine["clock"]}; '
-        f'{result["size"]}x{result["size"]}',
+        'x'.join(map(str, result['size'])),
         _methods(result['methods']),
         _memory(result['memory_mib']),
         'Fit of {images} images {fit_s} s, evaluation {evaluation_s} s: '
         '{ratio}'.format(**result['fit']),
+        'DDU adds {operators} operators and {host_syncs} waits for the device '
+        'to a batch of two'.format(**result['operators']),
     ]
     for axis, rows in result['scaling']['tables'].items():
         header = [axis, *(f'{name} [s]' for name in PATHS)]

@@ -10,17 +10,25 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmseg.evaluation import IoUMetric
 from torch import nn
 
 from benchmarks.drawn_images import VOID, drawn_images
-from benchmarks.measure import flops, interleaved, peak_mib, ratio, summary
+from benchmarks.measure import (
+    OperatorCounter,
+    flops,
+    interleaved,
+    peak_mib,
+    ratio,
+    summary,
+)
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import write_json
 
@@ -29,6 +37,17 @@ from .scaling import plot, scaling_tables
 from .variants import build_variants, mean_probabilities, sampled_whole
 
 PASSES, MEMBERS = 5, 3
+MAIN = 'r50_cpu'
+RATIOS = (
+    MAIN,
+    'deeplab_voc21_cpu',
+    'cgnet_cpu',
+    'fit_over_eval',
+    'operators',
+    'host_syncs',
+    'extra_mib',
+    'r50_gpu',
+)
 
 
 @safe_loading()
@@ -37,12 +56,13 @@ def benchmark(
     checkpoint: str | os.PathLike | None = None,
     *,
     gda_head: dict | None = None,
-    size: int = 512,
+    size: tuple[int, int] = (512, 512),
     rounds: int = 3,
     fit_images: int = 3,
     threads: int | None = None,
     device: str | None = None,
     json_path: str | os.PathLike | None = None,
+    name: str = 'r50_cpu',
     plot_path: str | os.PathLike | None = None,
     cfg_options: dict | None = None,
 ) -> dict:
@@ -55,12 +75,14 @@ def benchmark(
         config (str or Config): An mmseg config.
         checkpoint (str, optional): Weights; random ones without.
         gda_head (dict, optional): Arguments of the default density head.
-        size (int): Height and width of the image.
+        size (tuple[int, int]): Height and width of the image.
         rounds (int): Repetitions.
         fit_images (int): Images of the fit and the evaluation pass.
         threads (int, optional): Of torch on the CPU.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
-        json_path (str, optional): File to write; its ``peers`` are kept.
+        json_path (str, optional): File to write; what else is in it is
+            kept.
+        name (str): Of the run in it.
         plot_path (str, optional): PNG of the scaling tables.
         cfg_options (dict, optional): Overrides settings of the config.
 
@@ -77,7 +99,7 @@ def benchmark(
     )
     variants = build_variants(cfg, state, place, gda_head, PASSES)
     classes = variants['plain'].num_classes
-    images = drawn_images(max(1, fit_images), (size, size), classes)
+    images = drawn_images(max(1, fit_images), size, classes)
     data = as_batch(images[0])
     with torch.no_grad():
         result = dict(
@@ -85,19 +107,40 @@ def benchmark(
             config=str(cfg.filename),
             checkpoint=str(checkpoint) if checkpoint else None,
             gda_head=dict(gda_head or cfg.model.get('gda_head') or {}),
-            size=size,
+            size=list(size),
             methods=_methods(variants, data, rounds, place),
             memory_mib=_memory(variants, data, place),
+            operators=_operators(variants, images, place),
             fit=_fit(variants, images, place),
             scaling=scaling_tables(place),
         )
     if json_path:
-        path = Path(json_path)
-        old = json.loads(path.read_text()) if path.is_file() else {}
-        write_json(path, {**result, 'peers': old.get('peers')})
+        write_run(Path(json_path), name, result)
     if plot_path:
         plot(result['scaling'], plot_path)
     return result
+
+
+def write_run(path: Path, name: str, result: dict) -> None:
+    """Put a run beside the others, and its ratios where all are."""
+    old = json.loads(path.read_text()) if path.is_file() else {}
+    ratios = {**dict.fromkeys(RATIOS), **(old.get('ratios') or {})}
+    ratios[name] = result['methods']['ddu_default']['over_plain']
+    if name == MAIN or MAIN not in (old.get('runs') or {}):
+        memory = result['memory_mib']['prediction']
+        ratios.update(
+            fit_over_eval=result['fit']['ratio'],
+            extra_mib=round(memory['ddu_default'] - memory['plain'], 1),
+            **result['operators'],
+        )
+    write_json(
+        path,
+        dict(
+            ratios=ratios,
+            runs={**(old.get('runs') or {}), name: result},
+            peers=old.get('peers'),
+        ),
+    )
 
 
 def machine(device: torch.device) -> dict:
@@ -194,6 +237,23 @@ def _memory(
         if name.startswith('ddu')
     }
     return dict(prediction=prediction, scoring=score)
+
+
+def _operators(
+    variants: dict[str, nn.Module], images: list[dict], device: torch.device
+) -> dict:
+    """What DDU adds to a plain prediction of a batch of images."""
+    data = pseudo_collate(images[:2])
+    counts = {}
+    for name in ('plain', 'ddu_default'):
+        with OperatorCounter() as counter, torch.no_grad():
+            variants[name].test_step(data)
+        counts[name] = counter
+    plain, ddu = counts['plain'], counts['ddu_default']
+    return dict(
+        operators=ddu.operators - plain.operators,
+        host_syncs=ddu.host_syncs - plain.host_syncs,
+    )
 
 
 def _fit(

@@ -8,7 +8,7 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from benchmarks.drawn_images import drawn_images
-from mmseg_ddu.core import active_dropout, dropout_modules
+from mmseg_ddu.core.dropout import active_dropout, dropout_modules
 from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, load_weights
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.models.convert import (
@@ -16,10 +16,9 @@ from mmseg_ddu.models.convert import (
     to_mc_dropout_model,
     to_plain_model,
 )
-from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.registry import MODELS
 
-from .densities import head_options
+from .densities import HEADS
 
 PARTS = ('backbone', 'neck', 'decode_head')
 FIT_IMAGES, FIT_SIZE = 2, (256, 256)
@@ -35,8 +34,7 @@ def build_variants(
     """Build all forms of a config's network around one set of weights.
 
     The densities are fitted on drawn images: a cost does not depend on
-    where the Gaussians lie (early stopping does: without a trained network
-    all classes look alike, which is its worst case).
+    where the Gaussians lie.
 
     Args:
         cfg (Config): An mmseg config.
@@ -46,8 +44,8 @@ def build_variants(
         num_passes (int): T of MC dropout.
 
     Returns:
-        dict[str, nn.Module]: ``plain``, ``ddu_default``, ``ddu_fast``,
-        ``ddu_full``, and ``mc_dropout`` if the network has dropout.
+        dict[str, nn.Module]: ``plain``, ``ddu_default``,
+        ``ddu_every_cell``, and ``mc_dropout`` if the network has dropout.
     """
     model = dict(cfg.model, pretrained=None)
     plain = revert_sync_batchnorm(MODELS.build(to_plain_model(model)))
@@ -59,9 +57,8 @@ def build_variants(
         }
         load_weights(plain, weights, 'the checkpoint')
     variants = dict(plain=plain.to(device).eval())
-    channels = last_decode_head(plain).conv_seg.in_channels
     images = drawn_images(FIT_IMAGES, FIT_SIZE, plain.num_classes)
-    heads = dict(default=gda_head or {}, **head_options(channels))
+    heads = dict(default=gda_head or {}, **HEADS)
     for name, options in heads.items():
         ddu = _around(plain, to_ddu_model(model, options)).to(device)
         fit_densities(ddu, images, calibration_fraction=0)

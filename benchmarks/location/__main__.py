@@ -40,7 +40,7 @@ def parse_args():
         action=DictAction,
         metavar='KEY=VALUE',
         help='arguments of the density head, as in fit_gda.py; the first '
-        'density is studied (views=ddu-paper shrinkage=oas)',
+        'density is studied (preset=ddu-paper shrinkage=oas)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
     parser.add_argument('--device', help='cuda if there is one, else cpu')

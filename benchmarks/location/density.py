@@ -6,16 +6,16 @@ import copy
 
 from torch import Tensor, nn
 
-from mmseg_ddu.core import ClassMoments
-from mmseg_ddu.models.presets import PREDICTED
+from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.models.tapped_modules import LOGITS
 
 # OAS because small cells see few pixels.
-HEAD = dict(views='ddu-paper', shrinkage='oas')
+HEAD = dict(preset='ddu-paper', shrinkage='oas')
 FLOAT32 = 4
 
 
 class StudiedDensity:
-    """The first density of a model, with Gaussians that can be exchanged.
+    """The density of a model, with Gaussians that can be exchanged.
 
     Args:
         model (DDUMixin): In eval mode; its fit is not used.
@@ -27,23 +27,24 @@ class StudiedDensity:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._view = model.gda_head.views[0]
-        self._gaussians = copy.deepcopy(self._view.density).cpu()
+        self._model, self._head = model, model.gda_head
+        self._gaussians = copy.deepcopy(self._head.density).cpu()
         self.num_classes = self._gaussians.num_classes
         self.num_features = self._gaussians.num_features
-        self.description = dict(
-            tap=self._view.tap, transform=self._view.transform
-        )
+        steps = [type(step).__name__.lower() for step in self._head.transform]
+        self.description = dict(tap=self._head.tap, transform=', '.join(steps))
 
     def pixels(
         self, features: dict[str, Tensor]
     ) -> tuple[tuple[int, int], Tensor, Tensor]:
         """Feature grid (h, w), vectors (h w, D), predicted classes (h w,)."""
-        feature = features[self._view.tap]
+        feature = features[self._head.tap]
+        rows = feature.movedim(1, -1).flatten(0, 2)
+        predicted = self._model.classes_of(features[LOGITS])
         return (
             tuple(feature.shape[2:]),
-            self._view.vectors(feature),
-            features[PREDICTED].flatten(),
+            self._head.vectors(rows),
+            predicted.flatten(),
         )
 
     def new_moments(self) -> ClassMoments:

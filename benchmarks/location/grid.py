@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mmseg_ddu.core import ClassMoments
+from mmseg_ddu.core.moments import ClassMoments
 
 
 def grid_positions(

@@ -14,7 +14,7 @@ from mmseg_ddu.core.sampling import (
     random_keys,
     sample_per_class,
 )
-from mmseg_ddu.engine.labelled_windows import labelled_windows
+from mmseg_ddu.engine.labelled_windows import labelled_image
 from mmseg_ddu.engine.labels import labels_on_grid
 from mmseg_ddu.models.heads import last_decode_head
 
@@ -138,12 +138,11 @@ class PlaceCollector:
 
     def _pixels(self, item: dict, index: int, split: int) -> Iterator[Pixels]:
         offset = random_keys((2,), self.seed, split, index) / (1 << 62)
-        windows = list(labelled_windows(self.model, item, self.void))
-        size = tuple(max(w.box[side] for w in windows) for side in (1, 3))
-        for number, window in enumerate(windows):
+        image = labelled_image(self.model, item)
+        for number, window in enumerate(image.windows(self.model)):
             grid, vectors, predicted = self.density.pixels(window.features)
             self.feature_map = max(self.feature_map, grid, key=_area)
-            positions = grid_positions(grid, window.box, size)
+            positions = grid_positions(grid, window.box, image.labels.shape)
             yield Pixels(
                 vectors.cpu(),
                 labels_on_grid(window.labels, grid).flatten().cpu(),

@@ -18,11 +18,11 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import Tensor, nn
 
-from mmseg_ddu.core import RankingCounts
+from mmseg_ddu.core.ranking import RankingCounts
 from mmseg_ddu.engine.build import build_ddu, check_classes, read_config
 from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, read_checkpoint
-from mmseg_ddu.engine.fitting_data import SeededSubset, fitting_dataset
 from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import SeededSubset, fitting_dataset
 from mmseg_ddu.fileio import require_writable_folder, sha256
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.registry import DATASETS

@@ -101,7 +101,9 @@ class TrainingPass:
                 if error is None:
                     image = labelled_image(self.model, item)
                     for number, window in enumerate(image.windows(self.model)):
-                        self.fitter.look(*window, index, number)
+                        self.fitter.look(
+                            window.features, window.labels, index, number
+                        )
         looked: dict[int, PixelReservoir] = {}
         for part in all_gather_object(self.fitter.looked):
             for key, reservoir in part.items():
@@ -120,7 +122,9 @@ class TrainingPass:
         image = labelled_image(self.model, item)
         self.fitter.add_image(image.image, index)
         for number, window in enumerate(image.windows(self.model)):
-            self.fitter.update(*window, index, number)
+            self.fitter.update(
+                window.features, window.labels, index, number
+            )
 
     def _between_images(self) -> None:
         if not self.saved:

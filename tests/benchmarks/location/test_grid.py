@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from benchmarks.location.grid import GridMoments, cell_of, grid_positions
-from mmseg_ddu.core import ClassMoments
+from mmseg_ddu.core.moments import ClassMoments
 
 
 def test_positions_of_windows_agree_with_the_whole():

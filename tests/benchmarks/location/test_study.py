@@ -12,7 +12,7 @@ from benchmarks.location.pairs import OTHER_IMAGE
 from benchmarks.location.study import location_study
 from mmseg_ddu.apis import fit_gda
 from mmseg_ddu.apis.inference import init_ddu
-from mmseg_ddu.engine.labelled_windows import labelled_windows
+from mmseg_ddu.engine.labelled_windows import labelled_image
 from mmseg_ddu.engine.labels import labels_on_grid
 from mmseg_ddu.registry import DATASETS
 
@@ -81,7 +81,7 @@ def test_one_cell_is_the_usual_fit(study, cfg, checkpoint):
     fitted = fit_gda(
         cfg,
         checkpoint,
-        gda_head=dict(views='ddu-paper'),
+        gda_head=dict(preset='ddu-paper'),
         pixels_per_class=None,
         calibration_fraction=0,
     )
@@ -89,14 +89,15 @@ def test_one_cell_is_the_usual_fit(study, cfg, checkpoint):
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     scores, ood, wrong = [], [], []
     for item in dataset:
-        (window,) = labelled_windows(model, item, 255)
-        score = model.gda_head(window.features)
+        (window,) = labelled_image(model, item).windows(model)
+        score = model.gda_head(window.features['penultimate'])
         scores.append(score.flatten())
         grid = score.shape[-2:]
         mask = item['data_samples'].gt_ood_map.data[0]
         ood.append(labels_on_grid(mask, grid).flatten())
         labels = labels_on_grid(window.labels, grid)
-        wrong.append((window.features['predicted'] != labels).flatten())
+        predicted = model.classes_of(window.features['logits'])[0, 0]
+        wrong.append((predicted != labels).flatten())
     scores, ood, wrong = map(torch.cat, (scores, ood, wrong))
     known = ood == 0
     assert set(ood.tolist()) == {0, 1}
