@@ -16,7 +16,7 @@ from mmseg_ddu.apis import (
 from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.engine.build import build_ensemble, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.hook import FitGDAHook
+from mmseg_ddu.engine.fit_hook import FitGDAHook
 from mmseg_ddu.engine.safe_load import trust_checkpoints
 from mmseg_ddu.registry import MODELS
 from tests import hostile

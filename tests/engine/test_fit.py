@@ -20,7 +20,7 @@ from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fitter import (
     DensityFitter,
 )
-from mmseg_ddu.engine.report import log_report
+from mmseg_ddu.engine.fit_report import log_report
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.head_state import FORMAT
 from mmseg_ddu.models.presets import resolve_views

@@ -84,7 +84,7 @@ def test_no_checkpoint_is_a_warning(demo_cfg, tmp_path, caplog):
 
 def test_same_weights_are_fitted_once(demo_cfg, tmp_path, monkeypatch):
     """One iteration: the last checkpoint is the best."""
-    import mmseg_ddu.engine.hook as hook
+    import mmseg_ddu.engine.fit_hook as hook
 
     calls = []
 

@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from benchmarks.kill_fit import campaign, same_bits
 from mmseg_ddu.engine import fit_gda
 from mmseg_ddu.engine.fitter import DensityFitter
-from mmseg_ddu.engine.resume import SavedFit
+from mmseg_ddu.engine.saved_fit import SavedFit
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.processes import run_ranks
 
