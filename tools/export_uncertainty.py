@@ -1,9 +1,10 @@
-"""Write class, aleatoric and epistemic maps of an image or a folder.
+"""Write classes and uncertainty maps of an image or a folder.
 
-For each image: the class map (PNG with palette); both maps as float32 .npy,
-16-bit PNG and heat map; the epistemic map as percentile of the training
-pixels (0 = as ordinary as they get, 1 = beyond all of them); an overlay. And
-one manifest.json with units, scales and a row per image.
+For each image: the class map (PNG with palette); the maps aleatoric,
+epistemic and total as float32 .npy, 16-bit PNG and heat map; their
+percentiles among training pixels (0 = as ordinary as they get, 1 = beyond all
+of them); an overlay. And one manifest.json with units, scales and a row per
+image.
 
 Exit code 1 says that unreadable images were skipped; the manifest lists them.
 """
@@ -11,6 +12,7 @@ Exit code 1 says that unreadable images were skipped; the manifest lists them.
 from mmengine.dist import is_main_process
 
 from mmseg_ddu.apis import cli, export
+from mmseg_ddu.apis.writers import FORMATS
 
 
 def parse_args():
@@ -29,6 +31,12 @@ def parse_args():
     )
     used.add_argument(
         '--resume', action='store_true', help='go on with a stopped export'
+    )
+    parser.add_argument(
+        '--formats',
+        nargs='+',
+        metavar='NAME',
+        help=f'of {", ".join(sorted(FORMATS))} (all); class is always written',
     )
     parser.add_argument(
         '--no-pictures',
@@ -61,6 +69,7 @@ def main():
         device=args.device,
         overwrite=args.overwrite,
         resume=args.resume,
+        formats=args.formats,
         pictures=not args.no_pictures,
         max_pixels=args.max_pixels,
         cfg_options=args.cfg_options,

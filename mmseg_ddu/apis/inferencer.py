@@ -1,4 +1,4 @@
-"""mmseg's inferencer for models with both uncertainties."""
+"""mmseg's inferencer for models with uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
-from mmengine.structures import PixelData
 from mmseg.apis import MMSegInferencer
 from mmseg.structures import SegDataSample
 from rich.progress import track
@@ -20,20 +19,28 @@ from torch import nn
 
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.visualization import DDULocalVisualizer
-from mmseg_ddu.visualization.maps import (
+from mmseg_ddu.visualization.prediction import (
     default_palette,
     map_scales,
     sample_classes,
     sample_maps,
+    sample_novelty,
 )
 
-from .image_sources import Source, count_sources, is_single, iter_sources
+from .image_files import check_image
+from .image_sources import (
+    Source,
+    count_sources,
+    is_single,
+    iter_sources,
+    reason,
+)
 from .inference import init_ddu, prepare_item
-from .map_files import MapWriter, save_picture
+from .map_files import MapWriter, choose_formats, save_picture
 
 
 class DDUInferencer(MMSegInferencer):
-    """Classes and both uncertainties of images, folders, streams, videos.
+    """Classes and uncertainty of images, folders, streams, videos.
 
     ``MMSegInferencer`` with a fitted checkpoint. Beyond it: inputs may be
     generators and videos and are read one batch at a time, images of a batch
@@ -60,7 +67,7 @@ class DDUInferencer(MMSegInferencer):
     Example:
         >>> inferencer = DDUInferencer(*files)  # doctest: +SKIP
         >>> result = inferencer('photo.jpg')  # doctest: +SKIP
-        >>> result['predictions']['pred_epistemic'].shape  # doctest: +SKIP
+        >>> result['predictions']['pred_total'].shape  # doctest: +SKIP
         (375, 500)
     """
 
@@ -130,9 +137,9 @@ class DDUInferencer(MMSegInferencer):
 
         Returns:
             dict: ``predictions``, for each image a dict with ``name``,
-            ``pred_sem_seg`` (H, W) uint8, ``pred_epistemic``,
-            ``pred_aleatoric`` and, with densities, ``pred_percentile``
-            (H, W) float32; ``visualization``, its pictures (uint8 RGB); and
+            ``pred_sem_seg`` (H, W) uint8, the maps (H, W) float32 under the
+            names of their fields, and of fitted models ``image_novelty`` and
+            its percentile; ``visualization``, its pictures (uint8 RGB); and
             ``skipped``, a dict with ``name`` and ``error`` for each image
             that could not be read. If ``inputs`` is one image, the first two
             are not lists. With ``return_datasamples``, the sample or the
@@ -147,8 +154,11 @@ class DDUInferencer(MMSegInferencer):
             for folder in (img_out_dir, pred_out_dir)
         )
         single = is_single(inputs)
+        stream = self.stream(inputs, batch_size)
+        if self.show_progress:
+            stream = track(stream, 'Inference', count_sources(inputs))
         result: dict = dict(predictions=[], visualization=[], skipped=[])
-        for source, sample in self._tracked(inputs, batch_size):
+        for source, sample in stream:
             if sample is None:
                 if single:
                     raise ValueError(f'This cannot be read: {source.error}')
@@ -191,45 +201,33 @@ class DDUInferencer(MMSegInferencer):
     def preprocess(
         self, inputs, batch_size: int = 1
     ) -> Iterator[tuple[list[Source], dict | None]]:
-        """Read and transform images batch by batch.
-
-        Yields:
-            tuple: Images, and the batch of those that could be read.
-        """
+        """Images batch by batch, and the batch of those that can be read."""
         if batch_size < 1:
             raise ValueError(
                 f'Expected batch_size to be at least 1, but got {batch_size}.'
             )
         rest = iter_sources(inputs)
         while chunk := list(islice(rest, batch_size)):
-            read = [self._read(source) for source in chunk]
-            items = [item for _, item in read if item is not None]
-            batch = pseudo_collate(items) if items else None
-            yield [source for source, _ in read], batch
+            items = [item for item in map(self._read, chunk) if item]
+            yield chunk, pseudo_collate(items) if items else None
 
-    def _read(self, source: Source) -> tuple[Source, dict | None]:
-        source = source.checked()
+    def _read(self, source: Source) -> dict | None:
+        """The item of a batch; sets ``source.error`` if there is none."""
         if source.error is None:
             try:
-                return source, prepare_item(self.model, source.image)
+                check_image(source.image)
+                return prepare_item(self.model, source.image)
             except Exception as error:  # whatever a decoder may raise
-                reason = f'{type(error).__name__}: {error}'
-                source = Source(source.name, None, reason)
+                source.error = reason(error)
         MMLogger.get_current_instance().warning(
             f'{source.name} cannot be read and is skipped: {source.error}'
         )
-        return source, None
+        return None
 
     @torch.no_grad()
     def forward(self, inputs: dict) -> list[SegDataSample]:
-        """Predict a batch; samples with ``pred_percentile`` as well."""
-        samples = self.model.test_step(inputs)
-        if hasattr(self.model, 'gda_head'):
-            for sample in samples:
-                scores = sample.pred_epistemic.data
-                share = self.model.gda_head.percentile(scores)
-                sample.set_data(dict(pred_percentile=PixelData(data=share)))
-        return samples
+        """Predict a batch."""
+        return self.model.test_step(inputs)
 
     def visualize(
         self,
@@ -241,22 +239,18 @@ class DDUInferencer(MMSegInferencer):
         img_out_dir: str = '',
         opacity: float = 0.6,
     ) -> list[np.ndarray] | None:
-        """Pictures: image, prediction and both heat maps side by side."""
+        """Pictures: image, prediction and the maps side by side."""
         if not (return_vis or show or img_out_dir):
             return None
         self.visualizer.alpha = opacity
         pictures = []
         for source, sample in zip(inputs, preds):
-            picture = self.visualizer.draw(
-                source.pixels(), sample, draw_gt=False
-            )
-            pictures.append(picture)
+            drawn = self.visualizer.draw(source.pixels(), sample, False)
+            pictures.append(drawn)
             if show:
-                self.visualizer.show(
-                    picture, win_name=source.name, wait_time=wait_time
-                )
+                self.visualizer.show(drawn, source.name, wait_time)
             if img_out_dir:
-                save_picture(Path(img_out_dir), source.name, picture)
+                save_picture(Path(img_out_dir), source.name, drawn)
         return pictures if return_vis else None
 
     def postprocess(
@@ -268,30 +262,22 @@ class DDUInferencer(MMSegInferencer):
         names: Sequence[str] = (),
     ) -> dict | list[SegDataSample]:
         """Turn samples into arrays, and write these if there is a folder."""
-        results: dict = dict(
-            predictions=[], visualization=list(visualization or ())
-        )
+        rows = []
         for index, sample in enumerate(preds):
             name = names[index] if names else str(index).zfill(8)
             classes, maps = sample_classes(sample), sample_maps(sample)
             if pred_out_dir:
                 folder = Path(pred_out_dir)
                 folder.mkdir(parents=True, exist_ok=True)
-                writer = MapWriter(folder, self.scales, self.palette, False)
+                formats = choose_formats(pictures=False)
+                writer = MapWriter(folder, self.scales, self.palette, formats)
                 writer.write(name, None, classes, maps)
             fields = {f'pred_{key}': value for key, value in maps.items()}
-            results['predictions'].append(
-                dict(name=name, pred_sem_seg=classes, **fields)
-            )
-        return list(preds) if return_datasample else results
-
-    def _tracked(
-        self, inputs, batch_size: int
-    ) -> Iterator[tuple[Source, SegDataSample | None]]:
-        stream = self.stream(inputs, batch_size)
-        if not self.show_progress:
-            return stream
-        return iter(track(stream, 'Inference', count_sources(inputs)))
+            fields.update(pred_sem_seg=classes, **sample_novelty(sample))
+            rows.append(dict(name=name, **fields))
+        drawn = list(visualization or ())
+        result = dict(predictions=rows, visualization=drawn)
+        return list(preds) if return_datasample else result
 
     def _init_model(self, cfg, weights, device: str = 'cpu') -> nn.Module:
         return init_ddu(cfg, weights, device, **self._options)

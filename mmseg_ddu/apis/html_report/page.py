@@ -14,8 +14,8 @@ from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.version import __version__
 
+from .browser_data import browser
 from .comparison import comparison
-from .images import browser
 from .truth import no_truth, truth_from_config, truth_from_masks
 
 PAGE = 'report.html'

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
-from mmseg_ddu.apis.exporting import MANIFEST
-from mmseg_ddu.visualization.maps import CMAPS, default_palette
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+from mmseg_ddu.visualization.heatmap import LOST_COLOR
+from mmseg_ddu.visualization.prediction import (
+    CMAPS,
+    MAX_SURPRISE,
+    RARITY,
+    default_palette,
+)
 
 from . import encode, levels
-from .manifest import SCORES, read_manifest
+from .exported_maps import ORDERS, Export, read_export
 from .truth import (
     OOD,
     VOID,
@@ -28,67 +32,6 @@ from .truth import (
 
 GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
 ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
-
-
-@dataclass
-class Export:
-    """A folder that ``tools/export_uncertainty.py`` wrote.
-
-    Attributes:
-        name (str): What the page calls it.
-        folder (Path): Where it is.
-        manifest (dict): What it says.
-        rows (dict[str, dict]): Path of the class map to the row.
-    """
-
-    name: str
-    folder: Path
-    manifest: dict
-    rows: dict[str, dict]
-
-    def score(self, key: str) -> float:
-        """The image score by which the most unusual images are first."""
-        row = self.rows[key]
-        return row.get('unusual_share', row['epistemic_mean'])
-
-    def load(self, key: str, what: str) -> np.ndarray | None:
-        """A map (H, W) of an image, None if it was not exported."""
-        file = self.rows[key]['files'].get(what)
-        if file is None:
-            return None
-        if not (self.folder / file).is_file():
-            raise FileNotFoundError(
-                f'{self.folder / MANIFEST} names {file}, but it is not '
-                'there; export the maps again.'
-            )
-        if file.endswith('.npy'):
-            # Mapped, so that its header cannot ask for memory.
-            values = np.load(self.folder / file, 'r', allow_pickle=False)
-            row = self.rows[key]
-            if values.shape != (row['height'], row['width']):
-                raise ValueError(
-                    f'{self.folder / file} is not of the size that '
-                    f'{MANIFEST} says; export the maps again.'
-                )
-            return values
-        with Image.open(self.folder / file) as opened:
-            return np.asarray(opened)
-
-
-def read_export(name: str, folder: Path) -> Export:
-    """Read a manifest.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged or lists no image.
-    """
-    manifest = read_manifest(folder)
-    rows = {
-        row['files']['class']: row
-        for row in manifest['images']
-        if 'files' in row
-    }
-    return Export(name, folder, manifest, rows)
 
 
 def browser(
@@ -137,9 +80,12 @@ def browser(
         images=images,
         methods=methods,
         total=len(common),
+        maps=MAPS,
         classes=first.manifest['classes'],
         palette=_palette(first),
-        luts={name: encode.color_map(CMAPS[name]) for name in SCORES},
+        luts={name: encode.color_map(CMAPS[name]) for name in MAPS},
+        rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
+        lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
         has_truth=any(image['truth'] for image in images),
     )
@@ -176,44 +122,45 @@ def _method(
     export: Export, keys: Sequence[str], images: Sequence[dict]
 ) -> dict:
     """The maps of a method and how to read their levels."""
-    sizes = [(image['height'], image['width']) for image in images]
-    scores, pictures = {}, {}
-    for score in SCORES:
+    rows = [_predicted(export, key, im) for key, im in zip(keys, images)]
+    scores = {}
+    for name in MAPS:
         maps = [
-            encode.shrink_scores(export.load(key, score), size)
-            for key, size in zip(keys, sizes)
+            levels.shrink_scores(
+                export.score_map(key, name), (image['height'], image['width'])
+            )
+            for key, image in zip(keys, images)
         ]
         bounds = levels.level_bounds(maps)
-        scores[score] = dict(
-            unit=export.manifest['maps'][score]['unit'],
+        for row, values in zip(rows, maps):
+            row[name] = encode.grey_uri(levels.to_levels(values, bounds))
+        scale = export.manifest['maps'][name]
+        scores[name] = dict(
+            unit=scale['unit'],
+            bounds=[scale['png_low'], scale['png_high']],
             values=levels.level_values(bounds),
-            training=None,
+            shares=levels.rounded(np.append(0, levels.SHARES)),
+            training=_training(export, keys, name, bounds),
         )
-        pictures[score] = [
-            encode.grey_uri(levels.to_levels(values, bounds))
-            for values in maps
-        ]
-    scores['epistemic']['training'] = _training(export, keys, sizes)
-    rows = []
-    for index, key in enumerate(keys):
-        row = _predicted(export, key, images[index])
-        row.update({score: pictures[score][index] for score in SCORES})
-        rows.append(row)
     return dict(name=export.name, scores=scores, images=rows)
 
 
-def _training(export: Export, keys, sizes) -> list[float] | None:
-    """The percentile among training pixels at each level.
+def _training(
+    export: Export, keys: Sequence[str], name: str, bounds: np.ndarray
+) -> list[float] | None:
+    """The percentile among training pixels at the lower edge of each level.
 
-    It grows with the score, so its own quantiles are those of the score.
+    It grows with the score, and is read off the exported pairs of both.
     """
-    maps = [export.load(key, 'percentile') for key in keys]
-    if any(values is None for values in maps):
+    if name + PERCENTILE not in export.manifest['maps']:
         return None
-    small = [
-        encode.shrink_scores(values, size) for values, size in zip(maps, sizes)
-    ]
-    return levels.level_values(levels.level_bounds(small))
+    scores = levels.thinned([export.score_map(key, name) for key in keys])
+    shares = levels.thinned(
+        [export.score_map(key, name + PERCENTILE) for key in keys]
+    )
+    scores, shares = np.sort(scores), np.sort(shares)
+    edges = np.concatenate([bounds[:1], bounds])
+    return levels.rounded(np.interp(edges, scores, shares))
 
 
 def _predicted(export: Export, key: str, image: dict) -> dict:
@@ -228,7 +175,7 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
         error=None,
         scores={
             name: row[name]
-            for name in ('unusual_share', 'epistemic_mean', 'aleatoric_mean')
+            for name in (*ORDERS, NOVELTY + PERCENTILE)
             if math.isfinite(row.get(name, math.nan))
         },
     )
@@ -245,7 +192,7 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
 
 def _palette(export: Export) -> list[list[int]]:
     """256 colours: those of the classes, then void and strange."""
-    colors = [list(c) for c in export.manifest.get('palette') or []]
+    colors = [list(color) for color in export.manifest['palette']]
     colors = (colors or default_palette())[:OOD]
     colors += [[0, 0, 0]] * (256 - len(colors))
     colors[OOD], colors[VOID] = list(PINK), list(GREY)
