@@ -26,11 +26,14 @@ def choose_formats(
     Raises:
         ValueError: If there is no such format.
     """
-    chosen = FORMATS if names is None else {'class', *names}
+    chosen = {
+        name: FORMATS.find(name)
+        for name in (FORMATS if names is None else ('class', *names))
+    }
     return sorted(
         name
-        for name in chosen
-        if pictures or not FORMATS.find(name).is_picture
+        for name, kind in chosen.items()
+        if pictures or not kind.is_picture
     )
 
 

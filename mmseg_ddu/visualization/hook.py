@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmengine.model import is_model_wrapper
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
 
@@ -51,9 +50,7 @@ class DDUVisualizationHook(SegVisualizationHook):
                 "type='mmseg_ddu.DDULocalVisualizer', …) in the config, but "
                 f'it is of type {type(visualizer).__name__}.'
             )
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        visualizer.scales = map_scales(model)
+        visualizer.scales = map_scales(runner.model)
 
     def before_test(self, runner) -> None:
         """The same, and count images from 0."""

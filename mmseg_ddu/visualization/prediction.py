@@ -62,6 +62,8 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
         model (nn.Module): Any segmentor of ours. While no density is fitted
             there is only the aleatoric map.
     """
+    while hasattr(model, 'module'):  # of several processes, of augmentations
+        model = model.module
     top = math.log(max(2, model.out_channels))
     scales = {name: Scale(0.0, top, 'nats') for name in MAPS}
     if not hasattr(model, 'gda_head'):

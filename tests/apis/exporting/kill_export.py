@@ -21,8 +21,6 @@ import numpy as np
 from PIL import Image
 
 from mmseg_ddu.apis import export
-from mmseg_ddu.datasets.sample import make_sample
-from tests.conftest import SMALL
 
 from .checks import (
     TEMPORARY,
@@ -58,7 +56,7 @@ def main() -> None:
     for index in range(args.images):
         pixels = rng.integers(0, 255, (30, 30, 3), np.uint8)
         Image.fromarray(pixels).save(photos / f'{index:03d}.png')
-    tiny = make_tiny(work, make_sample(work / 'sample', SMALL))
+    tiny = make_tiny(work)
     start = time.monotonic()
     export(*tiny, photos, work / 'whole')
     longest = time.monotonic() - start
