@@ -106,8 +106,11 @@ class StandIn(nn.Module):
         return sample
 
 
-def stand_in_cfg(cfg: Config, **options) -> Config:
-    """A config whose model is the stand-in, for images as they are."""
+def make_stand_in(folder: Path, **options) -> tuple[Path, Path]:
+    """A config file of the stand-in, for images as they are; a checkpoint."""
+    from .conftest import CONFIGS, DEMO
+
+    cfg = Config.fromfile(CONFIGS / 'ddu' / f'ddu_{DEMO}')
     cfg.custom_hooks = []
     cfg.custom_imports = dict(imports=['tests.stand_in'])
     cfg.model = dict(type='mmseg_ddu.StandIn', **options)
@@ -116,11 +119,6 @@ def stand_in_cfg(cfg: Config, **options) -> Config:
         dict(type='LoadAnnotations'),
         dict(type='PackSegInputs'),
     ]
-    return cfg
-
-
-def save_stand_in(cfg: Config, folder: Path) -> tuple[Path, Path]:
-    """A config file of the stand-in and its checkpoint."""
     meta = dict(dataset_meta=dict(classes=list(CLASSES)))
     content = dict(meta=meta, state_dict=MODELS.build(cfg.model).state_dict())
     torch.save(content, folder / 'fitted_gda.pth')

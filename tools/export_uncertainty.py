@@ -21,35 +21,21 @@ def parse_args():
         'python tools/export_uncertainty.py CONFIG CHECKPOINT_gda.pth photos/'
         ' --out-dir maps/',
     )
-    parser.add_argument('config', help='config the network was trained with')
-    parser.add_argument('checkpoint', help='*_gda.pth file')
-    parser.add_argument('images', help='image, or folder of images')
-    parser.add_argument('--out-dir', required=True, help='folder to write')
-    used = parser.add_mutually_exclusive_group()
-    used.add_argument(
-        '--overwrite', action='store_true', help='write into a used folder'
-    )
-    used.add_argument(
-        '--resume', action='store_true', help='go on with a stopped export'
-    )
-    parser.add_argument(
-        '--formats',
-        nargs='+',
-        metavar='NAME',
-        help=f'of {", ".join(sorted(FORMATS))} (all); class is always written',
-    )
-    parser.add_argument(
-        '--no-pictures',
-        action='store_true',
-        help='leave out heat maps and overlays',
-    )
-    parser.add_argument(
-        '--max-pixels',
-        type=int,
-        default=64_000_000,
-        help='larger images are not read (64000000)',
-    )
-    parser.add_argument('--device', help='cuda if there is one, else cpu')
+    add = parser.add_argument
+    add('config', help='config the network was trained with')
+    add('checkpoint', help='*_gda.pth file')
+    add('images', help='image, or folder of images')
+    add('--out-dir', required=True, help='folder to write')
+    used = parser.add_mutually_exclusive_group().add_argument
+    used('--overwrite', action='store_true', help='write into a used folder')
+    used('--resume', action='store_true', help='go on with a stopped export')
+    formats = f'of {", ".join(sorted(FORMATS))} (all); class is always written'
+    add('--formats', nargs='+', metavar='NAME', help=formats)
+    no_pictures = 'leave out heat maps and overlays'
+    add('--no-pictures', action='store_true', help=no_pictures)
+    too_large = 'larger images are not read (64000000)'
+    add('--max-pixels', type=int, default=64_000_000, help=too_large)
+    add('--device', help='cuda if there is one, else cpu')
     cli.add_tta(parser)
     cli.add_cfg_options(parser)
     cli.add_trust_checkpoint(parser)

@@ -6,23 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mmengine.config import Config
 from PIL import Image
 
-from tests.conftest import CONFIGS, DEMO
-from tests.stand_in import save_stand_in, stand_in_cfg
-
-
-def make_tiny(folder: Path, **options) -> tuple[Path, Path]:
-    """A config and a checkpoint, for images as they are."""
-    cfg = Config.fromfile(CONFIGS / 'ddu' / f'ddu_{DEMO}')
-    return save_stand_in(stand_in_cfg(cfg, **options), folder)
+from tests.stand_in import make_stand_in
 
 
 @pytest.fixture(scope='session')
 def tiny(tmp_path_factory) -> tuple[Path, Path]:
     """Arguments of export(): config and checkpoint."""
-    return make_tiny(tmp_path_factory.mktemp('tiny'))
+    return make_stand_in(tmp_path_factory.mktemp('tiny'))
 
 
 @pytest.fixture

@@ -17,9 +17,7 @@ from mmseg_ddu.apis.inference import prepare
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import Scale
-from tests.stand_in import LOST
-
-from .conftest import make_tiny
+from tests.stand_in import LOST, make_stand_in
 
 
 @pytest.fixture
@@ -137,7 +135,7 @@ def test_layout_of_the_output_folder(tiny, photos, tmp_path):
 
 
 def test_further_heads_are_exported_likewise(photos, tmp_path):
-    args = make_tiny(tmp_path, extra_heads=('knn',))
+    args = make_stand_in(tmp_path, extra_heads=('knn',))
     out = tmp_path / 'maps'
     (row,) = export(*args, photos / 'rgb.jpg', out)['images']
     half = np.load(out / row['files']['epistemic_knn'])

@@ -13,6 +13,7 @@ from mmseg_ddu.apis import export
 from mmseg_ddu.apis.exporting import journal as journal_module
 from mmseg_ddu.apis.exporting import many_images, one_image
 from mmseg_ddu.engine.stopping import Interrupted
+from tests.stand_in import make_stand_in
 
 from .checks import (
     assert_manifest_is_the_disk,
@@ -22,7 +23,6 @@ from .checks import (
     journal_rows,
     stopped,
 )
-from .conftest import make_tiny
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def test_the_output_folder_may_lie_among_the_images(tiny, photos):
 
 def test_sampled_maps_do_not_depend_on_where_it_stopped(photos, tmp_path):
     """MC dropout draws the same for an image, whatever came before."""
-    args = *make_tiny(tmp_path, sampled=True), photos
+    args = *make_stand_in(tmp_path, sampled=True), photos
     export(*args, tmp_path / 'one')
     stopped(args[:2], photos, tmp_path / 'two')
     export(*args, tmp_path / 'two', resume=True)
