@@ -138,8 +138,8 @@ def _method(
         scores[name] = dict(
             unit=scale['unit'],
             bounds=[scale['png_low'], scale['png_high']],
-            values=levels.level_values(bounds),
-            shares=levels.rounded(np.append(0, levels.SHARES)),
+            values=levels.rounded(bounds),
+            shares=levels.rounded(np.append(0, levels.SHARES[:-1])),
             training=_training(export, keys, name, bounds),
         )
     return dict(name=export.name, scores=scores, images=rows)
@@ -148,7 +148,7 @@ def _method(
 def _training(
     export: Export, keys: Sequence[str], name: str, bounds: np.ndarray
 ) -> list[float] | None:
-    """The percentile among training pixels at the lower edge of each level.
+    """The percentile among training pixels at the upper end of each level.
 
     It grows with the score, and is read off the exported pairs of both.
     """
@@ -159,8 +159,7 @@ def _training(
         [export.score_map(key, name + PERCENTILE) for key in keys]
     )
     scores, shares = np.sort(scores), np.sort(shares)
-    edges = np.concatenate([bounds[:1], bounds])
-    return levels.rounded(np.interp(edges, scores, shares))
+    return levels.rounded(np.interp(bounds, scores, shares))
 
 
 def _predicted(export: Export, key: str, image: dict) -> dict:

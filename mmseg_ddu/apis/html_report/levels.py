@@ -16,9 +16,9 @@ from mmseg_ddu.visualization.prediction import is_lost
 
 LOST = 255
 SAMPLES = 2_000_000
-# Of the pixels that are below a level from 1 on.
+# Of the pixels that are not above the upper end of a level.
 SHARES = np.concatenate(
-    [np.linspace(0, 0.9, 128)[1:], 1 - np.geomspace(0.1, 1e-4, 128)[1:]]
+    [np.linspace(0, 0.9, 128)[1:], 1 - np.geomspace(0.1, 1e-4, 128)[1:], [1]]
 )
 
 
@@ -42,7 +42,7 @@ def shrink_scores(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def level_bounds(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """The quantiles between the levels, over the pixels of all maps.
+    """The upper ends of the levels, which are quantiles of all pixels.
 
     Large sets are thinned evenly to two million pixels.
 
@@ -50,7 +50,7 @@ def level_bounds(maps: Sequence[np.ndarray]) -> np.ndarray:
         maps (Sequence[np.ndarray]): Of :func:`shrink_scores`.
 
     Returns:
-        np.ndarray: (254,) ascending, in the unit of the maps.
+        np.ndarray: (255,) ascending, in the unit of the maps.
     """
     pixels = thinned(maps)
     pixels = pixels[np.isfinite(pixels)]
@@ -64,16 +64,10 @@ def thinned(maps: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def to_levels(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """The number of bounds below each value, uint8; of equal values none is
-    above the others.
-    """
+    """The first level whose upper end is no lower than a value, as uint8."""
     levels = np.searchsorted(bounds, values, side='left')
+    levels = np.minimum(levels, len(bounds) - 1)
     return np.where(np.isfinite(values), levels, LOST).astype(np.uint8)
-
-
-def level_values(bounds: np.ndarray) -> list[float]:
-    """The value at the lower edge of each level below 255."""
-    return rounded(np.concatenate([bounds[:1], bounds]))
 
 
 def rounded(values: np.ndarray) -> list[float]:

@@ -55,7 +55,8 @@ class Page:
         """Wait until the canvas shows the present state."""
         done = self.browser.execute_async_script(
             'const done = arguments[0], end = Date.now() + 15000;'
-            'const look = () => canvas.dataset.drawn === String(drawing)'
+            'const look = () => typeof drawing !== "undefined"'
+            ' && canvas.dataset.drawn === String(drawing)'
             ' ? done(true) : Date.now() > end ? done(false)'
             ' : setTimeout(look, 20); look();'
         )

@@ -63,8 +63,10 @@ function cutLevel(share, reference, score, grey) {
     }
     return level;
   }
-  const below = reference === 'training' ? score.training : score.shares;
-  const first = below.findIndex((each) => each >= share);
+  // Shares are of the lower end of a level, training is of the upper one.
+  const first = reference === 'training'
+    ? score.training.findIndex((each) => each > share)
+    : score.shares.findIndex((each) => each >= share);
   return first < 0 ? LOST : first;
 }
 
