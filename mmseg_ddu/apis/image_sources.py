@@ -62,17 +62,11 @@ def iter_sources(inputs: object) -> Iterator[Source]:
     """Images one by one; nothing is read before its turn.
 
     Args:
-        inputs: A path of an image, a folder (searched for images) or a
-            video; an array (H, W, 3) or (N, H, W, 3), uint8 BGR; or an
-            iterable of any of these.
+        inputs: What ``DDUInferencer`` takes.
 
     Yields:
-        Source: With a name that no other has.
-
-    Raises:
-        FileNotFoundError: If there is no such file or folder, or no image
-            in it; inside an iterable it is an error of that source alone.
-        TypeError: If it is nothing of these.
+        Source: With a name that no other has. What is wrong inside an
+        iterable is an error of that source alone.
     """
     counts: Counter[str] = Counter()
     for source in _sources(inputs):

@@ -149,36 +149,36 @@ class DDUInferencer(MMSegInferencer):
             FileNotFoundError: If there is no such file or folder.
             ValueError: If the only image cannot be read.
         """
-        vis, pred = (
-            str(Path(out_dir) / folder) if out_dir and folder else ''
-            for folder in (img_out_dir, pred_out_dir)
-        )
         single = is_single(inputs)
         stream = self.stream(inputs, batch_size)
         if self.show_progress:
             stream = track(stream, 'Inference', count_sources(inputs))
-        result: dict = dict(predictions=[], visualization=[], skipped=[])
+        self.visualizer.alpha = opacity
+        vis, pred = (
+            Path(out_dir, folder) if out_dir and folder else None
+            for folder in (img_out_dir, pred_out_dir)
+        )
+        done: list = []
+        drawn: list[np.ndarray] = []
+        skipped: list[dict] = []
         for source, sample in stream:
             if sample is None:
                 if single:
                     raise ValueError(f'This cannot be read: {source.error}')
-                lost = dict(name=source.name, error=source.error)
-                result['skipped'].append(lost)
+                skipped.append(dict(name=source.name, error=source.error))
                 continue
-            drawn = self.visualize(
-                [source], [sample], return_vis, show, wait_time, vis, opacity
-            )
-            done = self.postprocess(
-                [sample], drawn, return_datasamples, pred, [source.name]
-            )
-            if return_datasamples:
-                done = dict(predictions=done, visualization=())
-            for key, values in done.items():
-                result[key] += values
-        if single:
-            for key in ('predictions', 'visualization'):
-                result[key] = result[key][0] if result[key] else None
-        return result['predictions'] if return_datasamples else result
+            if return_vis or show or vis:
+                picture = self._draw(source, sample, show, wait_time, vis)
+                if return_vis and not return_datasamples:
+                    drawn.append(picture)
+            row = self._arrays(source.name, sample, pred)
+            done.append(sample if return_datasamples else row)
+        if return_datasamples:
+            return done[0] if single else done
+        if not single:
+            return dict(predictions=done, visualization=drawn, skipped=skipped)
+        picture = drawn[0] if drawn else None
+        return dict(predictions=done[0], visualization=picture, skipped=[])
 
     def stream(
         self, inputs, batch_size: int = 1
@@ -193,15 +193,6 @@ class DDUInferencer(MMSegInferencer):
             tuple: The image (its ``name``; ``pixels()``, RGB; ``error``) and
             its sample, or None where it could not be read; in order.
         """
-        for sources, batch in self.preprocess(inputs, batch_size):
-            samples = iter(self.forward(batch) if batch else ())
-            for source in sources:
-                yield source, None if source.error else next(samples)
-
-    def preprocess(
-        self, inputs, batch_size: int = 1
-    ) -> Iterator[tuple[list[Source], dict | None]]:
-        """Images batch by batch, and the batch of those that can be read."""
         if batch_size < 1:
             raise ValueError(
                 f'Expected batch_size to be at least 1, but got {batch_size}.'
@@ -209,7 +200,10 @@ class DDUInferencer(MMSegInferencer):
         rest = iter_sources(inputs)
         while chunk := list(islice(rest, batch_size)):
             items = [item for item in map(self._read, chunk) if item]
-            yield chunk, pseudo_collate(items) if items else None
+            batch = pseudo_collate(items) if items else None
+            samples = iter(self.forward(batch) if batch else ())
+            for source in chunk:
+                yield source, None if source.error else next(samples)
 
     def _read(self, source: Source) -> dict | None:
         """The item of a batch; sets ``source.error`` if there is none."""
@@ -229,55 +223,28 @@ class DDUInferencer(MMSegInferencer):
         """Predict a batch."""
         return self.model.test_step(inputs)
 
-    def visualize(
-        self,
-        inputs: Sequence[Source],
-        preds: Sequence[SegDataSample],
-        return_vis: bool = False,
-        show: bool = False,
-        wait_time: float = 0,
-        img_out_dir: str = '',
-        opacity: float = 0.6,
-    ) -> list[np.ndarray] | None:
-        """Pictures: image, prediction and the maps side by side."""
-        if not (return_vis or show or img_out_dir):
-            return None
-        self.visualizer.alpha = opacity
-        pictures = []
-        for source, sample in zip(inputs, preds):
-            drawn = self.visualizer.draw(source.pixels(), sample, False)
-            pictures.append(drawn)
-            if show:
-                self.visualizer.show(drawn, source.name, wait_time)
-            if img_out_dir:
-                save_picture(Path(img_out_dir), source.name, drawn)
-        return pictures if return_vis else None
+    def _draw(
+        self, source, sample, show, wait_time, folder: Path | None
+    ) -> np.ndarray:
+        """The picture of a prediction, uint8 RGB, also shown and written."""
+        picture = self.visualizer.draw(source.pixels(), sample, draw_gt=False)
+        if show:
+            self.visualizer.show(picture, source.name, wait_time)
+        if folder:
+            save_picture(folder, source.name, picture)
+        return picture
 
-    def postprocess(
-        self,
-        preds: Sequence[SegDataSample],
-        visualization: Sequence[np.ndarray] | None,
-        return_datasample: bool = False,
-        pred_out_dir: str = '',
-        names: Sequence[str] = (),
-    ) -> dict | list[SegDataSample]:
-        """Turn samples into arrays, and write these if there is a folder."""
-        rows = []
-        for index, sample in enumerate(preds):
-            name = names[index] if names else str(index).zfill(8)
-            classes, maps = sample_classes(sample), sample_maps(sample)
-            if pred_out_dir:
-                folder = Path(pred_out_dir)
-                folder.mkdir(parents=True, exist_ok=True)
-                formats = choose_formats(pictures=False)
-                writer = MapWriter(folder, self.scales, self.palette, formats)
-                writer.write(name, None, classes, maps)
-            fields = {f'pred_{key}': value for key, value in maps.items()}
-            fields.update(pred_sem_seg=classes, **sample_novelty(sample))
-            rows.append(dict(name=name, **fields))
-        drawn = list(visualization or ())
-        result = dict(predictions=rows, visualization=drawn)
-        return list(preds) if return_datasample else result
+    def _arrays(self, name: str, sample, folder: Path | None) -> dict:
+        """A prediction as arrays, also written."""
+        classes, maps = sample_classes(sample), sample_maps(sample)
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            formats = choose_formats(pictures=False)
+            writer = MapWriter(folder, self.scales, self.palette, formats)
+            writer.write(name, None, classes, maps)
+        fields = {f'pred_{key}': value for key, value in maps.items()}
+        fields.update(pred_sem_seg=classes, **sample_novelty(sample))
+        return dict(name=name, **fields)
 
     def _init_model(self, cfg, weights, device: str = 'cpu') -> nn.Module:
         return init_ddu(cfg, weights, device, **self._options)

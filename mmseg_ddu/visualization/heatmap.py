@@ -46,16 +46,8 @@ def color_bar(
     ticks: Ticks = (),
     lost: bool = False,
 ) -> np.ndarray:
-    """A vertical colour bar, (height, ~100, 3) uint8 RGB.
-
-    Args:
-        height (int): In pixels.
-        vmin (float): Value of the darkest colour.
-        vmax (float): Value of the brightest.
-        label (str): What the bar says, with the unit.
-        cmap (str): Name of a matplotlib colour map.
-        ticks (tuple): Values with their texts; numbers if there are none.
-        lost (bool): Also name the colour of pixels without a score.
+    """A vertical colour bar, (height, ~100, 3) uint8 RGB; with the colour
+    of pixels without a score if there are such.
     """
     dpi = 100
     figure = Figure(figsize=(1.1 if ticks else 0.95, height / dpi), dpi=dpi)
@@ -73,8 +65,7 @@ def color_bar(
     if lost:
         color = tuple(level / 255 for level in LOST_COLOR)
         patch = figure.add_axes((0.06, 0.9, 0.14, 0.06), facecolor=color)
-        patch.set_xticks([])
-        patch.set_yticks([])
+        patch.set(xticks=[], yticks=[])
         figure.text(0.25, 0.93, 'no score', fontsize=7, va='center')
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[..., :3].copy()
@@ -90,11 +81,15 @@ def heat_map(
     ticks: Ticks = (),
     lost: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A map (H, W) in colours with its colour bar, uint8 RGB.
+    """A map in colours with its colour bar, uint8 RGB.
 
     Args:
         values (np.ndarray): (H, W).
-        vmin, vmax, label, cmap, ticks: As in :func:`color_bar`.
+        vmin (float): Value of the darkest colour.
+        vmax (float): Value of the brightest.
+        label (str): What the bar says, with the unit.
+        cmap (str): Name of a matplotlib colour map.
+        ticks (tuple): Values with their texts; numbers if there are none.
         lost (np.ndarray, optional): (H, W) bool, pixels without a score,
             which are cyan.
     """
@@ -104,15 +99,8 @@ def heat_map(
         picture[lost] = LOST_COLOR
     picture = zoom(picture)
     height = max(MIN_HEIGHT, picture.shape[0])
-    bar = color_bar(
-        min(height, MAX_BAR),
-        float(vmin),
-        float(vmax),
-        label,
-        cmap,
-        ticks,
-        any_lost,
-    )
+    scale = float(vmin), float(vmax), label, cmap, ticks
+    bar = color_bar(min(height, MAX_BAR), *scale, any_lost)
     return np.hstack(
         [_pad_to(part, height, part.shape[1]) for part in (picture, bar)]
     )

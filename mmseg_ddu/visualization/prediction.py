@@ -76,15 +76,8 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
         low, high = model.map_range(name)
         unit = UNITS[name.partition('_')[0]]
         scales[name] = Scale(float(low), float(high), unit)
-    percentile = Scale(0.0, 1.0, 'share of training pixels')
-    return {
-        key: scale
-        for name in scales
-        for key, scale in (
-            (name, scales[name]),
-            (name + PERCENTILE, percentile),
-        )
-    }
+    share = Scale(0.0, 1.0, 'share of training pixels')
+    return {**scales, **{name + PERCENTILE: share for name in scales}}
 
 
 def sample_maps(sample: SegDataSample) -> dict[str, np.ndarray]:

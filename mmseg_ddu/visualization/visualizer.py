@@ -56,15 +56,7 @@ class DDULocalVisualizer(SegLocalVisualizer):
         draw_gt: bool = True,
         draw_pred: bool = True,
     ) -> np.ndarray:
-        """The picture, (H', W', 3) uint8 RGB.
-
-        Args:
-            image (np.ndarray): (H, W, 3) uint8 RGB.
-            data_sample (SegDataSample): Drawn is what it has of
-                ``gt_sem_seg``, ``pred_sem_seg`` and the maps.
-            draw_gt (bool): Draw the truth.
-            draw_pred (bool): Draw the prediction and its maps.
-        """
+        """The picture of what a sample has, (H', W', 3) uint8 RGB."""
         classes, maps = {}, {}
         if draw_gt and 'gt_sem_seg' in data_sample:
             truth = data_sample.gt_sem_seg.data.squeeze()
@@ -100,18 +92,8 @@ class DDULocalVisualizer(SegLocalVisualizer):
     ) -> None:
         """Draw a prediction into all backends, or into ``out_file``.
 
-        Args:
-            name (str): Of the picture.
-            image (np.ndarray): (H, W, 3) uint8 RGB.
-            data_sample (SegDataSample, optional): See :meth:`draw`.
-            draw_gt (bool): Draw the truth.
-            draw_pred (bool): Draw the prediction and its maps.
-            show (bool): In a window.
-            wait_time (float): For how long, in seconds.
-            out_file (str, optional): Write here instead.
-            step (int): Number under which backends file it.
-            with_labels, with_image: Of mmseg's interface; class names are
-                not drawn, the image always is.
+        The arguments are those of mmseg; class names are not drawn, and the
+        image always is.
         """
         sample = SegDataSample() if data_sample is None else data_sample
         picture = self.draw(image, sample, draw_gt, draw_pred)

@@ -12,6 +12,7 @@ from mmseg_ddu.engine.data import evaluation_pipeline
 from mmseg_ddu.engine.report import versions
 from mmseg_ddu.engine.tta import tta_pipeline
 from mmseg_ddu.fileio import sha256
+from mmseg_ddu.visualization.prediction import Scale
 
 from .manifest import UNUSUAL
 
@@ -19,6 +20,11 @@ PNG = (
     'value = png_low + pixel / 65535 * (png_high - png_low); values outside '
     'are clipped'
 )
+
+
+def _scale(scale: Scale) -> dict:
+    low, high = scale.low, scale.high
+    return dict(unit=scale.unit, png_low=low, png_high=high, png=PNG)
 
 
 def describe(
@@ -34,15 +40,7 @@ def describe(
     steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
     return plain(
         dict(
-            maps={
-                name: dict(
-                    unit=scale.unit,
-                    png_low=scale.low,
-                    png_high=scale.high,
-                    png=PNG,
-                )
-                for name, scale in writer.scales.items()
-            },
+            maps={name: _scale(s) for name, s in writer.scales.items()},
             unusual='unusual_share: pixels whose percentile of the total '
             f'uncertainty is above {UNUSUAL}',
             classes=meta.get('classes') or [],

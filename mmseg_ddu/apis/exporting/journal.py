@@ -68,10 +68,6 @@ def begin(
 
     Returns:
         list: Names and images that are still to do.
-
-    Raises:
-        ValueError: If the earlier run was of another checkpoint, or had
-            other settings.
     """
     folder = writer.out_dir
     remove_temporary(folder)
@@ -139,15 +135,14 @@ def _earlier_rows(folder: Path, header: dict) -> Iterator[Any]:
         return
     path = folder / JOURNAL
     if path.is_file():
-        found = next(_lines(path), None)
-        rows = _rows(folder)
-    else:
-        path = folder / MANIFEST
-        found = _parsed(path.read_bytes())
-        rows = found.get('images') if isinstance(found, dict) else ()
-        rows = rows if isinstance(rows, list) else ()
+        _require_same(path, next(_lines(path), None), header)
+        yield from _rows(folder)
+        return
+    path = folder / MANIFEST
+    found = _parsed(path.read_bytes())
     _require_same(path, found, header)
-    yield from rows
+    rows = found.get('images')
+    yield from rows if isinstance(rows, list) else ()
 
 
 def _require_same(path: Path, found: Any, header: dict) -> None:

@@ -127,7 +127,7 @@ def _method(
     for name in MAPS:
         maps = [
             levels.shrink_scores(
-                export.score_map(key, name), (image['height'], image['width'])
+                export.load(key, name), (image['height'], image['width'])
             )
             for key, image in zip(keys, images)
         ]
@@ -154,9 +154,9 @@ def _training(
     """
     if name + PERCENTILE not in export.manifest['maps']:
         return None
-    scores = levels.thinned([export.score_map(key, name) for key in keys])
+    scores = levels.thinned([export.load(key, name) for key in keys])
     shares = levels.thinned(
-        [export.score_map(key, name + PERCENTILE) for key in keys]
+        [export.load(key, name + PERCENTILE) for key in keys]
     )
     scores, shares = np.sort(scores), np.sort(shares)
     return levels.rounded(np.interp(bounds, scores, shares))

@@ -26,9 +26,6 @@ class Export:
     """A folder that ``tools/export_uncertainty.py`` wrote.
 
     Attributes:
-        name (str): What the page calls it.
-        folder (Path): Where it is.
-        manifest (dict): What it says.
         rows (dict[str, dict]): Path of the class map to the row.
     """
 
@@ -42,12 +39,15 @@ class Export:
         row = self.rows[key]
         return next(row[order] for order in ORDERS if order in row)
 
-    def load(self, key: str, what: str) -> np.ndarray | None:
-        """A map (H, W) of an image, None if it was not exported."""
+    def load(self, key: str, what: str) -> np.ndarray:
+        """The classes or a map of an image, (H, W)."""
         row = self.rows[key]
         file = row['files'].get(what)
         if file is None:
-            return None
+            raise ValueError(
+                f'{self.folder} holds no {what} of {key}; export with '
+                '--formats npy.'
+            )
         path = self.folder / file
         if not path.is_file():
             raise FileNotFoundError(
@@ -67,29 +67,9 @@ class Export:
             )
         return values
 
-    def score_map(self, key: str, name: str) -> np.ndarray:
-        """A map (H, W), or what the 16-bit picture says of it."""
-        values = self.load(key, name)
-        if values is not None:
-            return values
-        pixels = self.load(key, f'{name}_png')
-        if pixels is None:
-            raise ValueError(
-                f'{self.folder} holds no values of the map {name}; export '
-                'with --formats npy.'
-            )
-        scale = self.manifest['maps'][name]
-        low, high = scale['png_low'], scale['png_high']
-        return low + pixels / 65535 * (high - low)
-
 
 def read_export(name: str, folder: Path) -> Export:
-    """Read a manifest.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged or lists no image.
-    """
+    """Read a manifest and check it."""
     manifest = read_manifest(folder)
     rows = {
         row['files']['class']: row

@@ -89,20 +89,11 @@ def test_sampled_methods_have_their_own_scale(test_images, tmp_path):
     assert set(scores) == {f'{name}_mean' for name in MAPS}
 
 
-def test_maps_come_from_16_bit_pictures_where_these_are_all(
-    test_images, tmp_path
-):
+def test_the_values_are_needed(test_images, tmp_path):
     args = make_stand_in(tmp_path)
-    for kind in ('npy', 'png16', 'heat'):
-        export(*args, list(test_images), tmp_path / kind, formats=[kind])
-    exact, coarse = (
-        browser({'a': tmp_path / kind})['methods'][0]['scores']['total']
-        for kind in ('npy', 'png16')
-    )
-    for key in ('values', 'training'):
-        np.testing.assert_allclose(exact[key], coarse[key], atol=1e-3)
+    export(*args, list(test_images), tmp_path / 'maps', formats=['png16'])
     with pytest.raises(ValueError, match='--formats npy'):
-        browser({'a': tmp_path / 'heat'})
+        browser({'a': tmp_path / 'maps'})
 
 
 def test_error_pictures_and_shares_agree(content):
