@@ -19,22 +19,10 @@ from torch import nn
 
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.visualization import DDULocalVisualizer
-from mmseg_ddu.visualization.prediction import (
-    default_palette,
-    map_scales,
-    sample_classes,
-    sample_maps,
-    sample_novelty,
-)
+from mmseg_ddu.visualization import prediction as shown
 
+from . import image_sources as sources
 from .image_files import check_image
-from .image_sources import (
-    Source,
-    count_sources,
-    is_single,
-    iter_sources,
-    reason,
-)
 from .inference import init_ddu, prepare_item
 from .map_files import MapWriter, choose_formats, save_picture
 
@@ -97,8 +85,10 @@ class DDUInferencer(MMSegInferencer):
         )
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')
-        self.palette = palette or meta.get('palette') or default_palette()
-        self.scales = map_scales(self.model)
+        self.palette = (
+            palette or meta.get('palette') or shown.default_palette()
+        )
+        self.scales = shown.map_scales(self.model)
         self.visualizer.scales = self.scales
         self.visualizer.dataset_meta = dict(
             classes=self.classes, palette=self.palette
@@ -149,10 +139,10 @@ class DDUInferencer(MMSegInferencer):
             FileNotFoundError: If there is no such file or folder.
             ValueError: If the only image cannot be read.
         """
-        single = is_single(inputs)
+        single = sources.is_single(inputs)
         stream = self.stream(inputs, batch_size)
         if self.show_progress:
-            stream = track(stream, 'Inference', count_sources(inputs))
+            stream = track(stream, 'Inference', sources.count_sources(inputs))
         self.visualizer.alpha = opacity
         vis, pred = (
             Path(out_dir, folder) if out_dir and folder else None
@@ -182,7 +172,7 @@ class DDUInferencer(MMSegInferencer):
 
     def stream(
         self, inputs, batch_size: int = 1
-    ) -> Iterator[tuple[Source, SegDataSample | None]]:
+    ) -> Iterator[tuple[sources.Source, SegDataSample | None]]:
         """Predict one batch after another, keeping nothing.
 
         Args:
@@ -197,7 +187,7 @@ class DDUInferencer(MMSegInferencer):
             raise ValueError(
                 f'Expected batch_size to be at least 1, but got {batch_size}.'
             )
-        rest = iter_sources(inputs)
+        rest = sources.iter_sources(inputs)
         while chunk := list(islice(rest, batch_size)):
             items = [item for item in map(self._read, chunk) if item]
             batch = pseudo_collate(items) if items else None
@@ -205,14 +195,14 @@ class DDUInferencer(MMSegInferencer):
             for source in chunk:
                 yield source, None if source.error else next(samples)
 
-    def _read(self, source: Source) -> dict | None:
+    def _read(self, source: sources.Source) -> dict | None:
         """The item of a batch; sets ``source.error`` if there is none."""
         if source.error is None:
             try:
                 check_image(source.image)
                 return prepare_item(self.model, source.image)
             except Exception as error:  # whatever a decoder may raise
-                source.error = reason(error)
+                source.error = sources.reason(error)
         MMLogger.get_current_instance().warning(
             f'{source.name} cannot be read and is skipped: {source.error}'
         )
@@ -236,14 +226,17 @@ class DDUInferencer(MMSegInferencer):
 
     def _arrays(self, name: str, sample, folder: Path | None) -> dict:
         """A prediction as arrays, also written."""
-        classes, maps = sample_classes(sample), sample_maps(sample)
+        classes, maps = (
+            shown.sample_classes(sample),
+            shown.sample_maps(sample),
+        )
         if folder:
             folder.mkdir(parents=True, exist_ok=True)
             formats = choose_formats(pictures=False)
             writer = MapWriter(folder, self.scales, self.palette, formats)
             writer.write(name, None, classes, maps)
         fields = {f'pred_{key}': value for key, value in maps.items()}
-        fields.update(pred_sem_seg=classes, **sample_novelty(sample))
+        fields.update(pred_sem_seg=classes, **shown.sample_novelty(sample))
         return dict(name=name, **fields)
 
     def _init_model(self, cfg, weights, device: str = 'cpu') -> nn.Module:

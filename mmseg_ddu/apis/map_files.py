@@ -92,7 +92,7 @@ class MapWriter:
         Returns:
             dict[str, str]: What to path relative to ``out_dir``.
         """
-        image = Exported(classes, maps, self.scales, self.palette, photo)
+        image = Exported(photo, classes, maps, self.scales, self.palette)
         try:
             for _, file, what, kind in self._files(name):
                 self._save(file, kind.encode(what, image))

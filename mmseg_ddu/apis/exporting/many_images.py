@@ -18,15 +18,8 @@ from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import remove_temporary, require_writable_folder
 from mmseg_ddu.visualization.prediction import map_scales
 
+from . import journal
 from .header import describe
-from .journal import (
-    JOURNAL,
-    Journal,
-    begin,
-    finish,
-    has_record,
-    is_disk_full,
-)
 from .manifest import MANIFEST, MAX_PIXELS
 from .one_image import export_one
 
@@ -100,7 +93,7 @@ def export(
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
     header = describe(model, config, checkpoint, writer, tta, max_pixels)
-    todo = on_main(begin, header, files, writer, resume, group=group)
+    todo = on_main(journal.begin, header, files, writer, resume, group=group)
     try:
         _export_share(model, writer, todo[rank::world], max_pixels, group)
     except BaseException as error:
@@ -111,10 +104,10 @@ def export(
             raise Interrupted(done) from None
         if done:
             MMLogger.get_current_instance().warning(done)
-        if is_disk_full(error):
+        if journal.is_disk_full(error):
             raise _disk_full(writer, len(todo)) from error
         raise
-    manifest = on_main(finish, header, files, writer, group=group)
+    manifest = on_main(journal.finish, header, files, writer, group=group)
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
@@ -123,11 +116,11 @@ def export(
 def _export_share(model, writer, share, max_pixels: int, group) -> None:
     """Export the images of one process, then wait for the others."""
     rank, _ = get_dist_info()
-    with StopRequest() as stop, Journal(writer.out_dir, rank) as journal:
+    with StopRequest() as stop, journal.Journal(writer.out_dir, rank) as lines:
         for name, path in track(share, 'Exporting maps', disable=rank > 0):
             row = export_one(model, writer, name, path, max_pixels)
             try:
-                journal.append(row)
+                lines.append(row)
             except BaseException:
                 writer.remove(name)
                 raise
@@ -148,7 +141,7 @@ def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
     if resume:
         remove_temporary(out_dir)
     used = out_dir.is_dir() and any(out_dir.iterdir())
-    if used and not (overwrite or (resume and has_record(out_dir))):
+    if used and not (overwrite or (resume and journal.has_record(out_dir))):
         why, how = '', ', go on with an export that was stopped (--resume),'
         if resume:
             why = ', and no export was begun in it that could be resumed'
@@ -164,11 +157,11 @@ def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
 def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> str:
     """Write the manifest of an export that was stopped; what is saved."""
     try:
-        manifest = finish(header, files, writer)
+        manifest = journal.finish(header, files, writer)
     except OSError as error:
         return (
-            f'{MANIFEST} cannot be written ({error}); {JOURNAL} holds the '
-            'same rows.'
+            f'{MANIFEST} cannot be written ({error}); {journal.JOURNAL} '
+            'holds the same rows.'
         )
     return (
         f'Stopped after {len(manifest["images"])} of {len(files)} images; '

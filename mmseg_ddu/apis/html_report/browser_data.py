@@ -18,17 +18,8 @@ from mmseg_ddu.visualization.prediction import (
     default_palette,
 )
 
-from . import encode, levels
+from . import encode, levels, truth
 from .exported_maps import ORDERS, Export, read_export
-from .truth import (
-    OOD,
-    VOID,
-    TruthReader,
-    error_map,
-    error_share,
-    no_truth,
-    read_truth,
-)
 
 GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
 ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
@@ -36,7 +27,7 @@ ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
 
 def browser(
     folders: Mapping[str, Path],
-    truth: TruthReader = no_truth,
+    reader: truth.TruthReader = truth.no_truth,
     max_images: int = 60,
 ) -> dict:
     """What the page needs to show the images of one or more exports.
@@ -46,7 +37,7 @@ def browser(
 
     Args:
         folders (Mapping[str, Path]): Name of the method to its export.
-        truth (TruthReader): Where the annotated classes come from.
+        reader (TruthReader): Where the annotated classes come from.
         max_images (int): Most images in the page.
 
     Raises:
@@ -69,7 +60,7 @@ def browser(
         )
     ranked = sorted(common, key=first.score, reverse=True)
     chosen = ranked[: max(1, max_images)]
-    images = [_image(first, key, truth) for key in chosen]
+    images = [_image(first, key, reader) for key in chosen]
     methods = [
         _method(export, chosen, images)
         for export in track(exports, 'Embedding maps')
@@ -91,7 +82,7 @@ def browser(
     )
 
 
-def _image(export: Export, key: str, truth: TruthReader) -> dict:
+def _image(export: Export, key: str, reader: truth.TruthReader) -> dict:
     """What all methods share; ``labels`` are for the errors."""
     row = export.rows[key]
     shape = row['height'], row['width']
@@ -102,7 +93,7 @@ def _image(export: Export, key: str, truth: TruthReader) -> dict:
             f'The image {path} is not there any more; put it back, or '
             'export the maps again.'
         )
-    labels = read_truth(truth, path, shape)
+    labels = truth.read_truth(reader, path, shape)
     entry = dict(
         name=str(Path(key).relative_to('class').with_suffix('')),
         height=size[0],
@@ -179,11 +170,11 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
         },
     )
     if image['labels'] is not None:
-        errors = error_map(image['labels'], classes)
+        errors = truth.error_map(image['labels'], classes)
         result['error'] = encode.labels_uri(
             encode.shrink_labels(errors, size), ERROR_COLORS
         )
-        share = error_share(errors)
+        share = truth.error_share(errors)
         if share is not None:
             result['scores']['error_share'] = share
     return result
@@ -192,7 +183,7 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
 def _palette(export: Export) -> list[list[int]]:
     """256 colours: those of the classes, then void and strange."""
     colors = [list(color) for color in export.manifest['palette']]
-    colors = (colors or default_palette())[:OOD]
+    colors = (colors or default_palette())[: truth.OOD]
     colors += [[0, 0, 0]] * (256 - len(colors))
-    colors[OOD], colors[VOID] = list(PINK), list(GREY)
+    colors[truth.OOD], colors[truth.VOID] = list(PINK), list(GREY)
     return colors

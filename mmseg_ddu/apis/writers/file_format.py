@@ -4,44 +4,28 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from mmseg_ddu.core.name_registry import NameRegistry
 from mmseg_ddu.models.map_names import PERCENTILE
-from mmseg_ddu.visualization.prediction import Scale, draw_map
+from mmseg_ddu.visualization.prediction import Scale
 
 FORMATS = NameRegistry('a file format')
 _PNG_END = b'\x00\x00\x00\x00IEND\xaeB`\x82'
 
 
-@dataclass
-class Exported:
-    """An image on its way into files.
+class Exported(NamedTuple):
+    """An image on its way into files."""
 
-    Attributes:
-        classes (np.ndarray): (H, W) uint8.
-        maps (Mapping[str, np.ndarray]): Name to (H, W) float32.
-        scales (Mapping[str, Scale]): Of the maps.
-        palette (Sequence): Colours of the classes.
-        photo (np.ndarray, optional): (h, w, 3) uint8 RGB.
-    """
-
-    classes: np.ndarray
-    maps: Mapping[str, np.ndarray]
-    scales: Mapping[str, Scale]
-    palette: Sequence
-    photo: np.ndarray | None = None
-    _drawn: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
-
-    def heat_map(self, name: str) -> np.ndarray:
-        """The heat map of a map, uint8 RGB; drawn once."""
-        if name not in self._drawn:
-            self._drawn[name] = draw_map(name, self.maps, self.scales)
-        return self._drawn[name]
+    photo: np.ndarray | None  # (h, w, 3) uint8 RGB
+    classes: np.ndarray  # (H, W) uint8
+    maps: Mapping[str, np.ndarray]  # (H, W) float32 each
+    scales: Mapping[str, Scale]  # of the maps
+    palette: Sequence  # colours of the classes
 
 
 class FileFormat:

@@ -1,5 +1,7 @@
 """Maps in colours."""
 
+from mmseg_ddu.visualization.prediction import draw_map
+
 from .file_format import FORMATS, Exported, FileFormat, png
 
 
@@ -14,4 +16,4 @@ class Heat(FileFormat):
     is_picture = True
 
     def encode(self, what: str, image: Exported) -> memoryview:
-        return png(image.heat_map(what))
+        return png(draw_map(what, image.maps, image.scales))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.visualization.prediction import panel
+from mmseg_ddu.visualization.prediction import draw_map, panel
 
 from .file_format import FORMATS, Exported, FileFormat, png
 
@@ -18,6 +18,8 @@ class Overlay(FileFormat):
         return dict(overlay='overlay')
 
     def encode(self, what: str, image: Exported) -> memoryview:
-        heat_maps = {name: image.heat_map(name) for name in MAPS}
+        heat_maps = {
+            name: draw_map(name, image.maps, image.scales) for name in MAPS
+        }
         classes = dict(prediction=image.classes)
         return png(panel(image.photo, classes, heat_maps, image.palette))
