@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmseg_ddu.apis import DDUInferencer, fit_gda, init_ddu, predict
 from mmseg_ddu.apis.image_sources import iter_sources
-from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 from tests.stand_in import make_stand_in
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
 from mmseg_ddu.apis.inference import prepare
-from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import Scale
 from tests.stand_in import LOST, make_stand_in
