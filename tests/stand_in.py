@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from mmengine.config import Config
@@ -44,6 +45,7 @@ class StandIn(nn.Module):
     """
 
     out_channels = len(CLASSES)
+    test_cfg = MappingProxyType({'mode': 'whole'})
 
     def __init__(
         self, channel: int = 0, sampled: bool = False, extra_heads=(), **_
