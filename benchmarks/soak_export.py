@@ -123,7 +123,7 @@ def main() -> None:
     write_images(args.work_dir / 'images', args.images, args.size)
     record = Recorder()
     with (
-        mock.patch('mmseg_ddu.apis.exporting.run.track', record),
+        mock.patch('mmseg_ddu.apis.exporting.many_images.track', record),
         suppress(KeyboardInterrupt),  # what was measured so far counts
     ):
         export(

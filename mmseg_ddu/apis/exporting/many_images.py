@@ -12,23 +12,16 @@ from rich.progress import track
 
 from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
-from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.apis.map_files import MapWriter, choose_formats
 from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import remove_temporary, require_writable_folder
-from mmseg_ddu.visualization.maps import map_scales
+from mmseg_ddu.visualization.prediction import map_scales
 
+from . import journal
 from .header import describe
-from .manifest import (
-    JOURNAL,
-    MANIFEST,
-    Journal,
-    begin,
-    finish,
-    has_record,
-    is_disk_full,
-)
-from .one_image import MAX_PIXELS, export_one
+from .manifest import MANIFEST, MAX_PIXELS
+from .one_image import export_one
 
 
 def export(
@@ -40,6 +33,7 @@ def export(
     device: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    formats: Sequence[str] | None = None,
     pictures: bool = True,
     max_pixels: int = MAX_PIXELS,
     cfg_options: dict | None = None,
@@ -47,12 +41,12 @@ def export(
 ) -> dict:
     """Predict images and write their maps.
 
-    Under ``out_dir``: ``class/`` (PNG with palette), ``epistemic/`` and
-    ``aleatoric/`` (float32 ``.npy``, 16-bit PNG on the linear scale that the
-    manifest states, heat map with colour bar), ``percentile/`` (the
-    epistemic score as its percentile among training pixels, the same three
-    files), ``overlay/`` (image, prediction and both maps side by side) and
-    ``manifest.json`` with a row per image.
+    Under ``out_dir``: ``class/`` (PNG with palette); a folder for each of
+    ``aleatoric``, ``epistemic`` and ``total`` (float32 ``.npy``, 16-bit PNG
+    on the linear scale that the manifest states, heat map), and with fitted
+    densities for their percentiles among training pixels; ``overlay/``
+    (image, prediction and the maps side by side) and ``manifest.json`` with
+    a row per image.
 
     An image that cannot be used is listed in the manifest and skipped. After
     Ctrl-C or SIGTERM the manifest lists what was done, with ``complete:
@@ -68,6 +62,9 @@ def export(
         overwrite (bool): Write into a folder that is not empty.
         resume (bool): Go on with an export that was stopped: images that are
             done and whole are not predicted again.
+        formats (Sequence[str], optional): Of ``npy``, ``png16``, ``heat``,
+            ``overlay`` and those added in ``mmseg_ddu/apis/writers``; all by
+            default. Classes are always written.
         pictures (bool): Also write heat maps and overlays.
         max_pixels (int): Larger images are not read.
         cfg_options (dict, optional): Overrides settings of the config.
@@ -79,54 +76,57 @@ def export(
     Raises:
         FileNotFoundError: If there is no image.
         FileExistsError: If ``out_dir`` is not empty.
-        ValueError: If the export to resume had other settings.
+        ValueError: If the export to resume had other settings, or there is
+            no such format.
         OSError: If the outputs cannot be written.
     """
     if overwrite and resume:
         raise ValueError('Expected overwrite or resume, but got both.')
     if max_pixels < 1:
         raise ValueError(f'Expected max_pixels above 0, but got {max_pixels}.')
+    formats = choose_formats(formats, pictures)
     rank, world = get_dist_info()
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
     files = on_main(_inputs, images, out_dir, overwrite, resume, group=group)
     model = init_ddu(config, checkpoint, device, cfg_options, tta)
-    writer = MapWriter(
-        out_dir,
-        map_scales(model),
-        model.dataset_meta.get('palette'),
-        pictures,
-    )
+    palette = model.dataset_meta.get('palette')
+    writer = MapWriter(out_dir, map_scales(model), palette, formats)
     header = describe(model, config, checkpoint, writer, tta, max_pixels)
-    todo = on_main(begin, header, files, writer, resume, group=group)
-    share = todo[rank::world]
-    # An error ends its own process without waiting for the others: the
-    # launcher ends those.
+    todo = on_main(journal.begin, header, files, writer, resume, group=group)
     try:
-        with StopRequest() as stop, Journal(out_dir, rank) as journal:
-            for name, path in track(share, 'Exporting maps', disable=rank > 0):
-                row = export_one(model, writer, name, path, max_pixels)
-                try:
-                    journal.append(row)
-                except BaseException:
-                    writer.remove(name, writer.scales)
-                    raise
-                if stop.made:
-                    raise Interrupted
-            wait_for_all(group)
+        _export_share(model, writer, todo[rank::world], max_pixels, group)
     except BaseException as error:
+        # It ends its own process without waiting for the others: the
+        # launcher ends those.
         done = _close(header, files, writer) if rank == 0 else ''
         if isinstance(error, Interrupted):
             raise Interrupted(done) from None
         if done:
             MMLogger.get_current_instance().warning(done)
-        if is_disk_full(error):
+        if journal.is_disk_full(error):
             raise _disk_full(writer, len(todo)) from error
         raise
-    manifest = on_main(finish, header, files, writer, group=group)
+    manifest = on_main(journal.finish, header, files, writer, group=group)
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
+
+
+def _export_share(model, writer, share, max_pixels: int, group) -> None:
+    """Export the images of one process, then wait for the others."""
+    rank, _ = get_dist_info()
+    with StopRequest() as stop, journal.Journal(writer.out_dir, rank) as lines:
+        for name, path in track(share, 'Exporting maps', disable=rank > 0):
+            row = export_one(model, writer, name, path, max_pixels)
+            try:
+                lines.append(row)
+            except BaseException:
+                writer.remove(name)
+                raise
+            if stop.made:
+                raise Interrupted
+        wait_for_all(group)
 
 
 def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
@@ -141,17 +141,14 @@ def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
     if resume:
         remove_temporary(out_dir)
     used = out_dir.is_dir() and any(out_dir.iterdir())
-    if used and resume and not has_record(out_dir):
+    if used and not (overwrite or (resume and journal.has_record(out_dir))):
+        why, how = '', ', go on with an export that was stopped (--resume),'
+        if resume:
+            why = ', and no export was begun in it that could be resumed'
+            how = ''
         raise FileExistsError(
-            f'The output folder {out_dir} is not empty, and no export was '
-            'begun in it that could be resumed. Choose another one, or '
-            'overwrite what is in it (--overwrite).'
-        )
-    if used and not (overwrite or resume):
-        raise FileExistsError(
-            f'The output folder {out_dir} is not empty. Choose another one, '
-            'go on with an export that was stopped (--resume), or overwrite '
-            'what is in it (--overwrite).'
+            f'The output folder {out_dir} is not empty{why}. Choose another '
+            f'one{how} or overwrite what is in it (--overwrite).'
         )
     require_writable_folder(out_dir)
     return files
@@ -160,11 +157,11 @@ def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
 def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> str:
     """Write the manifest of an export that was stopped; what is saved."""
     try:
-        manifest = finish(header, files, writer)
+        manifest = journal.finish(header, files, writer)
     except OSError as error:
         return (
-            f'{MANIFEST} cannot be written ({error}); {JOURNAL} holds the '
-            'same rows.'
+            f'{MANIFEST} cannot be written ({error}); {journal.JOURNAL} '
+            'holds the same rows.'
         )
     return (
         f'Stopped after {len(manifest["images"])} of {len(files)} images; '

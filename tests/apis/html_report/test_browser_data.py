@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from mmseg_ddu.apis import export
+from mmseg_ddu.apis.html_report.browser_data import browser
 from mmseg_ddu.apis.html_report.encode import photo_uri, target_size
-from mmseg_ddu.apis.html_report.images import browser
 from mmseg_ddu.apis.html_report.truth import truth_from_config
+from mmseg_ddu.models.map_names import MAPS
+from tests.stand_in import StandIn, make_stand_in
 
 
 def picture(uri):
@@ -50,20 +54,46 @@ def test_pictures_are_the_exported_maps(content, exports):
             classes = Image.open(folder / 'class' / f'{image["name"]}.png')
             shown = np.asarray(picture(maps['prediction']).convert('RGB'))
             assert (shown == palette[np.asarray(classes)]).all()
-            for score in ('epistemic', 'aleatoric'):
-                values = np.load(folder / score / f'{image["name"]}.npy')
-                levels = np.asarray(picture(maps[score]))
-                edges = method['scores'][score]['values']
-                error = np.abs(values - np.array(edges)[levels])
+            for name in MAPS:
+                values = np.load(folder / name / f'{image["name"]}.npy')
+                levels = np.asarray(picture(maps[name]))
+                ends = np.array([-np.inf, *method['scores'][name]['values']])
                 assert levels.dtype == np.uint8
-                assert np.median(error) <= np.ptp(edges) / 50
+                values = values.astype(float)
+                error = np.maximum(
+                    ends[levels] - values, values - ends[levels + 1]
+                )
+                assert error.max() < 1e-4
 
 
-def test_training_percentiles_grow_with_the_score(content):
+def test_training_percentiles_are_those_of_the_score(content):
+    model = StandIn()
     for method in content['methods']:
-        training = method['scores']['epistemic']['training']
-        assert len(training) == 256 and (np.diff(training) >= 0).all()
-        assert 0 <= training[0] <= training[-1] <= 1
+        for name in MAPS:
+            score = method['scores'][name]
+            training = np.array(score['training'])
+            assert len(training) == 255 and (np.diff(training) >= 0).all()
+            values = torch.tensor(score['values'])
+            expected = model.percentile(name, values).numpy()
+            np.testing.assert_allclose(training, expected, atol=2e-3)
+
+
+def test_sampled_methods_have_their_own_scale(test_images, tmp_path):
+    args = make_stand_in(tmp_path, sampled=True)
+    export(*args, list(test_images), tmp_path / 'maps', pictures=False)
+    content = browser({'a': tmp_path / 'maps'})
+    for score in content['methods'][0]['scores'].values():
+        assert score['training'] is None and score['unit'] == 'nats'
+        assert score['bounds'] == pytest.approx([0, np.log(4)])
+    scores = content['methods'][0]['images'][0]['scores']
+    assert set(scores) == {f'{name}_mean' for name in MAPS}
+
+
+def test_the_values_are_needed(test_images, tmp_path):
+    args = make_stand_in(tmp_path)
+    export(*args, list(test_images), tmp_path / 'maps', formats=['png16'])
+    with pytest.raises(ValueError, match='--formats npy'):
+        browser({'a': tmp_path / 'maps'})
 
 
 def test_error_pictures_and_shares_agree(content):
@@ -77,7 +107,7 @@ def test_error_pictures_and_shares_agree(content):
 
 
 def test_the_most_unusual_images_stay(exports):
-    folder = exports['direction']
+    folder = exports['blue']
     rows = json.loads((folder / 'manifest.json').read_text())['images']
     top = sorted(rows, key=lambda row: -row['unusual_share'])[:2]
     content = browser({'a': folder}, max_images=2)
@@ -88,7 +118,7 @@ def test_the_most_unusual_images_stay(exports):
 
 
 def test_exports_that_do_not_fit_are_refused(exports, tmp_path):
-    folder = exports['direction']
+    folder = exports['blue']
     other = edited(
         folder,
         tmp_path / 'classes',
@@ -115,7 +145,7 @@ def test_missing_files_are_named(exports, tmp_path):
     def move(manifest):
         manifest['images'][0]['image'] = '/absent.png'
 
-    folder = edited(exports['direction'], tmp_path / 'moved', move)
+    folder = edited(exports['blue'], tmp_path / 'moved', move)
     with pytest.raises(FileNotFoundError, match=r'/absent\.png'):
         browser({'a': folder})
     with pytest.raises(FileNotFoundError, match=r'export_uncertainty\.py'):

@@ -14,8 +14,10 @@ from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
 from mmseg_ddu.apis.inference import prepare
-from mmseg_ddu.core import NotFittedError
-from mmseg_ddu.visualization.maps import Scale
+from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+from mmseg_ddu.visualization.prediction import Scale
+from tests.stand_in import LOST, make_stand_in
 
 
 @pytest.fixture
@@ -46,9 +48,9 @@ def photos(tmp_path):
     return folder
 
 
-def test_all_kinds_of_images(fitted, photos, tmp_path):
+def test_all_kinds_of_images(tiny, photos, tmp_path):
     out = tmp_path / 'maps'
-    manifest = export(*fitted, photos, out)
+    manifest = export(*tiny, photos, out)
     assert manifest['complete'] and manifest['num_exported'] == 6
     assert json.loads((out / 'manifest.json').read_text()) == manifest
     for row in manifest['images']:
@@ -56,13 +58,12 @@ def test_all_kinds_of_images(fitted, photos, tmp_path):
         assert (row['height'], row['width']) == size
         for path in row['files'].values():
             assert (out / path).is_file()
-        for name in ('epistemic', 'aleatoric', 'percentile'):
+        for name in (*MAPS, *(f'{name}{PERCENTILE}' for name in MAPS)):
             values = np.load(out / row['files'][name])
             assert values.dtype == np.float32 and values.shape == size
             assert np.isfinite(values).all()
-            assert row[f'{name}_mean'] == pytest.approx(
-                values.mean(), rel=1e-4
-            )
+            mean = values[values < 1e29].mean()
+            assert row[f'{name}_mean'] == pytest.approx(mean, rel=1e-4)
         classes = Image.open(out / row['files']['class'])
         assert classes.mode == 'P' and classes.size[::-1] == size
         assert Image.open(out / row['files']['overlay']).width > size[1]
@@ -85,15 +86,20 @@ def test_maps_are_those_of_the_model(fitted, photos, tmp_path):
         sample.pred_aleatoric.data[0],
         rtol=1e-5,
     )
-    percentile = np.load(out / row['files']['percentile'])
-    order = np.argsort(epistemic, None)
-    assert (np.diff(percentile.ravel()[order]) >= 0).all()
+    for name in MAPS:
+        field = sample.get(f'pred_{name}{PERCENTILE}').data[0]
+        file = out / row['files'][f'{name}{PERCENTILE}']
+        np.testing.assert_allclose(np.load(file), field, rtol=1e-5)
+    total = np.load(out / row['files'][f'total{PERCENTILE}'])
+    assert row['unusual_share'] == pytest.approx((total > 0.95).mean())
+    assert row[NOVELTY] == pytest.approx(sample.metainfo[NOVELTY])
+    assert 0 <= row[NOVELTY + PERCENTILE] <= 1
     palette = Image.open(out / row['files']['class']).getpalette()[:6]
     assert palette == [40, 40, 40, 214, 69, 65]
 
 
-def test_png_inverts_by_the_stated_scale(fitted, photos, tmp_path):
-    manifest = export(*fitted, photos / 'rgb.jpg', tmp_path / 'maps')
+def test_png_inverts_by_the_stated_scale(tiny, photos, tmp_path):
+    manifest = export(*tiny, photos / 'rgb.jpg', tmp_path / 'maps')
     (row,) = manifest['images']
     for name, scale in manifest['maps'].items():
         picture = Image.open(tmp_path / 'maps' / row['files'][f'{name}_png'])
@@ -105,9 +111,8 @@ def test_png_inverts_by_the_stated_scale(fitted, photos, tmp_path):
         np.testing.assert_allclose(
             decoded, np.clip(values, low, high), atol=(high - low) / 65535
         )
-    assert manifest['maps']['aleatoric']['png_high'] == pytest.approx(
-        math.log(6)
-    )
+    high = manifest['maps']['aleatoric']['png_high']
+    assert high == pytest.approx(math.log(4))
 
 
 def test_scale_counts_what_it_clips():
@@ -117,10 +122,75 @@ def test_scale_counts_what_it_clips():
     assert scale.clipped_share(values) == pytest.approx(0.4)
 
 
-def test_array_equals_file(fitted, photos):
+def test_layout_of_the_output_folder(tiny, photos, tmp_path):
+    out = tmp_path / 'maps'
+    export(*tiny, photos / 'rgb.jpg', out)
+    expected = {'manifest.json', 'class/rgb.png', 'overlay/rgb.png'}
+    for name in MAPS:
+        expected |= {f'{name}/rgb{end}' for end in ('.npy', '.png')}
+        expected |= {f'{name}_percentile/rgb{e}' for e in ('.npy', '.png')}
+        expected.add(f'{name}/rgb_heat.png')
+    found = {str(p.relative_to(out)) for p in out.rglob('*') if p.is_file()}
+    assert found == expected
+
+
+def test_further_heads_are_exported_likewise(photos, tmp_path):
+    args = make_stand_in(tmp_path, extra_heads=('knn',))
+    out = tmp_path / 'maps'
+    (row,) = export(*args, photos / 'rgb.jpg', out)['images']
+    half = np.load(out / row['files']['epistemic_knn'])
+    whole = np.load(out / row['files']['epistemic'])
+    np.testing.assert_allclose(half, whole / 2, rtol=1e-6)
+    assert {'epistemic_knn_heat', 'epistemic_knn_percentile_png'} < set(
+        row['files']
+    )
+
+
+def test_pixels_without_a_score_are_cyan_and_in_no_mean(tiny, tmp_path):
+    pixels = np.full((200, 200, 3), 90, np.uint8)
+    pixels[:50] = LOST
+    Image.fromarray(pixels).save(tmp_path / 'a.png')
+    (row,) = export(*tiny, tmp_path / 'a.png', tmp_path / 'maps')['images']
+    assert row['lost_share'] == 0.25
+    assert row['epistemic_max'] < 100 and row['total_mean'] < 100
+    for name in ('epistemic', 'total'):
+        values = np.load(tmp_path / 'maps' / row['files'][name])
+        assert (values[:50] == np.float32(1e30)).all()
+        drawn = Image.open(tmp_path / 'maps' / row['files'][f'{name}_heat'])
+        cyan = (np.asarray(drawn)[:, :200] == (0, 255, 255)).all(-1)
+        assert cyan[:50].all() and not cyan[50:].any()
+
+
+@pytest.mark.parametrize(
+    'formats, pictures, expected',
+    [
+        (['npy'], True, {'.npy'}),
+        (('png16', 'heat'), False, {'.png'}),
+        (None, False, {'.npy', '.png'}),
+        ([], True, set()),
+    ],
+)
+def test_chosen_formats(tiny, photos, tmp_path, formats, pictures, expected):
+    out = tmp_path / 'maps'
+    image = photos / 'rgb.jpg'
+    manifest = export(*tiny, image, out, formats=formats, pictures=pictures)
+    assert {path.suffix for path in (out / 'total').glob('*')} == expected
+    assert (out / 'class' / 'rgb.png').is_file()
+    assert not list(out.rglob('*_heat.png'))
+    again = dict(formats=formats, pictures=pictures, resume=True)
+    assert export(*tiny, image, out, **again) == manifest
+
+
+def test_an_unknown_format_lists_what_there_is(tiny, photos, tmp_path):
+    with pytest.raises(ValueError, match="'heat', 'npy', 'overlay', 'png16'"):
+        export(*tiny, photos, tmp_path / 'maps', formats=['gif'])
+    assert not (tmp_path / 'maps').exists()
+
+
+def test_array_equals_file(tiny, photos):
     import mmcv
 
-    model = init_ddu(*fitted)
+    model = init_ddu(*tiny)
     path = photos / 'grey.png'
     from_file = predict(model, path)
     from_array = predict(model, mmcv.imread(str(path)))
@@ -152,12 +222,12 @@ def test_mmsegs_own_inference_reads_the_fitted_file(
     )
 
 
-def test_damaged_images_are_listed_and_skipped(fitted, photos, tmp_path):
+def test_damaged_images_are_listed_and_skipped(tiny, photos, tmp_path):
     whole = (photos / 'rgb.jpg').read_bytes()
     (photos / 'cut.jpg').write_bytes(whole[: len(whole) // 2])
     (photos / 'empty.png').write_bytes(b'')
     (photos / 'text.jpg').write_text('no image')
-    manifest = export(*fitted, photos, tmp_path / 'maps')
+    manifest = export(*tiny, photos, tmp_path / 'maps')
     bad = {
         Path(row['image']).name: row['error']
         for row in manifest['images']
@@ -169,55 +239,56 @@ def test_damaged_images_are_listed_and_skipped(fitted, photos, tmp_path):
 
 
 def test_an_error_of_the_model_is_not_blamed_on_the_image(
-    fitted, photos, tmp_path, monkeypatch
+    tiny, photos, tmp_path, monkeypatch
 ):
     def broken(self, data):
         raise ValueError('out of order')
 
-    monkeypatch.setattr('mmseg_ddu.models.DDUEncoderDecoder.test_step', broken)
+    monkeypatch.setattr('tests.stand_in.StandIn.test_step', broken)
     with pytest.raises(ValueError, match='out of order'):
-        export(*fitted, photos, tmp_path / 'maps')
+        export(*tiny, photos, tmp_path / 'maps')
 
 
-def test_empty_and_missing_folder(fitted, tmp_path):
+def test_empty_and_missing_folder(tiny, tmp_path):
     (tmp_path / 'nothing').mkdir()
     with pytest.raises(FileNotFoundError, match='no image in'):
-        export(*fitted, tmp_path / 'nothing', tmp_path / 'maps')
+        export(*tiny, tmp_path / 'nothing', tmp_path / 'maps')
     with pytest.raises(FileNotFoundError, match='no image or folder'):
-        export(*fitted, tmp_path / 'absent', tmp_path / 'maps')
+        export(*tiny, tmp_path / 'absent', tmp_path / 'maps')
     assert not (tmp_path / 'maps').exists()
 
 
-def test_existing_output_needs_the_flag(fitted, photos, tmp_path):
+def test_existing_output_needs_the_flag(tiny, photos, tmp_path):
     out = tmp_path / 'maps'
-    export(*fitted, photos / 'rgb.jpg', out, pictures=False)
+    export(*tiny, photos / 'rgb.jpg', out, pictures=False)
     assert not (out / 'overlay').exists()
+    assert not list(out.rglob('*_heat.png'))
     before = (out / 'manifest.json').read_bytes()
     with pytest.raises(FileExistsError, match='not empty'):
-        export(*fitted, photos / 'grey.png', out)
+        export(*tiny, photos / 'grey.png', out)
     assert (out / 'manifest.json').read_bytes() == before
-    export(*fitted, photos / 'grey.png', out, overwrite=True)
+    export(*tiny, photos / 'grey.png', out, overwrite=True)
     assert (out / 'manifest.json').read_bytes() != before
 
 
-def test_output_that_cannot_be_written(fitted, photos, tmp_path):
+def test_output_that_cannot_be_written(tiny, photos, tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSError, match='Choose another folder'):
-        export(*fitted, photos, tmp_path / 'file' / 'maps')
+        export(*tiny, photos, tmp_path / 'file' / 'maps')
 
 
 @pytest.mark.skipif(
     os.name != 'posix' or os.geteuid() == 0,
     reason='root may write into read-only folders',
 )
-def test_read_only_output(fitted, photos, tmp_path):
+def test_read_only_output(tiny, photos, tmp_path):
     out = tmp_path / 'maps'
     out.mkdir(mode=0o555)
     with pytest.raises(OSError, match='change its permissions'):
-        export(*fitted, photos, out)
+        export(*tiny, photos, out)
 
 
-def test_read_only_file_system(fitted, photos, tmp_path, monkeypatch):
+def test_read_only_file_system(tiny, photos, tmp_path, monkeypatch):
     """As root too: what the system says is passed on."""
     import errno
     import tempfile
@@ -227,10 +298,10 @@ def test_read_only_file_system(fitted, photos, tmp_path, monkeypatch):
 
     monkeypatch.setattr(tempfile, 'TemporaryFile', refuse)
     with pytest.raises(OSError, match='Read-only file system. Choose'):
-        export(*fitted, photos, tmp_path / 'maps')
+        export(*tiny, photos, tmp_path / 'maps')
 
 
-def test_interrupt_keeps_a_manifest(fitted, photos, tmp_path, monkeypatch):
+def test_interrupt_keeps_a_manifest(tiny, photos, tmp_path, monkeypatch):
     calls = []
 
     def interrupted(model, image):
@@ -243,7 +314,7 @@ def test_interrupt_keeps_a_manifest(fitted, photos, tmp_path, monkeypatch):
         'mmseg_ddu.apis.exporting.one_image.prepare', interrupted
     )
     with pytest.raises(KeyboardInterrupt):
-        export(*fitted, photos, tmp_path / 'maps')
+        export(*tiny, photos, tmp_path / 'maps')
     manifest = json.loads((tmp_path / 'maps/manifest.json').read_text())
     assert manifest['complete'] is False
     assert manifest['num_exported'] == 2
@@ -274,8 +345,10 @@ def test_mc_dropout_exports_the_same_maps(
     manifest = export(
         tmp_path / 'mc.py', checkpoint, photos / 'rgb.jpg', tmp_path / 'maps'
     )
-    assert set(manifest['maps']) == {'epistemic', 'aleatoric'}
-    assert manifest['images'][0]['epistemic_max'] > 0
+    assert set(manifest['maps']) == set(MAPS)
+    (row,) = manifest['images']
+    assert row['epistemic_max'] > 0
+    assert NOVELTY not in row and 'unusual_share' not in row
 
 
 def test_real_photographs(voc_animals, voc5_weights, tmp_path, monkeypatch):
@@ -296,5 +369,6 @@ def test_real_photographs(voc_animals, voc5_weights, tmp_path, monkeypatch):
     manifest = export(path, out, folder, tmp_path / 'maps')
     assert manifest['num_exported'] == 3
     for row in manifest['images']:
-        assert 0 < row['percentile_mean'] < 1
+        assert 0 < row['total_percentile_mean'] < 1
+        assert 0 <= row['image_novelty_percentile'] <= 1
         assert row['aleatoric_max'] > 0.3
