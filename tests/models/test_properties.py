@@ -11,7 +11,8 @@ from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 from tests.models.fitting import build, fit, metas, noise, samples
 
-MOST_OPERATORS = 60
+# Beside views, which compute nothing; the same for a batch of any size.
+MOST_OPERATORS = 170
 WAITING = ('_local_scalar_dense', 'nonzero', 'equal', 'is_nonzero', 'item')
 
 
@@ -23,24 +24,16 @@ def model(demo_cfg):
 @torch.no_grad()
 def test_whole_equals_slide_where_the_feature_is_the_same(demo_cfg):
     """Windows of a network that looks at single cells alone."""
-    demo_cfg.model.update(
-        backbone=dict(
-            type='ResNetV1c',
-            depth=18,
-            base_channels=4,
-            stem_channels=4,
-            out_indices=(0, 1, 2, 3),
-        ),
-        decode_head=dict(
-            type='FCNHead',
-            in_channels=3,
-            in_index=0,
-            channels=12,
-            num_convs=1,
-            kernel_size=1,
-            concat_input=False,
-            num_classes=6,
-        ),
+    demo_cfg.model.decode_head = dict(
+        type='FCNHead',
+        in_channels=3,
+        in_index=0,
+        channels=12,
+        num_convs=1,
+        kernel_size=1,
+        concat_input=False,
+        num_classes=6,
+        norm_cfg=dict(type='BN'),
     )
     model = build(demo_cfg)
     model.extract_feat = lambda inputs: (inputs[:, :, ::4, ::4],)
@@ -110,21 +103,20 @@ def test_maps_are_the_same_bits_under_autocast(model):
 
 
 class Watch(TorchDispatchMode):
-    """Counts every operator, views included."""
+    """Counts every operator that is no view."""
 
     def __init__(self):
         super().__init__()
         self.operators, self.waits, self.double = 0, [], []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.operators += 1
+        self.operators += not function.is_view
         name = function.overloadpacket.__name__
         if name in WAITING:
             self.waits.append(name)
         result = function(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            if result.dtype == torch.float64:
-                self.double.append(name)
+        if getattr(result, 'dtype', None) == torch.float64:
+            self.double.append(name)
         return result
 
 
@@ -161,6 +153,7 @@ def test_one_graph(model):
     data = dict(
         inputs=[image[0].to(torch.uint8)], data_samples=samples(image)
     )
+    model.data_preprocessor.size = None  # pads, which a graph does not
     sample = model.test_step(data)[0]
     again = graph(image.to(torch.uint8).float())
     for name, value in zip(OUTPUTS[1:4], again[1:4]):

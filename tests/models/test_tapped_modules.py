@@ -37,9 +37,7 @@ def test_several_outputs_need_a_number(plain_cfg):
 @pytest.mark.parametrize('channels', [1, 2, 4, 6])
 def test_any_number_of_input_channels(plain_cfg, channels):
     plain_cfg.model.backbone.in_channels = channels
-    plain_cfg.model.data_preprocessor.update(
-        mean=[0.0] * channels, std=[1.0] * channels, bgr_to_rgb=False
-    )
+    plain_cfg.model.data_preprocessor = dict(type='SegDataPreProcessor')
     model = build(plain_cfg, tap='decode_head.bottleneck')
     assert model.image_novelty.channels == channels
     assert model.gda_head.channels == 12
