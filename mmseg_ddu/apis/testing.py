@@ -12,8 +12,8 @@ from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
-from mmseg_ddu.engine.fitting_data import leaf_datasets
 from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import leaf_datasets
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.engine.tta_pipeline import TTA_MODEL, tta_pipeline
 from mmseg_ddu.fileio import sha256, write_json

@@ -9,7 +9,7 @@ import torch
 from mmseg_ddu.core import (
     CalibrationCounts,
     ClassMoments,
-    GaussianDiscriminant,
+    GaussianDensity,
     RankingCounts,
     aurc,
     trio_at_percentiles,
@@ -77,7 +77,7 @@ def test_one_class_of_a_hundred_million_and_one_of_three():
     np.testing.assert_allclose(moments.means[1], few.mean(0))
     for kind in ('full', 'tied', 'diag'):
         for priors in ('uniform', 'empirical'):
-            model = GaussianDiscriminant(
+            model = GaussianDensity(
                 3, 6, covariance_type=kind, priors=priors
             )
             if kind == 'tied':

@@ -143,13 +143,16 @@ def test_few_operators_and_no_waiting(demo_cfg, batch, many):
 
 
 @torch.no_grad()
-def test_one_graph(model):
+def test_one_graph(demo_cfg):
+    model = build(demo_cfg)
+    model.decode_head.conv_seg.weight.mul_(100)  # not all doubt alike
+    fit(model)
     graph = SingleGraph(model)
     image = torch.rand(1, 3, 48, 64) * 255
     expected = graph(image)
     compiled = torch.compile(graph, fullgraph=True, backend='aot_eager')
     for name, want, got in zip(OUTPUTS, expected, compiled(image)):
-        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-3), name
+        torch.testing.assert_close(got, want, rtol=1e-3, atol=5e-3, msg=name)
     data = dict(
         inputs=[image[0].to(torch.uint8)], data_samples=samples(image)
     )

@@ -11,8 +11,8 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import Dataset
 
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import require_writable_folder
 
 from .group import hashes, run_group

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
-from mmseg_ddu.models.uncertainty_maps import UncertaintyMapsMixin, concatenate_maps
+from mmseg_ddu.models.uncertainty_maps import (
+    UncertaintyMapsMixin,
+    concatenate_maps,
+)
 
 
 class SharedPass(UncertaintyMapsMixin, EncoderDecoder):

@@ -8,8 +8,8 @@ from torch import nn
 
 from mmseg_ddu.apis.map_files import MapWriter
 from mmseg_ddu.engine.checkpoint import digest, plain
-from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.tta_pipeline import tta_pipeline
 from mmseg_ddu.fileio import sha256
 from mmseg_ddu.visualization.prediction import Scale
