@@ -127,7 +127,7 @@ def test_no_readable_image(copied, few, tmp_path):
 
 
 def test_a_class_without_pixels(copied, few, tmp_path):
-    """No mask has the disc; the network may still see one."""
+    """No mask has brick; the network may still see one."""
     root, cfg = copied
     for path in (root / 'SegmentationClass').glob('test_*'):
         with Image.open(path) as file:
