@@ -1,27 +1,17 @@
 """The mathematics, in plain torch; imports nothing of mm*."""
 
-from .calibration import (
-    CalibrationCounts,
-    Reliability,
-    adaptive_ece,
-)
-from .components import ComponentCounts, component_overlaps
 from .covariance import CovarianceEstimate, estimate_covariances, oas_shrinkage
 from .discriminant import GaussianDiscriminant
 from .dropout import active_dropout, dropout_behind, dropout_modules
 from .errors import NotFittedError
-from .grouped import GroupedCounts
 from .grouping import ClassGroups
+from .metrics.calibration_error import CalibrationCounts
+from .metrics.patches import trio_at_percentiles
+from .metrics.ranking_counts import RankingCounts
+from .metrics.selective_risk import aurc
 from .moments import ClassMoments
-from .patches import (
-    PatchCounts,
-    PatchCurves,
-    trio_at_keys,
-    trio_at_percentiles,
-)
 from .posterior import PosteriorMean
 from .quantiles import percentile, quantile_table
-from .ranking import RankingCounts
 from .replay import PrefixReplay
 from .sampling import PixelReservoir, random_keys, sample_per_class
 from .scores import (
@@ -32,8 +22,6 @@ from .scores import (
     max_probability,
     softmax_entropy,
 )
-from .selective import aurc, e_aurc, oracle_aurc, risk_coverage
-from .subgrid import resize_subgrid
 from .taps import FeatureTap
 from .temperature import fit_temperature
 
@@ -41,26 +29,18 @@ __all__ = [
     'CalibrationCounts',
     'ClassGroups',
     'ClassMoments',
-    'ComponentCounts',
     'CovarianceEstimate',
     'FeatureTap',
     'GaussianDiscriminant',
-    'GroupedCounts',
     'NotFittedError',
-    'PatchCounts',
-    'PatchCurves',
     'PixelReservoir',
     'PosteriorMean',
     'PrefixReplay',
     'RankingCounts',
-    'Reliability',
     'active_dropout',
     'dropout_behind',
     'dropout_modules',
-    'adaptive_ece',
     'aurc',
-    'component_overlaps',
-    'e_aurc',
     'energy',
     'entropy',
     'estimate_covariances',
@@ -69,14 +49,10 @@ __all__ = [
     'max_logit',
     'max_probability',
     'oas_shrinkage',
-    'oracle_aurc',
     'percentile',
     'quantile_table',
     'random_keys',
-    'resize_subgrid',
-    'risk_coverage',
     'sample_per_class',
     'softmax_entropy',
-    'trio_at_keys',
     'trio_at_percentiles',
 ]

@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.core import (
-    CalibrationCounts,
-    ClassMoments,
-    GaussianDiscriminant,
-    RankingCounts,
-    aurc,
-    trio_at_percentiles,
-)
+from mmseg_ddu.core import ClassMoments, GaussianDiscriminant
+from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
+from mmseg_ddu.core.metrics.patches import trio_at_percentiles
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.core.metrics.selective_risk import augrc, aurc
 
 DIM = 3
 
@@ -122,7 +119,7 @@ def test_counters(doublings):
             calibration.adaptive_ece(),
             calibration.nll(),
             calibration.brier(),
-            calibration.accuracy(),
+            augrc(ranking),
         ]
 
     expected = figures(*counted())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.core import PatchCounts, RankingCounts, trio_at_percentiles
+from mmseg_ddu.core.metrics.patches import PatchCounts, trio_at_percentiles
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 
 # Figure 2 of arXiv 1811.12709.
 EXAMPLE = dict(

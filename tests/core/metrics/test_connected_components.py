@@ -7,7 +7,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from mmseg_ddu.core import ComponentCounts, component_overlaps
+from mmseg_ddu.core.metrics.connected_components import (
+    ComponentCounts,
+    component_overlaps,
+)
 
 
 def image(seed=0, shape=(40, 50)):

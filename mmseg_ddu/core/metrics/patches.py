@@ -8,13 +8,16 @@ its pixels is above another; both comparisons are strict.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .ranking import RankingCounts
+from . import METRIC
+from .metric import JudgedImage, Metric
+from .ranking_counts import RankingCounts
 
 
 class PatchCurves(NamedTuple):
@@ -31,8 +34,16 @@ class PatchCurves(NamedTuple):
     uncertain_inaccurate: Tensor
     pavpu: Tensor
 
+    def plain(self) -> dict[str, list[float | None]]:
+        """The same in types that JSON has."""
+        return {
+            name: [None if v != v else v for v in values.tolist()]
+            for name, values in self._asdict().items()
+        }
 
-class PatchCounts:
+
+@METRIC.register('patches')
+class PatchCounts(Metric):
     """Counts of windows, mergeable over images and ranks.
 
     Thresholds are chosen afterwards, because the mean uncertainties of
@@ -47,6 +58,8 @@ class PatchCounts:
         size (int): Side of a window in pixels; 1 is the pixel level.
         accuracy (float): A window is accurate above this share.
         void_inaccurate (bool): Count void as wrong.
+        percentiles (Sequence[float]): Give the figures at these thresholds
+            too, with the suffix ``@p``.
         bits (int): See ``RankingCounts``.
 
     Example:
@@ -57,11 +70,15 @@ class PatchCounts:
         tensor([1.], dtype=torch.float64)
     """
 
+    prefix = 'pavpu'
+    curve = 'trio'
+
     def __init__(
         self,
         size: int = 4,
         accuracy: float = 0.5,
         void_inaccurate: bool = False,
+        percentiles: Sequence[float] = (),
         bits: int = 22,
     ) -> None:
         if size < 1:
@@ -71,7 +88,15 @@ class PatchCounts:
         self.size = size
         self.accuracy = accuracy
         self.void_inaccurate = void_inaccurate
+        self.percentiles = tuple(percentiles)
+        self.settings = dict(
+            size=size, accuracy=accuracy, void_inaccurate=void_inaccurate
+        )
         self.windows = RankingCounts(bits)
+
+    def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
+        """Add an image; score (H, W)."""
+        self.update(score, image.right, image.known)
 
     def update(
         self, scores: Tensor, right: Tensor, known: Tensor | None = None
@@ -118,16 +143,11 @@ class PatchCounts:
         cut = image.unflatten(1, (-1, size)).unflatten(0, (-1, size))
         return cut.sum((1, 3))
 
-    def merge(self, other: PatchCounts) -> None:
-        """Add all that another object has counted."""
-        mine = (self.size, self.accuracy, self.void_inaccurate)
-        theirs = (other.size, other.accuracy, other.void_inaccurate)
-        if mine != theirs:
-            raise ValueError(
-                f'Expected (size, accuracy, void_inaccurate) = {mine}, but '
-                f'got {theirs}.'
-            )
-        self.windows.merge(other.windows)
+    def state_dict(self) -> dict:
+        return self.windows.state_dict()
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        self.windows.merge_state(state)
 
     @property
     def num_windows(self) -> int:
@@ -152,6 +172,40 @@ class PatchCounts:
                 … 100.
         """
         return trio_at_percentiles(self.windows, percentiles)
+
+    def figures(self) -> dict[str, float]:
+        """Means of the trio over the percentiles 1, 2, … 100."""
+        if not self.num_windows:
+            return {}
+        curves = {'': self.at_percentiles()}
+        for p in self.percentiles:
+            curves[f'@{p:g}'] = self.at_percentiles(torch.tensor([p]))
+        result = {}
+        for suffix, trio in curves.items():
+            means = [float(curve.nanmean()) for curve in trio]
+            names = 'p_accurate_certain', 'p_uncertain_inaccurate', 'PAvPU'
+            pairs = zip(names, means)
+            result.update({f'{k}{suffix}': v for k, v in pairs if v == v})
+        return result
+
+    def curves(self) -> dict:
+        """The trio at the percentiles 1, 2, … 100."""
+        return {self.curve: self.at_percentiles().plain()}
+
+
+@METRIC.register('patches_void_wrong')
+class PatchCountsVoidWrong(PatchCounts):
+    """The curves alone with void as wrong, as the paper seems to have it."""
+
+    in_test = False
+    curve = 'trio_void_wrong'
+
+    def __init__(self, size: int = 4) -> None:
+        super().__init__(size, void_inaccurate=True)
+
+    def figures(self) -> dict[str, float]:
+        """None: they are those of the curves."""
+        return {}
 
 
 def trio_at_percentiles(

@@ -6,12 +6,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
-from mmseg_ddu.core import (
-    RankingCounts,
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.core.metrics.selective_risk import (
+    augrc,
     aurc,
     e_aurc,
     oracle_aurc,
+    risk_at,
     risk_coverage,
 )
 
@@ -100,3 +103,52 @@ def test_perfect_constant_and_empty():
     with pytest.warns(UserWarning, match='no pixel'):
         assert math.isnan(aurc(RankingCounts()))
     assert risk_coverage(RankingCounts())[0].numel() == 0
+
+
+def loop_augrc(wrong_in_order):
+    """The definition: the trapezoidal rule over every coverage, from 0."""
+    number, errors, area = len(wrong_in_order), 0, 0.0
+    for wrong in wrong_in_order:
+        before, errors = errors / number, errors + int(wrong)
+        area += (before + errors / number) / 2 / number
+    return area
+
+
+def test_augrc_is_the_definition():
+    rng = np.random.default_rng(2)
+    scores = rng.permutation(1500).astype(np.float32) - 900
+    wrong = rng.random(1500) < 0.05 + 0.3 * (scores > -100)
+    got = augrc(counted(scores, wrong))
+    assert got == pytest.approx(
+        loop_augrc(wrong[np.argsort(scores)]), rel=1e-12
+    )
+    # Equation 8 of the paper.
+    right = 1 - wrong.mean()
+    auroc = roc_auc_score(wrong, scores)
+    expected = (1 - auroc) * right * (1 - right) + (1 - right) ** 2 / 2
+    assert got == pytest.approx(expected, rel=1e-12)
+
+
+def test_augrc_with_ties_is_the_mean_over_all_orders():
+    scores = np.array([0, 1, 1, 1, 1, 2, 2], np.float32)
+    wrong = np.array([0, 1, 0, 0, 1, 1, 0], bool)
+    areas = [
+        loop_augrc([wrong[0], *middle, *last])
+        for middle in itertools.permutations(wrong[1:5])
+        for last in itertools.permutations(wrong[5:])
+    ]
+    assert augrc(counted(scores, wrong)) == pytest.approx(np.mean(areas))
+    with pytest.warns(UserWarning, match='no pixel'):
+        assert math.isnan(augrc(RankingCounts()))
+
+
+def test_risk_among_the_most_certain():
+    scores, wrong = sample()
+    counts = counted(scores, wrong)
+    order = wrong[np.argsort(scores)]
+    for share in (0.1, 0.9, 1.0):
+        expected = order[: round(share * len(order))].mean()
+        assert risk_at(counts, share) == pytest.approx(expected)
+    tied = counted(np.zeros(10, np.float32), np.arange(10) < 3)
+    assert risk_at(tied, 0.5) == pytest.approx(0.3)
+    assert math.isnan(risk_at(RankingCounts(), 0.5))

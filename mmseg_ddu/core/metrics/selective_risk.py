@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from .ranking import RankingCounts
+from .ranking_counts import RankingCounts
 
 
 def risk_coverage(
@@ -98,6 +99,52 @@ def e_aurc(counts: RankingCounts) -> float:
     1805.08206). 0 is perfect; NaN without pixels.
     """
     return aurc(counts) - oracle_aurc(counts)
+
+
+def augrc(counts: RankingCounts) -> float:
+    """Area under the generalised risk-coverage curve.
+
+    As :func:`aurc`, but what is integrated is the share of all pixels that
+    are accepted and wrong, so that no error counts more because few pixels
+    are accepted (Traub et al., 2024, arXiv 2407.01032). Equals
+    ``(1 - AUROC) a (1 - a) + (1 - a)^2 / 2`` with a the accuracy: in
+    [0, 1/2], lower is better; NaN without pixels.
+
+    Example:
+        >>> counts = RankingCounts()
+        >>> counts.update(torch.tensor([0.1, 0.2]),
+        ...               torch.tensor([False, True]))
+        >>> augrc(counts)
+        0.125
+    """
+    positions, errors = _accepted(counts)
+    if len(positions) == 1:
+        warnings.warn('AUGRC is NaN: there is no pixel.', stacklevel=2)
+        return math.nan
+    number = positions[-1]
+    return float(torch.trapezoid(errors / number, positions / number))
+
+
+def risk_at(counts: RankingCounts, coverage: float) -> float:
+    """Share of wrong pixels among the most certain ones.
+
+    Args:
+        counts (RankingCounts): Positives are wrong pixels.
+        coverage (float): Share of the pixels that are accepted, in (0, 1];
+            a tie at the border is split in proportion.
+    """
+    positions, errors = (values.numpy() for values in _accepted(counts))
+    limit = coverage * positions[-1]
+    if limit == 0:
+        return math.nan
+    return float(np.interp(limit, positions, errors) / limit)
+
+
+def _accepted(counts: RankingCounts) -> tuple[Tensor, Tensor]:
+    """Pixels, and wrong ones among them, up to each score; from 0 on."""
+    table = counts.counts.cumsum(0).double()
+    table = torch.cat([table.new_zeros(1, 2), table])
+    return table.sum(1), table[:, 1]
 
 
 def _harmonic(n: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ class ComponentCounts:
     def __init__(self, min_predicted: int = 0, min_truth: int = 0) -> None:
         self.min_predicted = min_predicted
         self.min_truth = min_truth
+        self.settings = dict(min_predicted=min_predicted, min_truth=min_truth)
         # Rows: truth, predicted. Columns: number, sum of sIoU or PPV.
         self.sums = torch.zeros(2, 2, dtype=torch.float64)
         # Rows: found, missed, wrong. Columns: LEVELS.
@@ -84,13 +85,15 @@ class ComponentCounts:
         self.levels[2] += (ppv[:, None] < LEVELS).sum(0)
 
     def merge(self, other: ComponentCounts) -> None:
-        """Add all that another object has counted."""
-        mine = (self.min_predicted, self.min_truth)
-        theirs = (other.min_predicted, other.min_truth)
-        if mine != theirs:
+        """Add all that another object has counted.
+
+        Raises:
+            ValueError: If it has other settings.
+        """
+        if other.settings != self.settings:
             raise ValueError(
-                f'Expected (min_predicted, min_truth) = {mine}, but got '
-                f'{theirs}.'
+                f'Expected counts with {self.settings}, but got '
+                f'{other.settings}.'
             )
         self.sums += other.sums
         self.levels += other.levels

@@ -13,7 +13,7 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from mmseg_ddu.core import RankingCounts
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 
 
 def scores(seed=0, n=5000, center=0.0, spread=1.0):

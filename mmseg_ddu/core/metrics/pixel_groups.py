@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from .ranking import RankingCounts
+from .ranking_counts import RankingCounts
+
+HISTOGRAM_BINS = 60
 
 
-class GroupedCounts:
+class PixelGroups:
     """One score, counted apart for each group; any groups can be compared.
 
     Each pixel is counted once, however many questions are asked later:
@@ -18,10 +20,10 @@ class GroupedCounts:
     Mergeable and in constant memory, as :class:`RankingCounts`.
 
     Example:
-        >>> counts = GroupedCounts()
-        >>> counts.update('plain', torch.tensor([0.1, 0.2]))
-        >>> counts.update('noise', torch.tensor([0.7, 0.15]))
-        >>> counts.versus(['noise'], ['plain']).auroc()
+        >>> groups = PixelGroups()
+        >>> groups.update('plain', torch.tensor([0.1, 0.2]))
+        >>> groups.update('noise', torch.tensor([0.7, 0.15]))
+        >>> groups.versus(['noise'], ['plain']).auroc()
         0.75
     """
 
@@ -33,13 +35,7 @@ class GroupedCounts:
         """Add the scores of pixels of a group, of any shape."""
         counts = self._group(group)
         if scores.numel():
-            nothing = torch.zeros_like(scores, dtype=torch.bool)
-            counts.update(scores, nothing)
-
-    def merge(self, other: GroupedCounts) -> None:
-        """Add all that another object has counted."""
-        for group, counts in other.groups.items():
-            self._group(group).merge(counts)
+            counts.update(scores, torch.zeros_like(scores, dtype=torch.bool))
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """All that was counted, as plain tensors; do not change them."""
@@ -52,10 +48,6 @@ class GroupedCounts:
 
     def _group(self, name: str) -> RankingCounts:
         return self.groups.setdefault(name, RankingCounts(self.bits))
-
-    def drop(self, group: str) -> None:
-        """Forget a group."""
-        self.groups.pop(group, None)
 
     def number(self, *groups: str) -> int:
         """Pixels in some groups; 0 for a group that never came up."""
@@ -73,17 +65,18 @@ class GroupedCounts:
             negatives (Iterable[str]): Groups that should score low.
         """
         result = RankingCounts(self.bits)
-        for positive, names in ((1, positives), (0, negatives)):
+        for positive, names in ((True, positives), (False, negatives)):
             for name in names:
                 if name in self.groups:
-                    counts = self.groups[name]
-                    number = counts.counts[:, 0]
-                    result._add(2 * counts.keys + positive, number)
+                    group = self.groups[name]
+                    result.add(group.keys, group.counts[:, 0], positive)
         return result
 
     def histogram(
-        self, groups: Mapping[str, Iterable[str]], bins: int = 60
-    ) -> dict:
+        self,
+        groups: Mapping[str, Iterable[str]],
+        bins: int = HISTOGRAM_BINS,
+    ) -> dict[str, list[float]]:
         """Shares per bin of the score, between its 0.5 and 99.5 percentiles.
 
         What lies outside counts in the first and last bin.
@@ -102,30 +95,17 @@ class GroupedCounts:
         order = total.counts[:, 0].cumsum(0).double()
         levels = torch.tensor([0.005, 0.995]).double() * order[-1]
         ends = torch.searchsorted(order, levels).clamp(max=len(order) - 1)
-        low, high = grid_values(total.keys, self.bits)[ends].tolist()
+        low, high = total.score(total.keys[ends]).double().tolist()
         high = high if high > low else low + 1.0
         edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
-        result: dict = dict(edges=edges.tolist())
+        result = dict(edges=edges.tolist())
         for label, names in groups.items():
             counts = self.versus([], names)
             number = counts.counts[:, 0].double()
             if not number.any():
                 continue
-            values = grid_values(counts.keys, self.bits)
+            values = counts.score(counts.keys).double()
             where = torch.searchsorted(edges, values, right=True) - 1
             share = torch.bincount(where.clamp(0, bins - 1), number, bins)
             result[label] = (share / share.sum()).tolist()
         return result
-
-
-def grid_values(keys: Tensor, bits: int) -> Tensor:
-    """Scores at positions of the grid of :class:`RankingCounts`, float64.
-
-    Args:
-        keys (Tensor): (K,) integers, as ``RankingCounts.keys``.
-        bits (int): Of the counts.
-    """
-    code = keys.long() << (32 - bits)
-    magnitude = torch.where(code < 0, -(code + 1), code)
-    value = magnitude.int().view(torch.float32).double()
-    return torch.where(code < 0, -value, value)

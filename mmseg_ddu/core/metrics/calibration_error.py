@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .scores import log_probabilities
+from mmseg_ddu.core.scores import log_probabilities
+
+from . import METRIC
+from .metric import VOID, JudgedImage, Metric
 
 # The fine histogram of 1 - confidence: float32 with 9 bits of mantissa.
 _SHIFT = 14
@@ -39,75 +42,65 @@ class Reliability(NamedTuple):
         return float((self.number * gap).sum() / self.number.sum())
 
 
-class CalibrationCounts:
+@METRIC.register('calibration')
+class CalibrationCounts(Metric):
     """ECE, adaptive ECE, NLL and Brier score, mergeable, constant memory.
 
     The confidence is the largest probability of a pixel. Everything is exact
     but the bins of equal mass: their borders fall on a grid on which
-    1 - confidence has a relative spacing of 1/512 (see ``adaptive_ece`` for
-    the exact function). Sums are in float64.
+    1 - confidence has a relative spacing of 1/512. Sums are in float64.
 
     Args:
         n_bins (int): Bins of the reliability diagram.
-        ignore_index (int): Void label.
 
     Example:
         >>> counts = CalibrationCounts()
-        >>> counts.update(torch.zeros(2, 4), torch.tensor([0, 1]), dim=-1)
+        >>> counts.update(torch.zeros(4, 2), torch.tensor([0, 1]))
         >>> round(counts.nll(), 4), counts.ece(), counts.brier()
         (1.3863, 0.25, 0.75)
     """
 
-    def __init__(self, n_bins: int = 15, ignore_index: int = 255) -> None:
+    prefix = 'calibration'
+    per_map = False
+    not_percent = ('NLL', 'Brier')
+    columns = lower_is_better = ('ECE', 'NLL', 'Brier')
+
+    def __init__(self, n_bins: int = 15) -> None:
         if n_bins < 1:
             raise ValueError(f'Expected n_bins >= 1, but got {n_bins}.')
         self.n_bins = n_bins
-        self.ignore_index = ignore_index
+        self.settings = dict(n_bins=n_bins)
         # Columns: number, sum of confidences, number right.
         self.bins = torch.zeros(n_bins, 3, dtype=torch.float64)
         self.fine = torch.zeros(_FINE, 3, dtype=torch.float64)
         self.sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier
 
-    def update(
-        self,
-        values: Tensor,
-        labels: Tensor,
-        *,
-        dim: int = 0,
-        probabilities: bool = False,
-    ) -> None:
+    def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
+        """Add the prediction of an image."""
+        self.update(image.logits, image.labels)
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
         """Add pixels.
 
-        Args:
-            values (Tensor): Logits or probabilities with the classes on
-                ``dim``: (C, H, W) or, with ``dim=-1``, (..., C). A single
-                logit (C = 1) is a binary classifier behind a sigmoid.
-            labels (Tensor): The shape of ``values`` without ``dim``.
-            dim (int): Where the classes are.
-            probabilities (bool): ``values`` are probabilities. Zeros count
-                as the smallest normal number, so that the NLL is finite.
+        Where a logit is not a number, all classes are equally probable.
 
-        Where a logit or probability is not a number, all classes are equally
-        probable.
+        Args:
+            logits (Tensor): (C, ...), or log probabilities; C = 1 is a binary
+                classifier behind a sigmoid.
+            labels (Tensor): (...); void is left out.
 
         Raises:
-            ValueError: If the shapes do not fit, a label is neither a class
-                nor void, or probabilities do not sum to one.
+            ValueError: If the shapes do not fit, or a label is neither a
+                class nor void.
         """
-        values = values.movedim(dim, 0)
-        if values.shape[1:] != labels.shape:
+        if logits.shape[1:] != labels.shape:
             raise ValueError(
-                f'Expected labels of shape {tuple(values.shape[1:])}, but '
-                f'got {tuple(labels.shape)}; say with dim where the classes '
-                'are.'
+                f'Expected labels of shape {tuple(logits.shape[1:])}, but '
+                f'got {tuple(labels.shape)}.'
             )
-        values = values.detach().flatten(1)
-        labels = labels.to(values.device).flatten().long()
-        if probabilities:
-            log_probs = _logarithm(values)
-        else:
-            log_probs = log_probabilities(values[None])[0]
-        known = (labels != self.ignore_index).nonzero()[:, 0]
+        labels = labels.to(logits.device).flatten().long()
+        log_probs = log_probabilities(logits.detach().flatten(1)[None])[0]
+        known = (labels != VOID).nonzero()[:, 0]
         labels = labels[known]
         check_labels(labels, len(log_probs))
         top, predicted = log_probs.max(0)
@@ -136,14 +129,6 @@ class CalibrationCounts:
             self.bins[:, column] += torch.bincount(where, weight, self.n_bins)
             self.fine[:, column] += torch.bincount(fine, weight, _FINE)
 
-    def merge(self, other: CalibrationCounts) -> None:
-        """Add all that another object has counted."""
-        if other.n_bins != self.n_bins:
-            raise ValueError(
-                f'Expected {self.n_bins} bins, but got {other.n_bins}.'
-            )
-        self.merge_state(other.state_dict())
-
     def state_dict(self) -> dict[str, Tensor]:
         """All that was counted, as plain tensors; do not change them."""
         return dict(bins=self.bins, fine=self.fine, sums=self.sums)
@@ -166,10 +151,6 @@ class CalibrationCounts:
         """Mean of Σ_c (p_c - [c = label])² (Brier, 1950), in [0, 2]."""
         return self._mean(float(self.sums[1]))
 
-    def accuracy(self) -> float:
-        """Share of right pixels; NaN without pixels."""
-        return self._mean(float(self.bins[:, 2].sum()))
-
     def _mean(self, total: float) -> float:
         number = self.num_pixels
         return total / number if number else math.nan
@@ -191,40 +172,31 @@ class CalibrationCounts:
             return _means(self.bins)
         return _means(_equal_mass(self.fine.flip(0), self.n_bins))
 
-
-def adaptive_ece(confidence: Tensor, right: Tensor, n_bins: int = 15) -> float:
-    """Exact calibration error over bins of equal mass.
-
-    Equal confidences that fall on a border are split in proportion, so the
-    result does not depend on the order of the pixels.
-
-    Args:
-        confidence (Tensor): Any shape, in [0, 1].
-        right (Tensor): Bool, the same shape.
-        n_bins (int): Bins.
-    """
-    values, where = torch.unique(
-        confidence.flatten().double(), return_inverse=True
-    )
-    table = values.new_zeros(len(values), 3)
-    table[:, 0] = torch.bincount(where, minlength=len(values))
-    table[:, 1] = table[:, 0] * values
-    table[:, 2].index_add_(0, where, right.flatten().double())
-    return _means(_equal_mass(table, n_bins)).error()
-
-
-def _logarithm(probabilities: Tensor) -> Tensor:
-    if probabilities.dtype in (torch.float16, torch.bfloat16):
-        probabilities = probabilities.float()
-    total = probabilities.sum(0)
-    if ((total - 1).abs() > 1e-2).any():
-        raise ValueError(
-            'Expected probabilities that sum to one over the classes, but '
-            f'some sum to {float(total.min()):.4g} or '
-            f'{float(total.max()):.4g}; for logits leave probabilities=False.'
+    def figures(self) -> dict[str, float]:
+        """``ECE``, ``aECE``, ``NLL`` in nats, ``Brier``."""
+        if not self.num_pixels:
+            return {}
+        return dict(
+            ECE=self.ece(),
+            aECE=self.adaptive_ece(),
+            NLL=self.nll(),
+            Brier=self.brier(),
         )
-    tiny = torch.finfo(probabilities.dtype).tiny
-    return probabilities.clamp(min=tiny).log()
+
+    def curves(self) -> dict:
+        """``reliability``: share, confidence and accuracy of each bin."""
+        bins = self.reliability()
+        columns = dict(
+            share=bins.number / bins.number.sum(),
+            confidence=bins.confidence,
+            accuracy=bins.accuracy,
+        )
+        return dict(
+            reliability={
+                name: [None if v != v else v for v in values.tolist()]
+                for name, values in columns.items()
+            }
+        )
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
