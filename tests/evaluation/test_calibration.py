@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import log_loss
 
 from mmseg_ddu.evaluation import CalibrationMetric
-from tests.core.test_calibration import loop_ece, softmax
+from tests.core.metrics.test_calibration_error import loop_ece, softmax
 
 
 def image(seed):
@@ -53,7 +53,7 @@ def test_against_numpy():
     )
     brier = ((probs - np.eye(4)[target]) ** 2).sum(1).mean()
     assert got['calibration/Brier'] == pytest.approx(brier, abs=1e-4)
-    assert metric.merged.num_pixels == len(target)
+    assert metric.merged[''].num_pixels == len(target)
     assert metric.counts == {}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 
-class ArraySpool:
+class WaitingArrays:
     """A temporary file of arrays, written once and read in order.
 
     The file has no name and is gone with the object or the process.
@@ -16,25 +16,20 @@ class ArraySpool:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._number = self._width = 0
+        self._widths: list[int] = []
 
     def append(self, *arrays: np.ndarray) -> None:
         """Write arrays that belong together."""
         for array in arrays:
             np.save(self._file, array, allow_pickle=False)
-        self._number += 1
-        self._width = len(arrays)
-
-    def __len__(self) -> int:
-        return self._number
+        self._widths.append(len(arrays))
 
     def __iter__(self) -> Iterator[list[np.ndarray]]:
         """Read them all, from the first on."""
         self._file.seek(0)
-        for _ in range(self._number):
+        for width in self._widths:
             yield [
-                np.load(self._file, allow_pickle=False)
-                for _ in range(self._width)
+                np.load(self._file, allow_pickle=False) for _ in range(width)
             ]
 
     def close(self) -> None:

@@ -24,6 +24,7 @@ def image(seed, ood=True):
         pred_sem_seg=predicted,
         pred_epistemic=score.astype(np.float32),
         pred_aleatoric=entropy.astype(np.float32),
+        pred_total=(score / 9 + entropy).astype(np.float32),
     )
     if ood:
         arrays['gt_ood_map'] = mask
@@ -48,7 +49,7 @@ def test_against_scikit_learn():
     label, mask = pooled(samples, 'gt_sem_seg'), pooled(samples, 'gt_ood_map')
     known = (label != 255) & (mask == 0)
     wrong = pooled(samples, 'pred_sem_seg') != label
-    for name in ('epistemic', 'aleatoric'):
+    for name in ('epistemic', 'aleatoric', 'total'):
         score = pooled(samples, f'pred_{name}')
         tasks = dict(
             mis=(known, wrong),
@@ -78,6 +79,15 @@ def test_selective():
 
     got = evaluate(samples)
     found = area(wrong[np.argsort(score)])
+    accepted = wrong[np.argsort(score)][: round(0.9 * len(score))]
+    for name, expected in (
+        ('share', wrong.mean()),
+        ('risk90', accepted.mean()),
+        ('AUGRC', np.mean(wrong[np.argsort(score)].cumsum() / len(score))),
+    ):
+        assert got[f'uncertainty/epistemic_mis_{name}'] == pytest.approx(
+            100 * expected, abs=0.5
+        )
     assert got['uncertainty/epistemic_mis_AURC'] == pytest.approx(
         100 * found, abs=0.5
     )
@@ -103,9 +113,10 @@ def test_any_score():
 def test_what_is_not_there_is_left_out():
     samples = [image(seed, ood=False) for seed in range(2)]
     for sample in samples:
-        del sample['pred_epistemic']
+        del sample['pred_epistemic'], sample['pred_total']
     got = evaluate(samples)
-    names = ('AUROC', 'AUPR', 'FPR95', 'AURC', 'E-AURC')
+    names = ('AUROC', 'AUPR', 'FPR95', 'AURC', 'E-AURC', 'AUGRC')
+    names += ('share', 'risk90')
     assert set(got) == {f'uncertainty/aleatoric_mis_{m}' for m in names}
 
 
