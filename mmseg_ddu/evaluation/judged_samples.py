@@ -21,8 +21,8 @@ def judge(
     """A prediction with its labels, on the device of the prediction.
 
     Args:
-        sample (dict): ``SegDataSample.to_dict()``; ``gt_ood_map`` may be
-            there or not.
+        sample (dict): ``SegDataSample.to_dict()``. Without ``gt_ood_map``
+            nothing is out of distribution, without labels all is void.
         ignore_index (int): Void label.
         stride (int): Take every n-th pixel in both directions.
     """
@@ -31,8 +31,10 @@ def judge(
         return sample[name]['data'][..., ::stride, ::stride]
 
     classes = field('pred_sem_seg').squeeze(0)
-    label = field('gt_sem_seg').squeeze(0).to(classes.device)
-    label = label.where(label != ignore_index, VOID)
+    label = torch.full_like(classes, VOID)
+    if 'gt_sem_seg' in sample:
+        label = field('gt_sem_seg').squeeze(0).to(classes.device)
+        label = label.where(label != ignore_index, VOID)
     image = JudgedImage(classes, label)
     if 'gt_ood_map' in sample:
         ood = field('gt_ood_map').squeeze(0).to(classes.device)

@@ -12,9 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmseg_ddu.core.metrics.pixel_ranking import CORRECT, WRONG
 from mmseg_ddu.fileio import atomic_write
-
-from .pixels import CORRECT, WRONG
 
 TRIO = {
     'accurate_certain': 'p(accurate | certain)',

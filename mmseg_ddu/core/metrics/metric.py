@@ -63,6 +63,7 @@ class Metric:
         per_map (bool): An object counts one uncertainty map; else it counts
             predictions, and ``score`` is None.
         in_test (bool): Whether ``tools/test.py`` counts it unasked.
+        in_comparison (bool): Whether ``tools/compare_uncertainty.py`` does.
         on_shifts (bool): Whether the comparison counts shifted images, which
             have no labels, too.
         not_percent (tuple[str, ...]): Figures that are no shares.
@@ -74,6 +75,7 @@ class Metric:
     prefix = ''
     per_map = True
     in_test = True
+    in_comparison = True
     on_shifts = False
     not_percent: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()

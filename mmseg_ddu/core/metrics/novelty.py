@@ -25,6 +25,7 @@ class NoveltyRanking(Metric):
 
     prefix = 'novelty'
     per_map = False
+    in_comparison = False  # which has it as a row of its own
     not_percent = ('percentile', 'shifted_percentile')
 
     def __init__(self) -> None:

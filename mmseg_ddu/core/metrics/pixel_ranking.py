@@ -42,6 +42,14 @@ class PixelRanking(Metric):
     """
 
     prefix = 'uncertainty'
+    # Groups of in-distribution pixels.
+    ordinary = (
+        CORRECT,
+        WRONG,
+        UNLABELLED,
+        AMBIGUOUS + CORRECT,
+        AMBIGUOUS + WRONG,
+    )
     on_shifts = True
     columns = ('mis_AUROC', 'mis_AURC', 'mis_AUGRC')
     lower_is_better = (
@@ -91,8 +99,7 @@ class PixelRanking(Metric):
 
     def against(self, names: Iterable[str]) -> RankingCounts:
         """Counts of strange pixels against those in distribution."""
-        ordinary = [*_both(CORRECT), *_both(WRONG), UNLABELLED]
-        return self.groups.versus(names, ordinary)
+        return self.groups.versus(names, self.ordinary)
 
     def figures(self) -> dict[str, float]:
         """All shares, with the names of the questions in front."""
@@ -126,8 +133,8 @@ class PixelRanking(Metric):
         wrong = self.wrong()
         coverage, risk = risk_coverage(wrong, CURVE_POINTS)
         labels = {CORRECT: _both(CORRECT), WRONG: _both(WRONG)}
-        hidden = {UNLABELLED, *labels[CORRECT], *labels[WRONG]}
-        others = [name for name in self.groups.groups if name not in hidden]
+        known = self.groups.groups
+        others = [name for name in known if name not in self.ordinary]
         return dict(
             risk_coverage=dict(coverage=coverage.tolist(), risk=risk.tolist()),
             histogram=self.groups.histogram(

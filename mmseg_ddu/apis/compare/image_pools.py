@@ -1,4 +1,4 @@
-"""The pixels that all methods are measured on."""
+"""The images and pixels that all methods are measured on."""
 
 from __future__ import annotations
 
@@ -8,24 +8,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmseg.structures import SegDataSample
 from PIL import Image
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.exporting import find_images
 from mmseg_ddu.apis.inference import check_image, inference_pipeline
+from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
+from mmseg_ddu.core.metrics.pixel_ranking import OOD
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
 from mmseg_ddu.engine.data import SeededSubset
+from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.registry import DATASETS
 
 PLAIN = 'plain'
-CORRECT, WRONG = 'correct', 'wrong'
 HELD_OUT, NEAR, FAR = 'held_out', 'held_out_near', 'held_out_far'
-IN_DISTRIBUTION = (CORRECT, WRONG)
-OUT_OF_DISTRIBUTION = (HELD_OUT, NEAR, FAR)
+# Questions that are asked about plain images.
+KINDS = {HELD_OUT: [HELD_OUT, NEAR, FAR], NEAR: [NEAR], FAR: [FAR]}
 NEAR_KEYS = ('near_ood_labels', 'held_out_labels')
-VOID = 255
 JPEG = ('.jpg', '.jpeg')
 
 
@@ -109,7 +108,7 @@ def build_pools(
         dataset = DATASETS.build(shifted(config, kind, seed))
         pools[kind] = choose(dataset, max_images, shift_images)
     for name, folder in domains.items():
-        if name in pools or name in OUT_OF_DISTRIBUTION:
+        if name in pools or name in KINDS:
             raise ValueError(f'The domain needs another name than {name!r}.')
         pools[name] = choose(FolderImages(folder, cfg), shift_images)
     return pools
@@ -127,46 +126,42 @@ def read_item(pool: SeededSubset, index: int) -> dict | str:
         return f'{path.name}: {type(error).__name__}: {error}'
 
 
-class Truth:
-    """What is known about the pixels of an image, on the sub-grid.
+def judge_in_pool(
+    pool: str,
+    sample: dict,
+    stride: int,
+    near: Sequence[int] = (),
+    ignore_index: int = VOID,
+) -> JudgedImage:
+    """What counts of an image, at every n-th pixel.
 
-    Attributes:
-        labels (Tensor): (h, w) classes, void where they do not count: void
-            in the data, or out of distribution.
-        ood (dict[str, Tensor]): Kind of out-of-distribution to (h, w) bool.
+    Of a plain image all that is known, its out-of-distribution pixels as
+    held out, or near and far; of a shifted or foreign one the pixels that
+    are shifted, without labels.
+
+    Args:
+        pool (str): Where the image is from.
+        sample (dict): Its prediction, see :func:`judge`.
+        stride (int): n.
+        near (Sequence[int]): Mask values that are near.
+        ignore_index (int): Void label.
     """
-
-    def __init__(
-        self,
-        sample: SegDataSample,
-        stride: int,
-        near: Sequence[int] = (),
-        ignore_index: int = VOID,
-    ) -> None:
-        self.ood: dict[str, Tensor] = {}
-        label = _thin(sample.gt_sem_seg.data[0], stride)
-        self.labels = label.where(label != ignore_index, VOID)
-        if 'gt_ood_map' not in sample:
-            return
-        mask = _thin(sample.gt_ood_map.data[0], stride)
-        self.labels = self.labels.where(mask == 0, VOID)
-        if not near:
-            self.ood[HELD_OUT] = mask == 1
-            return
-        with Image.open(sample.seg_map_path) as file:
+    image = judge(sample, ignore_index, stride)
+    if pool != PLAIN:
+        image.labels = torch.full_like(image.labels, VOID)
+        image.unlabelled = None
+        every = torch.ones_like(image.labels, dtype=torch.bool)
+        image.strange = {pool: image.strange.get(OOD, every)}
+    elif image.strange and not near:
+        image.strange = {HELD_OUT: image.strange[OOD]}
+    elif image.strange:
+        with Image.open(sample['seg_map_path']) as file:
             raw = np.asarray(file)[::stride, ::stride]
         close = torch.from_numpy(np.isin(raw, list(near)))
-        self.ood[NEAR] = (mask == 1) & close
-        self.ood[FAR] = (mask == 1) & ~close
-
-
-def shifted_pixels(
-    sample: SegDataSample, size: Sequence[int], stride: int
-) -> Tensor:
-    """Which pixels of a shifted or foreign image count, (h, w) bool."""
-    if 'gt_ood_map' in sample:
-        return _thin(sample.gt_ood_map.data[0], stride) == 1
-    return torch.ones(*size, dtype=torch.bool)
+        ood = image.strange[OOD]
+        close = close.to(ood.device)
+        image.strange = {NEAR: ood & close, FAR: ood & ~close}
+    return image
 
 
 def near_labels(cfg: Config) -> list[int]:
@@ -179,7 +174,3 @@ def near_labels(cfg: Config) -> list[int]:
         if cfg.get(key) is not None:
             return [int(label) for label in cfg[key]]
     return []
-
-
-def _thin(values: Tensor, stride: int) -> Tensor:
-    return values[::stride, ::stride].cpu()

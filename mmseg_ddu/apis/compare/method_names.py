@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -15,6 +15,7 @@ from mmseg_ddu.core.scores import (
     max_probability,
     softmax_entropy,
 )
+from mmseg_ddu.models.map_names import NOVELTY
 
 SINGLE, DDU, MC, ENSEMBLE = 'single', 'ddu', 'mc_dropout', 'ensemble'
 # Scores that any network gives for nothing, from (B, C, H, W) logits.
@@ -24,8 +25,10 @@ FREE_SCORES: dict[str, Callable[[Tensor], Tensor]] = dict(
     max_logit=max_logit,
     msp=max_probability,
 )
-# The two scores of a method that samples.
-SAMPLED_SCORES = dict(mi='mutual information', pe='predictive entropy')
+# Name behind the method's to the map that is its score.
+SAMPLED_ROWS = dict(mi='epistemic', pe='total')
+DDU_ROWS = dict(epistemic='epistemic', total='total')
+CONSTANT = 'constant-per-image'
 _DDU = re.compile(r'ddu(-[\w.+-]+)?')
 _MC = re.compile(r'mc_dropout(\d+)?(?:-(backbone)(\d*\.\d+)?)?')
 _ENSEMBLE = re.compile(r'ensemble(-[\w.+-]+)?')
@@ -46,6 +49,8 @@ class Method:
         checkpoints (tuple[Path, ...]): One; several for an ensemble.
         passes (int): Forward passes for a prediction.
         dropout_p (float, optional): Of dropout behind the backbone's stages.
+        constant (bool): Whether there is a row of ``image_novelty`` spread
+            over all pixels: what sees only which image is strange.
     """
 
     name: str
@@ -53,15 +58,16 @@ class Method:
     checkpoints: tuple[Path, ...]
     passes: int = 1
     dropout_p: float | None = None
+    constant: bool = False
 
     @property
     def rows(self) -> dict[str, str]:
-        """Row of the table to what its score is."""
+        """Row of the table to its score: a free one, a map, or novelty."""
         if self.kind == SINGLE:
             return {self.name: self.name}
-        if self.kind == DDU:
-            return {self.name: 'density'}
-        return {f'{self.name}-{k}': v for k, v in SAMPLED_SCORES.items()}
+        parts = DDU_ROWS if self.kind == DDU else SAMPLED_ROWS
+        rows = {f'{self.name}-{k}': score for k, score in parts.items()}
+        return {**rows, CONSTANT: NOVELTY} if self.constant else rows
 
 
 def parse_method(text: str) -> Method:
@@ -100,7 +106,7 @@ def parse_method(text: str) -> Method:
 
 
 def parse_methods(texts: Sequence[str]) -> list[Method]:
-    """All methods of a comparison.
+    """All methods of a comparison; the first DDU has the constant row.
 
     Raises:
         ValueError: If there is none, or a name comes twice.
@@ -115,4 +121,5 @@ def parse_methods(texts: Sequence[str]) -> list[Method]:
             if double
             else f'Expected at least one method: {NAMES}.'
         )
-    return methods
+    first = next((m for m in methods if m.kind == DDU), None)
+    return [replace(m, constant=m is first) for m in methods]

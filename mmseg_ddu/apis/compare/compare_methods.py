@@ -15,12 +15,12 @@ from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.engine.report import versions
 from mmseg_ddu.fileio import require_writable_folder
 
-from .group import hashes, run_group
-from .meters import Setting
-from .methods import groups
-from .pixels import PLAIN, build_pools, near_labels, resolve_shifts
-from .report import Report
-from .specs import Method, parse_methods
+from .image_pools import PLAIN, build_pools, near_labels, resolve_shifts
+from .method_names import Method, parse_methods
+from .method_runs import hashes, run_group
+from .predictors import group_methods
+from .results_file import FORMAT, ResultsFile
+from .row_counts import Setting
 from .unfinished import Unfinished, forget_unfinished
 
 
@@ -53,9 +53,9 @@ def compare(
     minutes, and on Ctrl-C and SIGTERM.
 
     All methods see the same images in the same order and are measured on the
-    same pixels. Methods that can share forward passes do, which changes no
-    number (time and memory are measured for each alone). A method that
-    fails has its error in the table; the others go on.
+    same pixels. Methods of one checkpoint share the forward pass; time and
+    memory are measured for each alone. A method that fails has its error in
+    the table; the others go on.
 
     Under ``torch.distributed`` the ranks share the images, and the figures
     are those of one process; time and memory are measured on rank 0 alone,
@@ -115,25 +115,25 @@ def compare(
     protocol = describe(cfg, setting, pools)
     settings = [protocol, cfg.to_dict(), domains, device, versions()]
 
-    def begin() -> tuple[Report, list[list[Method]]]:
-        report = Report(out_dir, protocol, default, rows, overwrite)
+    def begin() -> tuple[ResultsFile, list[list[Method]]]:
+        results = ResultsFile(out_dir, protocol, default, rows, overwrite)
         if overwrite:
             forget_unfinished(out_dir)
-        todo = [m for m in parsed if not report.has(m.rows, hashes(m))]
-        return report, groups(todo, cfg)
+        todo = [m for m in parsed if not results.has(m.rows, hashes(m))]
+        return results, group_methods(todo)
 
-    report, todo = on_main(begin)
+    results, todo = on_main(begin)
     try:
         for group in todo:
             files = {method.name: hashes(method) for method in group}
             unfinished = Unfinished(out_dir, [settings, files], save_every)
             entries = run_group(group, cfg, setting, pools, unfinished)
-            report.add(entries)
-            report.write()
+            results.add(entries)
+            results.write()
             unfinished.remove()
     finally:
-        report.finish(pictures)
-    return report.content
+        results.finish(pictures)
+    return results.content
 
 
 def describe(
@@ -141,6 +141,7 @@ def describe(
 ) -> dict:
     """What the numbers depend on beside the networks."""
     return dict(
+        format=FORMAT,
         config=Path(cfg.filename or 'config').name,
         classes=list(pools[PLAIN].metainfo.get('classes') or []),
         images={name: len(pool) for name, pool in pools.items()},

@@ -7,13 +7,12 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmseg_ddu.apis.compare.pixels import (
-    Truth,
+from mmseg_ddu.apis.compare.image_pools import (
     build_pools,
+    judge_in_pool,
     near_labels,
     read_item,
     resolve_shifts,
-    shifted_pixels,
 )
 from mmseg_ddu.datasets import SHIFTS
 
@@ -47,10 +46,14 @@ def test_shifted_images_are_among_the_plain_ones(demo_cfg, tmp_path):
     other = pools_of(demo_cfg, max_images=3, seed=1)
     assert names(other['plain']) != names(pools['plain'])
 
-    sample = pools['street'][0]['data_samples']
-    assert shifted_pixels(sample, (5, 3), 4).sum() == 15
-    noise = pools['noise'][0]['data_samples']
-    assert shifted_pixels(noise, (12, 12), 4).all()
+    for name in ('street', 'noise'):
+        sample = pools[name][0]['data_samples'].to_dict()
+        sample['pred_sem_seg'] = dict(
+            data=torch.zeros(1, *sample['ori_shape'])
+        )
+        image = judge_in_pool(name, sample, 4)
+        assert list(image.strange) == [name] and image.strange[name].all()
+        assert not image.known.any() and image.unlabelled is None
     with pytest.raises(ValueError, match='another name'):
         pools_of(demo_cfg, domains=dict(plain=str(tmp_path)))
     with pytest.raises(FileNotFoundError, match='no image or folder'):
@@ -84,18 +87,24 @@ def sample_of(tmp_path):
 @pytest.mark.parametrize('stride', [1, 3])
 def test_near_and_far(tmp_path, stride):
     sample, raw = sample_of(tmp_path)
+    sample.pred_sem_seg = sample.gt_sem_seg
+    sample = sample.to_dict()
     thin = raw[::stride, ::stride]
-    truth = Truth(sample, stride, near=[9])
-    assert torch.equal(truth.labels, thin.where(thin <= 2, 255))
-    assert torch.equal(truth.ood['held_out_near'], thin == 9)
-    assert torch.equal(truth.ood['held_out_far'], thin == 7)
-    both = Truth(sample, stride)
-    assert list(both.ood) == ['held_out']
-    assert torch.equal(both.ood['held_out'], (thin == 7) | (thin == 9))
-    ignored = Truth(sample, stride, ignore_index=2)
+    image = judge_in_pool('plain', sample, stride, near=[9])
+    assert torch.equal(image.labels, thin.where(thin <= 2, 255))
+    assert torch.equal(image.strange['held_out_near'], thin == 9)
+    assert torch.equal(image.strange['held_out_far'], thin == 7)
+    both = judge_in_pool('plain', sample, stride)
+    assert list(both.strange) == ['held_out']
+    strange = (thin == 7) | (thin == 9)
+    assert torch.equal(both.strange['held_out'], strange)
+    ignored = judge_in_pool('plain', sample, stride, ignore_index=2)
     assert not (ignored.labels == 2).any()
-    del sample.gt_ood_map
-    assert Truth(sample, stride).ood == {}
+    noise = judge_in_pool('noise', sample, stride, near=[9])
+    assert torch.equal(noise.strange['noise'], strange)
+    assert not noise.known.any()
+    del sample['gt_ood_map']
+    assert judge_in_pool('plain', sample, stride).strange == {}
 
 
 def test_names_of_shifts():

@@ -1,4 +1,4 @@
-"""Measuring methods that share their forward passes."""
+"""Measuring the methods of one checkpoint."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from mmseg_ddu.engine.data import as_batch
 from mmseg_ddu.engine.ranks import agree, on_main, reason, together
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import sha256
+from mmseg_ddu.models.heads import last_decode_head
 
 from .costs import measure_cost
-from .meters import Meters, Setting
-from .methods import Predictor
-from .pixels import PLAIN, read_item
-from .specs import Method
+from .image_pools import PLAIN, judge_in_pool, read_item
+from .method_names import Method
+from .predictors import Predictor
+from .row_counts import RowCounts, Setting
 from .unfinished import Unfinished
 
 
@@ -111,12 +112,13 @@ def _measure(
     meta = pools[PLAIN].metainfo
     with together():
         predictor = Predictor(methods, cfg, setting.device, meta)
-    meters = Meters(predictor, setting, [n for n in pools if n != PLAIN])
-    _count(predictor, meters, pools, unfinished)
+    shifts = [name for name in pools if name != PLAIN]
+    counts = RowCounts(list(predictor.rows), setting, shifts)
+    _count(predictor, counts, pools, unfinished)
     del predictor
 
     def entries() -> dict[str, dict]:
-        result = meters.result()
+        result = counts.result()
         for method in methods:
             costs = _costs(method, cfg, setting, pools[PLAIN])
             for row in method.rows:
@@ -128,7 +130,7 @@ def _measure(
 
 def _count(
     predictor: Predictor,
-    meters: Meters,
+    counts: RowCounts,
     pools: Mapping[str, Dataset],
     unfinished: Unfinished,
 ) -> None:
@@ -143,7 +145,7 @@ def _count(
     """
     rank, world = get_dist_info()
     images = [(name, i) for name in pools for i in range(len(pools[name]))]
-    done = unfinished.load(meters)
+    done = unfinished.load(counts)
     steps = range(done, len(images), world)
     title = ', '.join(method.name for method in predictor.methods)
     with StopRequest() as request:
@@ -151,27 +153,27 @@ def _count(
             number, error = first + rank, None
             try:
                 if number < len(images):
-                    _count_image(predictor, meters, pools, images, number)
+                    _count_image(predictor, counts, pools, images, number)
             except Exception as failure:
                 error = failure
             wishes = agree((request.made, unfinished.due()), error)
             stop, save = (any(wish) for wish in zip(*wishes))
             done = min(first + world, len(images))
             if stop or save:
-                unfinished.save(done, meters)
+                unfinished.save(done, counts)
             if stop:
                 break
         else:
             done = len(images)
-            unfinished.save(done, meters)
+            unfinished.save(done, counts)
             stop = any(agree(request.made))
     if stop:
         raise Interrupted(
             f'Stopped with {done} of {len(images)} images of {title} saved. '
             'The same command goes on from there.'
         )
-    meters.synchronize()
-    lost = [row for row in meters.unreadable if row['pool'] == PLAIN]
+    counts.synchronize()
+    lost = [row for row in counts.unreadable if row['pool'] == PLAIN]
     if len(lost) == len(pools[PLAIN]):
         raise ValueError(
             f'None of the {len(lost)} test images can be read; the first: '
@@ -181,7 +183,7 @@ def _count(
 
 def _count_image(
     predictor: Predictor,
-    meters: Meters,
+    counts: RowCounts,
     pools: Mapping[str, Dataset],
     images: Sequence[tuple[str, int]],
     number: int,
@@ -190,14 +192,17 @@ def _count_image(
     name, index = images[number]
     item = read_item(pools[name], index)
     if isinstance(item, str):
-        meters.unreadable.append(dict(number=number, pool=name, error=item))
+        counts.unreadable.append(dict(number=number, pool=name, error=item))
         MMLogger.get_current_instance().warning(
             f'An image of {name!r} cannot be read and is left out: {item}'
         )
         return
-    torch.manual_seed(meters.setting.seed + number)
-    predictions = predictor(as_batch(item), meters.setting.stride)
-    meters.update(name, item['data_samples'], predictions)
+    setting = counts.setting
+    torch.manual_seed(setting.seed + number)
+    sample, scores = predictor(as_batch(item), setting.stride)
+    void = last_decode_head(predictor.model).ignore_index
+    image = judge_in_pool(name, sample, setting.stride, setting.near, void)
+    counts.update(name, image, scores)
 
 
 def _costs(
@@ -208,8 +213,7 @@ def _costs(
     items = (read_item(images, index) for index in range(len(images)))
     readable = (as_batch(item) for item in items if isinstance(item, dict))
     batches = list(islice(readable, setting.timing_images))
-    modules = [predictor.model, *predictor.guests]
-    costs = dict(ms=math.nan, peak_mib=None, parameters=None)
+    costs = dict(ms=math.nan, peak_mib=None, paracounts=None)
     if batches:
-        costs = measure_cost(predictor, modules, batches)
+        costs = measure_cost(predictor, [predictor.model], batches)
     return dict(costs, passes=method.passes)

@@ -6,19 +6,13 @@ import csv
 import io
 from pathlib import Path
 
+from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.fileio import atomic_write
 
-from .pixels import OUT_OF_DISTRIBUTION
+from .image_pools import KINDS
+from .row_counts import key_of
 
 MARKDOWN, CSV = 'table.md', 'table.csv'
-BEFORE = {
-    'miou': 'mIoU',
-    'ece': 'ECE',
-    'nll': 'NLL',
-    'brier': 'Brier',
-    'mis_auroc': 'mis AUROC',
-    'aurc': 'AURC',
-}
 OOD = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
 AFTER = {
     'mean': 'mean',
@@ -38,17 +32,30 @@ name of their own are AUROC: pixels of that kind against those. "mean" and
 """
 
 
+def metric_columns() -> dict[str, str]:
+    """Key to heading of what the metrics show in every table."""
+    names = [name for kind in METRIC.values() for name in kind.columns]
+    return {key_of(name): name.replace('_', ' ') for name in names}
+
+
+def lower_is_better(key: str) -> bool:
+    """Whether a column's best figure is the smallest."""
+    low = [name for kind in METRIC.values() for name in kind.lower_is_better]
+    costs = ('ms', 'peak_mib', 'passes', 'parameters')
+    return key in [*map(key_of, low), *costs] or key.endswith('fpr95')
+
+
 def columns(methods: dict[str, dict]) -> dict[str, str]:
     """Key to heading, for what was measured."""
     done = [entry for entry in methods.values() if 'error' not in entry]
-    keys = dict(BEFORE)
-    for kind in OUT_OF_DISTRIBUTION:
+    keys = metric_columns()
+    for kind in KINDS:
         for key, name in OOD.items():
             if any(f'{kind}_{key}' in entry for entry in done):
                 keys[f'{kind}_{key}'] = f'{kind.replace("_", " ")} {name}'
     for entry in done:
         for shift in entry['shifts']:
-            if shift not in OUT_OF_DISTRIBUTION:
+            if shift not in KINDS:
                 keys[f'shifts.{shift}'] = shift
     return {**keys, **AFTER}
 
