@@ -145,6 +145,6 @@ def test_percentiles_of_more_pixels_than_float64_can_count(number):
     counts = RankingCounts()
     counts.update(torch.tensor([1.0]), torch.tensor([False]))
     counts._compact()
-    counts._numbers[0] = number
+    counts._counts[0, 0] = number
     trio = trio_at_percentiles(counts, torch.tensor([0.0, 50.0, 100.0]))
     assert trio.pavpu.tolist() == [1, 1, 1]

@@ -213,7 +213,7 @@ def _costs(
     items = (read_item(images, index) for index in range(len(images)))
     readable = (as_batch(item) for item in items if isinstance(item, dict))
     batches = list(islice(readable, setting.timing_images))
-    costs = dict(ms=math.nan, peak_mib=None, paracounts=None)
+    costs = dict(ms=math.nan, peak_mib=None, parameters=None)
     if batches:
         costs = measure_cost(predictor, [predictor.model], batches)
     return dict(costs, passes=method.passes)

@@ -39,12 +39,10 @@ class ConfusionCounts(Metric):
         return dict(table=self.table)
 
     def merge_state(self, state: Mapping[str, Any]) -> None:
-        if len(state['table']):
-            self.table = (
-                self.table + state['table']
-                if len(self.table)
-                else (state['table'].clone())
-            )
+        if len(self.table) and len(state['table']):
+            self.table = self.table + state['table']
+        elif len(state['table']):
+            self.table = state['table']
 
     def figures(self) -> dict[str, float]:
         """``mIoU`` and ``accuracy``."""

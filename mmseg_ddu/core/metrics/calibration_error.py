@@ -21,25 +21,22 @@ _FINE = (0x3F800000 >> _SHIFT) + 1
 
 
 class Reliability(NamedTuple):
-    """What a reliability diagram shows, per bin of confidence.
+    """What a reliability diagram shows, (n_bins,) float64 each.
 
     Attributes:
-        number (Tensor): (n_bins,) pixels, float64; a pixel at a border of
-            equal-mass bins may be split.
-        confidence (Tensor): (n_bins,) mean confidence, NaN in empty bins.
-        accuracy (Tensor): (n_bins,) share of right pixels.
+        share (Tensor): Of all pixels.
+        confidence (Tensor): Mean confidence, NaN in empty bins.
+        accuracy (Tensor): Share of right pixels, NaN in empty bins.
     """
 
-    number: Tensor
+    share: Tensor
     confidence: Tensor
     accuracy: Tensor
 
     def error(self) -> float:
         """Mean |accuracy - confidence| over all pixels; NaN without any."""
-        if not self.number.any():
-            return math.nan
         gap = (self.accuracy - self.confidence).abs().nan_to_num(0.0)
-        return float((self.number * gap).sum() / self.number.sum())
+        return float((self.share * gap).sum())
 
 
 @METRIC.register('calibration')
@@ -185,16 +182,10 @@ class CalibrationCounts(Metric):
 
     def curves(self) -> dict:
         """``reliability``: share, confidence and accuracy of each bin."""
-        bins = self.reliability()
-        columns = dict(
-            share=bins.number / bins.number.sum(),
-            confidence=bins.confidence,
-            accuracy=bins.accuracy,
-        )
         return dict(
             reliability={
                 name: [None if v != v else v for v in values.tolist()]
-                for name, values in columns.items()
+                for name, values in self.reliability()._asdict().items()
             }
         )
 
@@ -210,7 +201,8 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 
 def _means(bins: Tensor) -> Reliability:
     number, confidence, right = bins.unbind(1)
-    return Reliability(number, confidence / number, right / number)
+    share = number / number.sum()
+    return Reliability(share, confidence / number, right / number)
 
 
 def _equal_mass(fine: Tensor, n_bins: int) -> Tensor:

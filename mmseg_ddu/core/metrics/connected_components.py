@@ -64,15 +64,13 @@ class ComponentCounts:
             ValueError: If the shapes differ.
         """
         known = torch.ones_like(truth).bool() if known is None else known
-        if not predicted.shape == truth.shape == known.shape:
+        shapes = {tuple(x.shape) for x in (predicted, truth, known)}
+        if len(shapes) > 1:
             raise ValueError(
                 'Expected predicted, truth and known of one shape, but got '
-                f'{tuple(predicted.shape)}, {tuple(truth.shape)} and '
-                f'{tuple(known.shape)}.'
+                f'{sorted(shapes)}.'
             )
-        known = known.flatten()
-        predicted = predicted.flatten().long()[known]
-        truth = truth.flatten().long()[known]
+        predicted, truth = predicted[known].long(), truth[known].long()
         predicted = predicted * _large(predicted, self.min_predicted)
         keep = (truth == 0) | _large(truth, self.min_truth)
         siou, ppv = component_overlaps(predicted[keep], truth[keep])

@@ -85,8 +85,7 @@ class PatchCounts(Metric):
             raise ValueError(f'Expected size >= 1, but got {size}.')
         if not 0 <= accuracy < 1:
             raise ValueError(f'Expected accuracy in [0, 1), got {accuracy}.')
-        self.size = size
-        self.accuracy = accuracy
+        self.size, self.accuracy = size, accuracy
         self.void_inaccurate = void_inaccurate
         self.percentiles = tuple(percentiles)
         self.settings = dict(
@@ -106,32 +105,26 @@ class PatchCounts(Metric):
         Args:
             scores (Tensor): (H, W); higher is more uncertain.
             right (Tensor): (H, W) bool, the prediction is the label.
-            known (Tensor, optional): (H, W) bool, False for void; None if
-                there is no void.
+            known (Tensor, optional): (H, W) bool, False for void.
 
         Raises:
             ValueError: If the shapes differ or a known score is NaN.
         """
         known = torch.ones_like(right) if known is None else known
-        if scores.dim() != 2 or not scores.shape == right.shape == known.shape:
+        shapes = [tuple(x.shape) for x in (scores, right, known)]
+        if scores.dim() != 2 or len(set(shapes)) > 1:
             raise ValueError(
                 'Expected scores, right and known of one shape (H, W), but '
-                f'got {tuple(scores.shape)}, {tuple(right.shape)} and '
-                f'{tuple(known.shape)}.'
+                f'got {shapes}.'
             )
-        right = right & known
+        rights = self._sum(right & known)
         if self.void_inaccurate:
             known = torch.ones_like(known)
-        if self.size == 1:
-            self.windows.update(scores[known], ~right[known])
-            return
-        scores = scores.where(known, 0)
-        number, rights = self._sum(known), self._sum(right)
+        number = self._sum(known)
+        mean = self._sum(scores.where(known, 0)) / number
+        accurate = rights / number > self.accuracy
         counted = number > 0
-        number = number[counted]
-        mean = self._sum(scores)[counted] / number
-        accurate = rights[counted] / number > self.accuracy
-        self.windows.update(mean, ~accurate)
+        self.windows.update(mean[counted], ~accurate[counted])
 
     def _sum(self, image: Tensor) -> Tensor:
         """Sum over each window, (ceil(H / size), ceil(W / size)) float64."""
@@ -154,39 +147,29 @@ class PatchCounts(Metric):
         return self.windows.num_negatives + self.windows.num_positives
 
     def at_thresholds(self, thresholds: Tensor | float) -> PatchCurves:
-        """The trio at absolute thresholds.
+        """The trio at absolute thresholds, (T,) in the unit of the scores.
 
         A window in the same cell of the grid as the threshold is certain.
-
-        Args:
-            thresholds (Tensor | float): (T,) in the unit of the scores.
         """
         limits = torch.as_tensor(thresholds, dtype=torch.float32).reshape(-1)
-        return trio_at_keys(self.windows, self.windows.key(limits))
+        return _trio(self.windows, self.windows.key(limits))
 
     def at_percentiles(self, percentiles: Tensor | None = None) -> PatchCurves:
-        """The trio at percentiles of the counted windows.
-
-        Args:
-            percentiles (Tensor, optional): (T,) in [0, 100]; None is 1, 2,
-                … 100.
-        """
+        """The trio at percentiles of the windows; None is 1, 2, … 100."""
         return trio_at_percentiles(self.windows, percentiles)
 
     def figures(self) -> dict[str, float]:
         """Means of the trio over the percentiles 1, 2, … 100."""
-        if not self.num_windows:
-            return {}
         curves = {'': self.at_percentiles()}
         for p in self.percentiles:
             curves[f'@{p:g}'] = self.at_percentiles(torch.tensor([p]))
-        result = {}
-        for suffix, trio in curves.items():
-            means = [float(curve.nanmean()) for curve in trio]
-            names = 'p_accurate_certain', 'p_uncertain_inaccurate', 'PAvPU'
-            pairs = zip(names, means)
-            result.update({f'{k}{suffix}': v for k, v in pairs if v == v})
-        return result
+        names = 'p_accurate_certain', 'p_uncertain_inaccurate', 'PAvPU'
+        means = {
+            name + suffix: float(curve.nanmean())
+            for suffix, trio in curves.items()
+            for name, curve in zip(names, trio)
+        }
+        return {name: mean for name, mean in means.items() if mean == mean}
 
     def curves(self) -> dict:
         """The trio at the percentiles 1, 2, … 100."""
@@ -238,16 +221,11 @@ def trio_at_percentiles(
     position = (percentiles * last / 100).floor().long()
     position.clamp_(max=last)  # float64 rounds up beyond 2**53
     where = torch.searchsorted(number, position, right=True)
-    return trio_at_keys(counts, counts.keys[where])
+    return _trio(counts, counts.keys[where])
 
 
-def trio_at_keys(counts: RankingCounts, limits: Tensor) -> PatchCurves:
-    """The trio with what lies above positions of the grid uncertain.
-
-    Args:
-        counts (RankingCounts): Positives are inaccurate windows or pixels.
-        limits (Tensor): (T,) keys, see ``RankingCounts.key``.
-    """
+def _trio(counts: RankingCounts, limits: Tensor) -> PatchCurves:
+    """The trio with what lies above keys, (T,), of the grid uncertain."""
     table = counts.counts
     certain = torch.cat([table.new_zeros(1, 2), table.cumsum(0)])
     where = torch.searchsorted(counts.keys, limits.long(), right=True)

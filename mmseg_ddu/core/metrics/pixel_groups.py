@@ -65,11 +65,11 @@ class PixelGroups:
             negatives (Iterable[str]): Groups that should score low.
         """
         result = RankingCounts(self.bits)
-        for positive, names in ((True, positives), (False, negatives)):
+        for column, names in enumerate((negatives, positives)):
             for name in names:
                 if name in self.groups:
                     group = self.groups[name]
-                    result.add(group.keys, group.counts[:, 0], positive)
+                    result.add(group.keys, group.counts[:, 0], column)
         return result
 
     def histogram(

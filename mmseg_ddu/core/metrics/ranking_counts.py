@@ -19,7 +19,7 @@ class RankingCounts:
     negatives are counted per rounded value. Rounding keeps the order;
     values that fall together count as ties. With ``bits=22`` (sign, 8 bits
     of exponent, 13 of mantissa) the grid has a relative spacing of 1/8192
-    and at most 8 million codes of 16 bytes. With ``bits=32`` the metrics
+    and at most 4 million values of 24 bytes. With ``bits=32`` the metrics
     are exact in float32.
 
     A positive is what should have the higher score: a wrong pixel, a pixel
@@ -37,9 +37,8 @@ class RankingCounts:
         if not 10 <= bits <= 32:
             raise ValueError(f'Expected bits in [10, 32], but got {bits}.')
         self.bits = bits
-        # Sorted codes, 2 * key + positive, and how often each was seen.
-        self._codes = torch.zeros(0, dtype=torch.int64)
-        self._numbers = torch.zeros(0, dtype=torch.int64)
+        self._keys = torch.zeros(0, dtype=torch.int64)
+        self._counts = torch.zeros(0, 2, dtype=torch.int64)
         self._pending: list[tuple[Tensor, Tensor]] = []
 
     def update(self, scores: Tensor, positives: Tensor) -> None:
@@ -57,14 +56,12 @@ class RankingCounts:
                 f'Expected scores and positives of one shape, but got '
                 f'{tuple(scores.shape)} and {tuple(positives.shape)}.'
             )
-        codes = self.key(scores).flatten()
-        if self.bits == 32:  # 33 bits with the one below
-            codes = codes.long()
-        codes = 2 * codes + positives.flatten().to(codes.dtype)
-        codes, numbers = torch.unique_consecutive(
-            codes.sort().values, return_counts=True
-        )
-        self._add(codes.cpu().long(), numbers.cpu())
+        keys = self.key(scores)
+        for column, side in enumerate((keys[~positives], keys[positives])):
+            side, numbers = torch.unique_consecutive(
+                side.sort().values, return_counts=True
+            )
+            self.add(side.cpu().long(), numbers.cpu(), column)
 
     def key(self, scores: Tensor) -> Tensor:
         """Position of each score on the grid, int32, in the same order.
@@ -86,9 +83,11 @@ class RankingCounts:
         code = torch.where(code < 0, (-(code + 1)) | (-1 << 31), code)
         return code.view(torch.float32)
 
-    def add(self, keys: Tensor, numbers: Tensor, positive: bool) -> None:
-        """Add pixels that were counted by their ``keys`` already, (K,)."""
-        self._add(2 * keys + int(positive), numbers)
+    def add(self, keys: Tensor, numbers: Tensor, column: int) -> None:
+        """Add pixels by their keys, (K,): negatives (0) or positives (1)."""
+        counts = numbers.new_zeros(len(numbers), 2)
+        counts[:, column] = numbers
+        self.merge_state(dict(keys=keys, counts=counts))
 
     def merge(self, other: RankingCounts) -> None:
         """Add all that another object has counted."""
@@ -100,49 +99,37 @@ class RankingCounts:
 
     def state_dict(self) -> dict[str, Tensor]:
         """All that was counted, as plain tensors; do not change them."""
-        self._compact()
-        return dict(codes=self._codes, numbers=self._numbers)
+        return dict(keys=self.keys, counts=self.counts)
 
     def merge_state(self, state: Mapping[str, Tensor]) -> None:
         """Add the :meth:`state_dict` of an object with the same ``bits``."""
-        self._add(state['codes'], state['numbers'])
-
-    def _add(self, codes: Tensor, numbers: Tensor) -> None:
-        self._pending.append((codes, numbers))
-        waiting = sum(len(part) for part, _ in self._pending)
-        if waiting > max(len(self._codes), 1 << 20):
+        self._pending.append((state['keys'], state['counts']))
+        waiting = sum(len(keys) for keys, _ in self._pending)
+        if waiting > max(len(self._keys), 1 << 20):
             self._compact()
 
     def _compact(self) -> None:
         """Sum up what waits; done seldom, because sorting takes time."""
         if not self._pending:
             return
-        parts = [(self._codes, self._numbers), *self._pending]
-        codes, numbers = (torch.cat(column) for column in zip(*parts))
-        codes, order = codes.sort()
-        self._codes, where = torch.unique_consecutive(
-            codes, return_inverse=True
-        )
-        self._numbers = torch.zeros(len(self._codes), dtype=torch.int64)
-        self._numbers.index_add_(0, where, numbers[order])
+        parts = [(self._keys, self._counts), *self._pending]
+        keys, counts = (torch.cat(column) for column in zip(*parts))
+        self._keys, where = torch.unique(keys, return_inverse=True)
+        self._counts = counts.new_zeros(len(self._keys), 2)
+        self._counts.index_add_(0, where, counts)
         self._pending = []
 
     @property
     def keys(self) -> Tensor:
         """(K,) grid positions seen, ascending."""
         self._compact()
-        return torch.unique_consecutive(self._codes >> 1)
+        return self._keys
 
     @property
     def counts(self) -> Tensor:
         """(K, 2) negatives and positives at each of ``keys``."""
         self._compact()
-        keys, where = torch.unique_consecutive(
-            self._codes >> 1, return_inverse=True
-        )
-        counts = torch.zeros(len(keys), 2, dtype=torch.int64)
-        counts[where, self._codes & 1] = self._numbers
-        return counts
+        return self._counts
 
     @property
     def num_negatives(self) -> int:

@@ -2,13 +2,12 @@
 
 Everything follows from counts (``RankingCounts``) in which the positives are
 the wrong pixels, so it merges over images and ranks in constant memory, and
-is exact with ``RankingCounts(bits=32)``.
+is exact with ``RankingCounts(bits=32)``. Without pixels all is NaN.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import torch
@@ -38,17 +37,14 @@ def risk_coverage(
         >>> risk_coverage(counts)[1]
         tensor([0.0000, 0.0000, 0.3333, 0.5000], dtype=torch.float64)
     """
-    accepted = counts.counts.cumsum(0).double()
-    number = accepted.sum(1)
-    if len(number) == 0:
-        return number, number
-    coverage, risk = number / number[-1], accepted[:, 1] / number
+    accepted, errors = (values[1:] for values in _accepted(counts))
+    if len(accepted) == 0:
+        return accepted, errors
+    coverage, risk = accepted / accepted[-1], errors / accepted
     if points is not None:
         levels = torch.linspace(0, 1, points + 1).double()[1:]
-        chosen = torch.searchsorted(coverage, levels).clamp_(
-            max=len(coverage) - 1
-        )
-        chosen = chosen.unique()
+        chosen = torch.searchsorted(coverage, levels)
+        chosen = chosen.clamp_(max=len(coverage) - 1).unique()
         coverage, risk = coverage[chosen], risk[chosen]
     return coverage, risk
 
@@ -60,34 +56,20 @@ def aurc(counts: RankingCounts) -> float:
     scores are tied it is the expectation under a random order in the tie,
     in closed form: with C pixels and E errors before, n and e in the tie and
     r = e/n, the sum over j = 1…n of (E + jr)/(C + j) is
-    nr + (E - rC)(H(C+n) - H(C)), H being harmonic numbers.
-
-    Args:
-        counts (RankingCounts): Positives are wrong pixels.
-
-    Returns:
-        float: In [0, 1], lower is better; NaN without pixels.
+    nr + (E - rC)(H(C+n) - H(C)), H being harmonic numbers. In [0, 1], lower
+    is better.
     """
-    table = counts.counts.double()
-    if len(table) == 0:
-        warnings.warn('AURC is NaN: there is no pixel.', stacklevel=2)
-        return math.nan
-    size, errors = table.sum(1), table[:, 1]
-    size_before = size.cumsum(0) - size
-    errors_before = errors.cumsum(0) - errors
-    rate = errors / size
-    harmonic = _harmonic(size_before + size) - _harmonic(size_before)
-    area = errors + (errors_before - rate * size_before) * harmonic
-    return float(area.sum() / size.sum())
+    accepted, errors = _accepted(counts)
+    more = errors.diff()
+    rate = more / accepted.diff()
+    before = errors[:-1] - rate * accepted[:-1]
+    area = more + before * _harmonic(accepted).diff()
+    return float(area.sum() / accepted[-1])
 
 
 def oracle_aurc(counts: RankingCounts) -> float:
     """AURC of the best ordering: every wrong pixel after every right one."""
-    table = counts.counts.double()
-    if len(table) == 0:
-        warnings.warn('AURC is NaN: there is no pixel.', stacklevel=2)
-        return math.nan
-    right, wrong = table.sum(0)
+    right, wrong = counts.counts.sum(0).double()
     harmonic = _harmonic(right + wrong) - _harmonic(right)
     return float((wrong - right * harmonic) / (right + wrong))
 
@@ -96,7 +78,7 @@ def e_aurc(counts: RankingCounts) -> float:
     """Excess AURC: AURC minus that of the best ordering.
 
     Takes the error rate of the network out (Geifman et al., 2019, arXiv
-    1805.08206). 0 is perfect; NaN without pixels.
+    1805.08206). 0 is perfect.
     """
     return aurc(counts) - oracle_aurc(counts)
 
@@ -108,7 +90,7 @@ def augrc(counts: RankingCounts) -> float:
     are accepted and wrong, so that no error counts more because few pixels
     are accepted (Traub et al., 2024, arXiv 2407.01032). Equals
     ``(1 - AUROC) a (1 - a) + (1 - a)^2 / 2`` with a the accuracy: in
-    [0, 1/2], lower is better; NaN without pixels.
+    [0, 1/2], lower is better.
 
     Example:
         >>> counts = RankingCounts()
@@ -117,12 +99,8 @@ def augrc(counts: RankingCounts) -> float:
         >>> augrc(counts)
         0.125
     """
-    positions, errors = _accepted(counts)
-    if len(positions) == 1:
-        warnings.warn('AUGRC is NaN: there is no pixel.', stacklevel=2)
-        return math.nan
-    number = positions[-1]
-    return float(torch.trapezoid(errors / number, positions / number))
+    accepted, errors = _accepted(counts)
+    return float(torch.trapezoid(errors, accepted) / accepted[-1] ** 2)
 
 
 def risk_at(counts: RankingCounts, coverage: float) -> float:
@@ -133,11 +111,11 @@ def risk_at(counts: RankingCounts, coverage: float) -> float:
         coverage (float): Share of the pixels that are accepted, in (0, 1];
             a tie at the border is split in proportion.
     """
-    positions, errors = (values.numpy() for values in _accepted(counts))
-    limit = coverage * positions[-1]
+    accepted, errors = (values.numpy() for values in _accepted(counts))
+    limit = coverage * accepted[-1]
     if limit == 0:
         return math.nan
-    return float(np.interp(limit, positions, errors) / limit)
+    return float(np.interp(limit, accepted, errors) / limit)
 
 
 def _accepted(counts: RankingCounts) -> tuple[Tensor, Tensor]:

@@ -79,8 +79,8 @@ def test_adaptive():
     assert counted(logits, labels).adaptive_ece() == pytest.approx(
         expected, abs=1e-3
     )
-    number = counted(logits, labels).reliability(adaptive=True).number
-    assert torch.allclose(number, torch.full((15,), 300.0).double())
+    share = counted(logits, labels).reliability(adaptive=True).share
+    assert torch.allclose(share, torch.full((15,), 1 / 15).double())
 
 
 def test_ties_do_not_depend_on_the_order():
@@ -137,7 +137,7 @@ def test_reliability_diagram():
     counts = CalibrationCounts(n_bins=5)
     counts.update(torch.tensor(np.log(probs.T)), torch.tensor([0, 1, 1]))
     got = counts.reliability()
-    assert got.number.tolist() == [0, 0, 0, 1, 2]
+    assert (3 * got.share).tolist() == pytest.approx([0, 0, 0, 1, 2])
     np.testing.assert_allclose(got.confidence[3:], [0.7, 0.875])
     np.testing.assert_allclose(got.accuracy[3:], [1, 0.5])
     assert got.accuracy[:3].isnan().all()
