@@ -8,9 +8,10 @@ from mmseg_ddu.models.map_names import MAPS, NOVELTY
 
 CHANCE = 50.0
 NOVEL = 0.9  # mean percentile from which images look foreign
-BROKEN = (
-    'no map of this model does better: look at the maps of a few images '
-    'before you rely on them'
+NO_BETTER = 'no map of this model does better'
+ADVICE = (
+    'Where no map is better than chance, look at the maps of a few images '
+    'before you rely on any.'
 )
 
 
@@ -34,6 +35,8 @@ def verdict(metrics: Mapping[str, float]) -> list[str]:
             _strangers(name, metrics, strangers),
         ]
         lines.append(' '.join(s for s in sentences if s))
+    if any(NO_BETTER in line for line in lines):
+        lines.append(ADVICE)
     lines.append(_novelty(metrics))
     return [line for line in lines if line]
 
@@ -58,7 +61,7 @@ def _errors(name: str, metrics: Mapping[str, float]) -> str:
     if values[name] < CHANCE:
         return (
             f'{name} ranks wrong pixels below right ones (AUROC '
-            f'{_auroc(values[name])}, chance is .50): '
+            f'{_auroc(values[name])}, chance is .50); '
             f'{_instead(values, "to find errors")}.'
         )
     text = f'{name} finds wrong pixels with an AUROC of {_auroc(values[name])}'
@@ -87,7 +90,7 @@ def _strangers(name: str, metrics: Mapping[str, float], strangers: str) -> str:
         )
     return (
         f'{name} ranks {strangers} below ordinary pixels (AUROC '
-        f'{_auroc(value)}, chance is .50), as if they were more familiar: '
+        f'{_auroc(value)}, chance is .50), as if they were more familiar; '
         f'{_instead(values, "for them")}.'
     )
 
@@ -95,7 +98,7 @@ def _strangers(name: str, metrics: Mapping[str, float], strangers: str) -> str:
 def _instead(values: Mapping[str, float], purpose: str) -> str:
     best = max(values, key=values.__getitem__)
     if values[best] < CHANCE:
-        return BROKEN
+        return NO_BETTER
     return f'use {best} ({_auroc(values[best])}) {purpose}'
 
 

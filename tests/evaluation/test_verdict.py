@@ -40,12 +40,13 @@ def test_worse_than_chance_says_what_to_do():
     assert 'aleatoric ranks unknown objects below' in lines[1]
     assert lines[2] == (
         'epistemic ranks wrong pixels below right ones (AUROC .41, chance is '
-        '.50): use aleatoric (.94) to find errors. epistemic ranks unknown '
+        '.50); use aleatoric (.94) to find errors. epistemic ranks unknown '
         'objects below ordinary pixels (AUROC .38, chance is .50), as if '
-        'they were more familiar: use total (.71) for them.'
+        'they were more familiar; use total (.71) for them.'
     )
-    (_, line) = verdict(metrics_of(epistemic=(41, None, 8)))
-    assert 'no map of this model does better' in line
+    (_, line, advice) = verdict(metrics_of(epistemic=(41, None, 8)))
+    assert line.endswith('no map of this model does better.')
+    assert 'look at the maps of a few images' in advice
     (_, line) = verdict(metrics_of(epistemic=(60, None, 7.2)))
     assert line.endswith('does not lower the error of 7.1%.')
 

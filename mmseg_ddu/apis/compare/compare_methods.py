@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch.utils.data import Dataset
 
+from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.engine.report import versions
@@ -113,7 +114,14 @@ def compare(
         seed,
     )
     protocol = describe(cfg, setting, pools)
-    settings = [protocol, cfg.to_dict(), domains, device, versions()]
+    settings = [
+        protocol,
+        cfg.to_dict(),
+        domains,
+        device,
+        versions(),
+        sorted(METRIC),
+    ]
 
     def begin() -> tuple[ResultsFile, list[list[Method]]]:
         results = ResultsFile(out_dir, protocol, default, rows, overwrite)

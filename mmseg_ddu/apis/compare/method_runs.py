@@ -46,51 +46,32 @@ def run_group(
 ) -> dict[str, dict]:
     """Row to its entry in the results; one that fails has its error there.
 
-    If a group fails, the methods that cannot be built are set apart; if it
-    still fails, each method runs alone. Every rank has to call it and gets
-    the same; what fails on one fails on all.
+    If a group fails, each of its methods runs alone. Every rank has to call
+    it and gets the same; what fails on one fails on all.
     """
-    meta = pools[PLAIN].metainfo
     try:
         entries = _measure(methods, cfg, setting, pools, unfinished)
     except Exception as error:
-        if len(methods) == 1:
-            return _failed(methods[0], error)
-        broken = {}
-        for method in methods:
-            try:
-                with together():
-                    Predictor([method], cfg, setting.device, meta)
-            except Exception as failure:
-                broken.update(_failed(method, failure))
-        good = [m for m in methods if not set(m.rows) & set(broken)]
-        parts = [good] if broken and good else [[m] for m in good]
-        for part in parts:
-            broken.update(run_group(part, cfg, setting, pools, unfinished))
-        return broken
+        if len(methods) > 1:
+            parts = [
+                run_group([method], cfg, setting, pools, unfinished)
+                for method in methods
+            ]
+            return {row: e for part in parts for row, e in part.items()}
+        logger = MMLogger.get_current_instance()
+        if is_main_process():
+            logger.error(f'{methods[0].name} failed: {reason(error)}')
+        logger.debug('where it failed', exc_info=error)
+        entries = {row: dict(error=reason(error)) for row in methods[0].rows}
     for method in methods:
+        origin = dict(
+            method=method.name,
+            checkpoints=hashes(method),
+            network_seed=_network_seed(method),
+        )
         for row, score in method.rows.items():
-            entries[row].update(_origin(method), score=score)
+            entries[row].update(origin, score=score)
     return entries
-
-
-def _failed(method: Method, error: Exception) -> dict[str, dict]:
-    logger = MMLogger.get_current_instance()
-    if is_main_process():
-        logger.error(f'{method.name} failed: {reason(error)}')
-    logger.debug('where it failed', exc_info=error)
-    return {
-        row: dict(_origin(method), score=score, error=reason(error))
-        for row, score in method.rows.items()
-    }
-
-
-def _origin(method: Method) -> dict:
-    return dict(
-        method=method.name,
-        checkpoints=hashes(method),
-        network_seed=_network_seed(method),
-    )
 
 
 def _network_seed(method: Method) -> Any:

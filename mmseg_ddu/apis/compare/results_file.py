@@ -6,6 +6,7 @@ import json
 import math
 import platform
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +82,11 @@ class ResultsFile:
             methods={},
         )
 
-    def has(self, rows: Any, checkpoints: list) -> bool:
+    def has(self, rows: Iterable[str], checkpoints: list) -> bool:
         """Take over rows that an earlier run has finished."""
-        found = {row: self.earlier.get(row) for row in rows}
+        found = {row: self.earlier.get(row, dict(error='')) for row in rows}
         for entry in found.values():
-            if entry is None or 'error' in entry:
-                return False
-            if entry['checkpoints'] != checkpoints:
+            if 'error' in entry or entry['checkpoints'] != checkpoints:
                 return False
         self.add(found)
         return True
@@ -135,19 +134,19 @@ def read_results(folder: Path) -> dict:
 
 
 def _is_results(content: Any) -> bool:
-    if not isinstance(content, dict):
+    def have(value: Any, *keys: str) -> bool:
+        return isinstance(value, dict) and set(keys) <= set(value)
+
+    if not have(content, 'protocol', 'methods'):
         return False
-    protocol, methods = content.get('protocol'), content.get('methods')
-    if not isinstance(protocol, dict) or not isinstance(methods, dict):
-        return False
-    images = protocol.get('images')
+    protocol, methods = content['protocol'], content['methods']
     return (
-        isinstance(images, dict)
-        and 'plain' in images
-        and {'config', 'stride'} <= set(protocol)
+        have(protocol, 'config', 'stride', 'images')
+        and have(protocol['images'], 'plain')
+        and have(methods)
         and all(
-            isinstance(entry, dict)
-            and ('error' in entry or isinstance(entry.get('shifts'), dict))
+            have(entry, 'error')
+            or (have(entry, 'shifts') and have(entry['shifts']))
             for entry in methods.values()
         )
     )

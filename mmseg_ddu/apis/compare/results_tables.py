@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 from mmseg_ddu.core.metrics import METRIC
@@ -12,17 +11,15 @@ from mmseg_ddu.fileio import atomic_write
 from .image_pools import KINDS
 from .row_counts import key_of
 
-MARKDOWN, CSV = 'table.md', 'table.csv'
 OOD = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
-AFTER = {
-    'mean': 'mean',
-    'worst': 'worst',
+COSTS = {
     'ms': 'ms/image',
     'peak_mib': 'MiB',
     'passes': 'passes',
     'parameters': 'parameters',
 }
-DIGITS = {'ms': 1, 'peak_mib': 0, 'passes': 0, 'parameters': 0}
+AFTER = {'mean': 'mean', 'worst': 'worst', **COSTS}
+DIGITS = {'ms': 1, 'peak_mib': 0, 'passes': 0}
 NOTE = """
 mIoU, calibration and "mis" (misclassified against correct pixels) are on
 in-distribution pixels of the plain test images. The other columns without a
@@ -41,8 +38,7 @@ def metric_columns() -> dict[str, str]:
 def lower_is_better(key: str) -> bool:
     """Whether a column's best figure is the smallest."""
     low = [name for kind in METRIC.values() for name in kind.lower_is_better]
-    costs = ('ms', 'peak_mib', 'passes', 'parameters')
-    return key in [*map(key_of, low), *costs] or key.endswith('fpr95')
+    return key in (*map(key_of, low), *COSTS) or key.endswith('fpr95')
 
 
 def columns(methods: dict[str, dict]) -> dict[str, str]:
@@ -53,10 +49,8 @@ def columns(methods: dict[str, dict]) -> dict[str, str]:
         for key, name in OOD.items():
             if any(f'{kind}_{key}' in entry for entry in done):
                 keys[f'{kind}_{key}'] = f'{kind.replace("_", " ")} {name}'
-    for entry in done:
-        for shift in entry['shifts']:
-            if shift not in KINDS:
-                keys[f'shifts.{shift}'] = shift
+    shifts = [shift for entry in done for shift in entry['shifts']]
+    keys.update({f'shifts.{s}': s for s in shifts if s not in KINDS})
     return {**keys, **AFTER}
 
 
@@ -65,45 +59,6 @@ def value_of(entry: dict, key: str) -> float | None:
     head, _, rest = key.partition('.')
     value = entry.get(head)
     return value.get(rest) if rest and value else value
-
-
-def markdown(content: dict) -> str:
-    """The table, with a note on how to read it."""
-    methods = content['methods']
-    keys = columns(methods)
-    lines = [
-        ['method', *keys.values()],
-        ['---', *['---:'] * len(keys)],
-    ]
-    remarks = [
-        f'- An image of {image["pool"]} cannot be read and is left out: '
-        f'{image["error"]}'
-        for image in unreadable(methods)
-    ]
-    for row, entry in methods.items():
-        if 'error' in entry:
-            remarks.append(f'- {row} failed: {entry["error"]}')
-        cells = [cell(key, value_of(entry, key)) for key in keys]
-        lines.append([row, *cells])
-    text = '\n'.join(f'| {" | ".join(line)} |' for line in lines)
-    images = dict(content['protocol']['images'])
-    plain = images.pop('plain')
-    note = NOTE.format(
-        images=plain,
-        shifted=max(images.values(), default=0),
-        stride=content['protocol']['stride'],
-    )
-    return '\n'.join([text, note, *remarks]).rstrip() + '\n'
-
-
-def unreadable(methods: dict[str, dict]) -> list[dict]:
-    """Images that at least one method could not read, each once."""
-    images = {
-        image['number']: image
-        for entry in methods.values()
-        for image in entry.get('unreadable', [])
-    }
-    return [images[number] for number in sorted(images)]
 
 
 def cell(key: str, value: float | None) -> str:
@@ -115,24 +70,44 @@ def cell(key: str, value: float | None) -> str:
     return f'{value:.{DIGITS.get(key, 3)}f}'
 
 
-def csv_table(methods: dict[str, dict]) -> str:
-    """The same with all digits; an error in the last column."""
+def markdown(content: dict) -> str:
+    """The table, with a note on how to read it."""
+    methods = content['methods']
     keys = columns(methods)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['method', *keys, 'error'])
+    lines = [['method', *keys.values()], ['---', *['---:'] * len(keys)]]
     for row, entry in methods.items():
-        values = [value_of(entry, key) for key in keys]
-        writer.writerow([row, *values, entry.get('error')])
-    return text.getvalue()
+        lines.append([row, *(cell(key, value_of(entry, key)) for key in keys)])
+    images = dict(content['protocol']['images'])
+    note = NOTE.format(
+        images=images.pop('plain'),
+        shifted=max(images.values(), default=0),
+        stride=content['protocol']['stride'],
+    )
+    unreadable = {
+        image['number']: f'- An image of {image["pool"]} cannot be read and '
+        f'is left out: {image["error"]}'
+        for entry in methods.values()
+        for image in entry.get('unreadable', [])
+    }
+    remarks = [text for _, text in sorted(unreadable.items())]
+    for row, entry in methods.items():
+        if 'error' in entry:
+            remarks.append(f'- {row} failed: {entry["error"]}')
+    table = [f'| {" | ".join(line)} |' for line in lines]
+    return '\n'.join([*table, note, *remarks]).rstrip() + '\n'
 
 
 def write_tables(content: dict, out_dir: Path) -> None:
-    """``table.md`` and ``table.csv``."""
-    texts = {
-        MARKDOWN: markdown(content),
-        CSV: csv_table(content['methods']),
-    }
-    for name, text in texts.items():
-        with atomic_write(out_dir / name) as temporary:
-            temporary.write_text(text)
+    """``table.md``, and with all digits and the errors ``table.csv``."""
+    with atomic_write(out_dir / 'table.md') as temporary:
+        temporary.write_text(markdown(content))
+    keys = columns(content['methods'])
+    with (
+        atomic_write(out_dir / 'table.csv') as temporary,
+        temporary.open('w', newline='') as file,
+    ):
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(['method', *keys, 'error'])
+        for row, entry in content['methods'].items():
+            values = [value_of(entry, key) for key in keys]
+            writer.writerow([row, *values, entry.get('error')])

@@ -68,7 +68,9 @@ def test_damaged_checkpoints(alone, few, files, sample_cfg, tmp_path):
     assert 'half.pth cannot be read' in errors['ddu-half-total']
     assert 'half.pth cannot be read' in errors['ensemble-mi']
     assert errors['ddu-nan-total'].startswith('ValueError')
-    assert_same_figures(result, alone, few[:2])
+    good = dict(alone, methods=dict(alone['methods']))
+    del good['methods']['constant-per-image']  # of the first densities
+    assert_same_figures(result, good, few[:2])
     table = (tmp_path / 'out' / 'table.md').read_text()
     assert all(f'- {row} failed: ' in table for row in errors)
 
