@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 
 SAME_IMAGE, OTHER_IMAGE, OTHER_CLASS = range(3)
 KINDS = ('same class, same image', 'same class, other image', 'other class')

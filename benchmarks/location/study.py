@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import Tensor, nn
 
-from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.engine.build import build_ddu, check_classes, read_config
 from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, read_checkpoint
 from mmseg_ddu.engine.fit_report import versions

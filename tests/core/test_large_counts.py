@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.core import (
-    CalibrationCounts,
-    ClassMoments,
-    GaussianDensity,
-    RankingCounts,
-    aurc,
-    trio_at_percentiles,
-)
+from mmseg_ddu.core import ClassMoments, GaussianDiscriminant
+from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
+from mmseg_ddu.core.metrics.patches import trio_at_percentiles
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.core.metrics.selective_risk import augrc, aurc
 
 DIM = 3
 
@@ -122,7 +119,7 @@ def test_counters(doublings):
             calibration.adaptive_ece(),
             calibration.nll(),
             calibration.brier(),
-            calibration.accuracy(),
+            augrc(ranking),
         ]
 
     expected = figures(*counted())
@@ -148,6 +145,6 @@ def test_percentiles_of_more_pixels_than_float64_can_count(number):
     counts = RankingCounts()
     counts.update(torch.tensor([1.0]), torch.tensor([False]))
     counts._compact()
-    counts._numbers[0] = number
+    counts._counts[0, 0] = number
     trio = trio_at_percentiles(counts, torch.tensor([0.0, 50.0, 100.0]))
     assert trio.pavpu.tolist() == [1, 1, 1]

@@ -15,7 +15,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ddu.apis.compare.specs import parse_methods
+from mmseg_ddu.apis.compare.method_names import parse_methods
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.engine.build import model_of_checkpoint, read_config
 from mmseg_ddu.engine.checkpoint import read_checkpoint, weights_digest

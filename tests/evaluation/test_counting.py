@@ -9,12 +9,13 @@ from mmengine.dist import get_rank
 from mmseg_ddu.evaluation import (
     CalibrationMetric,
     ComponentMetric,
+    CountedMetric,
     PAvPUMetric,
     UncertaintyMetric,
 )
 from mmseg_ddu.evaluation.counting import last_is_copy
-from mmseg_ddu.evaluation.spool import ArraySpool
-from tests.evaluation.test_uncertainty_metric import image
+from mmseg_ddu.evaluation.waiting_arrays import WaitingArrays
+from tests.evaluation.test_uncertainty import image
 from tests.processes import run_ranks
 
 
@@ -24,9 +25,10 @@ def figures(images, split=None):
         UncertaintyMetric(),
         CalibrationMetric(),
         PAvPUMetric(size=2),
+        CountedMetric('novelty'),
         ComponentMetric(min_predicted=2, min_truth=1),
         ComponentMetric(
-            dict(epistemic=-898.0, aleatoric=0.5),
+            dict(epistemic=-898.0, aleatoric=0.5, total=-99.0),
             min_predicted=2,
             min_truth=1,
             prefix='cut',
@@ -37,6 +39,8 @@ def figures(images, split=None):
         logits = torch.nn.functional.one_hot(sample['pred_sem_seg']['data'][0])
         noise = sample['pred_aleatoric']['data']
         sample['seg_logits'] = dict(data=logits.permute(2, 0, 1) + noise)
+        sample['image_novelty'] = torch.tensor(float(noise.mean()))
+        sample['image_novelty_percentile'] = float(noise.max())
     chosen = DefaultSampler(samples, shuffle=False)
     if split:
         chosen = split[get_rank()]
@@ -73,17 +77,16 @@ def test_last_is_copy():
     assert [last_is_copy(r, [4, 3], 7) for r in range(2)] == [0, 0]
 
 
-def test_spool_returns_what_it_was_given():
+def test_arrays_come_back_as_they_were():
     rng = np.random.default_rng(0)
     pairs = [
         (rng.random((3, n), np.float32), rng.integers(9, size=(n, 2)))
         for n in (1, 5, 4)
     ]
-    spool = ArraySpool()
+    waiting = WaitingArrays()
     for pair in pairs:
-        spool.append(*pair)
-    assert len(spool) == 3
+        waiting.append(*pair)
     for _ in range(2):
-        for got, pair in zip(spool, pairs, strict=True):
+        for got, pair in zip(waiting, pairs, strict=True):
             assert all(map(np.array_equal, got, pair))
-    spool.close()
+    waiting.close()

@@ -10,22 +10,8 @@ from statistics import mean, stdev
 
 from mmseg_ddu.fileio import require_writable_folder, write_json
 
-from .report import read_results
-
-FIGURES = (
-    'miou',
-    'ece',
-    'nll',
-    'brier',
-    'mis_auroc',
-    'aurc',
-    'mean',
-    'worst',
-    'ms',
-    'peak_mib',
-    'passes',
-    'parameters',
-)
+from .results_file import read_results
+from .results_tables import AFTER, metric_columns
 
 
 def aggregate(
@@ -87,7 +73,7 @@ def aggregate(
 
 def _means(entries: list[dict]) -> dict:
     result: dict = dict(runs=len(entries))
-    for key in FIGURES:
+    for key in (*metric_columns(), *AFTER):
         result.update(_spread(key, [entry.get(key) for entry in entries]))
     shifts: dict = {}
     for shift in entries[0]['shifts']:

@@ -8,15 +8,16 @@ from pathlib import Path
 from PIL import Image
 
 from mmseg_ddu.apis.compare.curves import draw_curves
-from mmseg_ddu.apis.compare.report import read_results
-from mmseg_ddu.apis.compare.tables import cell, columns, value_of
+from mmseg_ddu.apis.compare.results_file import read_results
+from mmseg_ddu.apis.compare.results_tables import (
+    cell,
+    columns,
+    lower_is_better,
+    value_of,
+)
 
 from .encode import file_uri
 
-LOWER_IS_BETTER = {
-    *('ece', 'nll', 'brier', 'aurc'),
-    *('ms', 'peak_mib', 'passes', 'parameters'),
-}
 CURVES = {
     'risk_coverage': 'Risk against coverage',
     'reliability': 'Reliability',
@@ -65,8 +66,8 @@ def best_of(key: str, values: list[float | None]) -> str | None:
     there = [value for value in values if value is not None]
     if len({cell(key, value) for value in there}) < 2:
         return None
-    lower = key in LOWER_IS_BETTER or key.endswith('fpr95')
-    return cell(key, min(there) if lower else max(there))
+    best = min(there) if lower_is_better(key) else max(there)
+    return cell(key, best)
 
 
 def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
