@@ -17,12 +17,12 @@ from rich.progress import track
 from torch import Tensor
 
 from mmseg_ddu.apis import cli
-from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
 from mmseg_ddu.core.densities.gaussian import GaussianDensity
-from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.core.metrics.selective_risk import aurc
+from mmseg_ddu.core.moments import ClassMoments
 
 DIM, BLOCK, POOL = 8, 4096, 64
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mmseg_ddu.core.image_statistics import image_statistics
 from mmseg_ddu.core.kmeans import class_centers
-from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.sampling import (
     PixelReservoir,
     nearest_cells,

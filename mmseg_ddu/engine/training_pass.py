@@ -122,9 +122,7 @@ class TrainingPass:
         image = labelled_image(self.model, item)
         self.fitter.add_image(image.image, index)
         for number, window in enumerate(image.windows(self.model)):
-            self.fitter.update(
-                window.features, window.labels, index, number
-            )
+            self.fitter.update(window.features, window.labels, index, number)
 
     def _between_images(self) -> None:
         if not self.saved:

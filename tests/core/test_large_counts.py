@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.core import ClassMoments, GaussianDiscriminant
+from mmseg_ddu.core import ClassMoments
 from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
@@ -74,9 +74,7 @@ def test_one_class_of_a_hundred_million_and_one_of_three():
     np.testing.assert_allclose(moments.means[1], few.mean(0))
     for kind in ('full', 'tied', 'diag'):
         for priors in ('uniform', 'empirical'):
-            model = GaussianDensity(
-                3, 6, covariance_type=kind, priors=priors
-            )
+            model = GaussianDensity(3, 6, covariance_type=kind, priors=priors)
             if kind == 'tied':
                 other = model.new_moments()
                 other.counts, other.means = moments.counts, moments.means

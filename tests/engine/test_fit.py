@@ -17,10 +17,10 @@ from mmseg_ddu.apis import fit_gda, init_ddu, predict
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.engine.build import build_ddu
 from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.engine.fit_report import log_report
 from mmseg_ddu.engine.fitter import (
     DensityFitter,
 )
-from mmseg_ddu.engine.fit_report import log_report
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.head_state import FORMAT
 from mmseg_ddu.models.presets import resolve_views

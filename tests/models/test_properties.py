@@ -153,9 +153,7 @@ def test_one_graph(demo_cfg):
     compiled = torch.compile(graph, fullgraph=True, backend='aot_eager')
     for name, want, got in zip(OUTPUTS, expected, compiled(image)):
         torch.testing.assert_close(got, want, rtol=1e-3, atol=5e-3, msg=name)
-    data = dict(
-        inputs=[image[0].to(torch.uint8)], data_samples=samples(image)
-    )
+    data = dict(inputs=[image[0].to(torch.uint8)], data_samples=samples(image))
     model.data_preprocessor.size = None  # pads, which a graph does not
     sample = model.test_step(data)[0]
     again = graph(image.to(torch.uint8).float())
