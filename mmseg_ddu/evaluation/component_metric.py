@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import IO
 
 import cv2
 import numpy as np
@@ -16,7 +18,6 @@ from mmseg_ddu.registry import METRICS
 
 from .counting import CountingMetric, log_figures, percent
 from .judged_samples import OUT_OF_DISTRIBUTION, score_maps
-from .waiting_arrays import WaitingArrays
 
 
 @METRICS.register_module()
@@ -55,7 +56,8 @@ class ComponentMetric(CountingMetric):
         super().__init__(**kwargs)
         self.threshold = threshold
         self._new_counts = partial(ComponentCounts, min_predicted, min_truth)
-        self._waiting_maps: dict[str, WaitingArrays] = {}
+        # Score to a file without a name, gone with the process.
+        self._files: dict[str, IO[bytes]] = {}
         # Score to (pixel-level F1, threshold).
         self.chosen: dict[str, tuple[float, float]] = {}
 
@@ -78,8 +80,11 @@ class ComponentMetric(CountingMetric):
                 known = ood != VOID
                 counts = self.counter(('pixels', score), RankingCounts)
                 counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
-                maps = self._waiting_maps.setdefault(score, WaitingArrays())
-                maps.append(values.numpy(), ood.numpy().astype(np.uint8))
+                if score not in self._files:
+                    file = tempfile.TemporaryFile()  # noqa: SIM115
+                    self._files[score] = file
+                np.save(self._files[score], values.numpy())
+                np.save(self._files[score], ood.numpy().astype(np.uint8))
                 continue
             limit = self.threshold
             if isinstance(limit, Mapping):
@@ -105,14 +110,24 @@ class ComponentMetric(CountingMetric):
             if not counts.num_positives or not counts.num_negatives:
                 continue
             f1, limit = self.chosen[score] = counts.best_f1()
-            for values, ood in self._waiting_maps.get(score, ()):
+            for values, ood in self._read(score):
                 values[ood == VOID] = 0  # may be anything there
                 keys = counts.key(torch.from_numpy(values))
                 found = keys >= counts.key(torch.tensor(limit))
                 self._count(score, found.numpy(), ood)
-        for maps in self._waiting_maps.values():
-            maps.close()
-        self._waiting_maps = {}
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+
+    def _read(self, score: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The maps that wait, each with its mask."""
+        if score not in self._files:
+            return
+        file = self._files[score]
+        end = file.tell()
+        file.seek(0)
+        while file.tell() < end:
+            yield np.load(file), np.load(file)
 
     def compute_metrics(self, results: dict) -> dict:
         """Metrics from merged counts; also printed as a table."""

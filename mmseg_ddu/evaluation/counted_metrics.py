@@ -43,16 +43,12 @@ class CountedMetric(CountingMetric):
         self.default_prefix = self.kind.prefix or self.metric
         super().__init__(**shared)
         self.options = options
-        self.kind(**self.own_options())  # wrong ones are an error now
+        self.new_counts()  # wrong options are an error now
         self.merged: dict[str, Metric] = {}
-
-    def own_options(self) -> dict:
-        """Options of the plain metric."""
-        return self.options
 
     def new_counts(self) -> Metric:
         """Empty counts."""
-        return self.kind(**self.own_options())
+        return self.kind(**self.options)
 
     def count(self, sample: dict) -> None:
         """Add one image, for every score."""
@@ -105,12 +101,12 @@ class UncertaintyMetric(CountedMetric):
         self.ambiguous_classes = tuple(ambiguous_classes)
         super().__init__(**options)
 
-    def own_options(self) -> dict:
-        if not self.ambiguous_classes or self.dataset_meta is None:
-            return self.options
-        classes = list(self.dataset_meta['classes'])
-        ids = [classes.index(name) for name in self.ambiguous_classes]
-        return dict(self.options, ambiguous=ids)
+    def new_counts(self) -> Metric:
+        ids = []
+        if self.ambiguous_classes and self.dataset_meta:
+            classes = list(self.dataset_meta['classes'])
+            ids = [classes.index(name) for name in self.ambiguous_classes]
+        return self.kind(**self.options, ambiguous=ids)
 
 
 @METRICS.register_module()

@@ -1,6 +1,5 @@
 """What all metrics share: several processes give the figures of one."""
 
-import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler
@@ -14,7 +13,6 @@ from mmseg_ddu.evaluation import (
     UncertaintyMetric,
 )
 from mmseg_ddu.evaluation.counting import last_is_copy
-from mmseg_ddu.evaluation.waiting_arrays import WaitingArrays
 from tests.evaluation.test_uncertainty import image
 from tests.processes import run_ranks
 
@@ -75,18 +73,3 @@ def test_last_is_copy():
     assert [last_is_copy(r, [3, 3, 3], 7) for r in range(3)] == [0, 1, 1]
     assert [last_is_copy(r, [1, 1, 1], 1) for r in range(3)] == [0, 1, 1]
     assert [last_is_copy(r, [4, 3], 7) for r in range(2)] == [0, 0]
-
-
-def test_arrays_come_back_as_they_were():
-    rng = np.random.default_rng(0)
-    pairs = [
-        (rng.random((3, n), np.float32), rng.integers(9, size=(n, 2)))
-        for n in (1, 5, 4)
-    ]
-    waiting = WaitingArrays()
-    for pair in pairs:
-        waiting.append(*pair)
-    for _ in range(2):
-        for got, pair in zip(waiting, pairs, strict=True):
-            assert all(map(np.array_equal, got, pair))
-    waiting.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from torch.utils.data import Dataset
 
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.engine.build import read_config
@@ -18,7 +17,7 @@ from mmseg_ddu.fileio import require_writable_folder
 
 from .image_pools import PLAIN, build_pools, near_labels, resolve_shifts
 from .method_names import Method, parse_methods
-from .method_runs import hashes, run_group
+from .method_runs import Measurement, hashes
 from .predictors import group_methods
 from .results_file import FORMAT, ResultsFile
 from .row_counts import Setting
@@ -91,9 +90,6 @@ def compare(
         ValueError: If a method, a shift or a setting makes no sense.
         FileExistsError: If ``out_dir`` holds results of other settings.
     """
-    for name, value in dict(stride=stride, patch=patch).items():
-        if value < 1:
-            raise ValueError(f'Expected {name} >= 1, but got {value}.')
     parsed = parse_methods(methods)
     rows = [row for method in parsed for row in method.rows]
     if default is not None and default not in rows:
@@ -102,26 +98,14 @@ def compare(
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     out_dir = Path(out_dir)
     on_main(require_writable_folder, out_dir)
-    setting = Setting(
-        stride, patch, seed, timing_images, device, near_labels(cfg)
-    )
-    pools = build_pools(
-        cfg,
-        resolve_shifts(shifts),
-        domains or {},
-        max_images,
-        shift_images,
-        seed,
-    )
-    protocol = describe(cfg, setting, pools)
-    settings = [
-        protocol,
-        cfg.to_dict(),
-        domains,
-        device,
-        versions(),
-        sorted(METRIC),
-    ]
+    near = near_labels(cfg)
+    setting = Setting(stride, patch, seed, timing_images, device, near)
+    chosen = resolve_shifts(shifts)
+    limits = max_images, shift_images
+    pools = build_pools(cfg, chosen, domains or {}, *limits, seed)
+    measurement = Measurement(cfg, setting, pools)
+    protocol = describe(measurement)
+    state = [protocol, cfg.to_dict(), domains, device, versions()]
 
     def begin() -> tuple[ResultsFile, list[list[Method]]]:
         results = ResultsFile(out_dir, protocol, default, rows, overwrite)
@@ -134,9 +118,9 @@ def compare(
     try:
         for group in todo:
             files = {method.name: hashes(method) for method in group}
-            unfinished = Unfinished(out_dir, [settings, files], save_every)
-            entries = run_group(group, cfg, setting, pools, unfinished)
-            results.add(entries)
+            belongs_to = [state, sorted(METRIC), files]
+            unfinished = Unfinished(out_dir, belongs_to, save_every)
+            results.add(measurement.run(group, unfinished))
             results.write()
             unfinished.remove()
     finally:
@@ -144,13 +128,12 @@ def compare(
     return results.content
 
 
-def describe(
-    cfg: Config, setting: Setting, pools: Mapping[str, Dataset]
-) -> dict:
+def describe(measurement: Measurement) -> dict:
     """What the numbers depend on beside the networks."""
+    setting, pools = measurement.setting, measurement.pools
     return dict(
         format=FORMAT,
-        config=Path(cfg.filename or 'config').name,
+        config=Path(measurement.cfg.filename or 'config').name,
         classes=list(pools[PLAIN].metainfo.get('classes') or []),
         images={name: len(pool) for name, pool in pools.items()},
         stride=setting.stride,

@@ -49,13 +49,12 @@ def draw_curves(methods: dict[str, dict], out_dir: Path) -> list[Path]:
     }
     if not curves:
         return []
-    figures = {
-        'risk_coverage': risk_coverage_figure(curves),
-        'reliability': reliability_figure(curves),
-        'histograms': histogram_figure(curves),
-    }
-    for name, title in TRIOS.items():
-        figures[name] = trio_figure(curves, name, title)
+    figures = dict(
+        risk_coverage=risk_coverage_figure(curves),
+        reliability=reliability_figure(curves),
+        histograms=histogram_figure(curves),
+        **{name: trio_figure(curves, name) for name in TRIOS},
+    )
     return [
         path
         for name, figure in figures.items()
@@ -63,16 +62,17 @@ def draw_curves(methods: dict[str, dict], out_dir: Path) -> list[Path]:
     ]
 
 
-def trio_figure(curves: dict[str, dict], name: str, title: str) -> Figure:
+def trio_figure(curves: dict[str, dict], name: str) -> Figure:
     """The paper's three curves over uncertainty percentiles."""
     figure = Figure(figsize=(13, 4.6), layout='constrained')
     for axes, (key, label) in zip(figure.subplots(1, 3), TRIO.items()):
-        for style, row in _styled(curves):
-            values = _floats(curves[row][name][key])
-            axes.plot(range(1, len(values) + 1), values, label=row, **style)
+        lines = {
+            row: (range(1, len(entry[name][key]) + 1), entry[name][key])
+            for row, entry in curves.items()
+        }
+        _draw(axes, curves, lines)
         axes.set(xlabel='uncertainty percentile', ylabel=label, xlim=(1, 100))
-        axes.grid(alpha=0.3)
-    figure.suptitle(title)
+    figure.suptitle(TRIOS[name])
     _legend(figure, axes)
     return figure
 
@@ -81,16 +81,15 @@ def risk_coverage_figure(curves: dict[str, dict]) -> Figure:
     """Error among the pixels that are accepted."""
     figure = Figure(figsize=(7.5, 5), layout='constrained')
     axes = figure.subplots()
-    for style, row in _styled(curves):
-        curve = curves[row]['risk_coverage']
-        axes.plot(curve['coverage'], curve['risk'], label=row, **style)
+    data = {row: entry['risk_coverage'] for row, entry in curves.items()}
+    lines = {row: (d['coverage'], d['risk']) for row, d in data.items()}
+    _draw(axes, curves, lines)
     axes.set(
         xlabel='coverage (share of pixels accepted, most certain first)',
         ylabel='risk (share of wrong pixels among them)',
         xlim=(0, 1),
     )
     axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
     _legend(figure, axes)
     return figure
 
@@ -99,21 +98,20 @@ def reliability_figure(curves: dict[str, dict]) -> Figure:
     """Accuracy over confidence; one line for each prediction."""
     figure = Figure(figsize=(7.5, 6), layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    alike: dict[str, list[str]] = {}
-    for row, entry in curves.items():
-        alike.setdefault(str(entry['reliability']), []).append(row)
-    first = {rows[0]: curves[rows[0]] for rows in alike.values()}
-    for (style, row), rows in zip(_styled(first), alike.values()):
-        bins = {k: _floats(v) for k, v in curves[row]['reliability'].items()}
-        names = dict.fromkeys(curves[r]['method'] for r in rows)
-        style.update(marker='.', label=fill(', '.join(names), 50))
-        upper.plot(bins['confidence'], bins['accuracy'], **style)
-        lower.plot(bins['confidence'], bins['share'], **style)
+    alike: dict[str, list[dict]] = {}
+    for entry in curves.values():
+        alike.setdefault(str(entry['reliability']), []).append(entry)
+    named = {
+        fill(', '.join(dict.fromkeys(e['method'] for e in same)), 50): same[0]
+        for same in alike.values()
+    }
+    for axes, key in ((upper, 'accuracy'), (lower, 'share')):
+        data = {name: entry['reliability'] for name, entry in named.items()}
+        lines = {name: (d['confidence'], d[key]) for name, d in data.items()}
+        _draw(axes, named, lines, marker='.')
     upper.plot([0, 1], [0, 1], color='grey', linewidth=0.8)
     upper.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
     lower.set(xlabel='confidence', ylabel='share of pixels', yscale='log')
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
     _legend(figure, upper, 2)
     return figure
 
@@ -158,15 +156,25 @@ def _groups(labels: Iterable[str]) -> Iterator[tuple[str, dict]]:
             index += 1
 
 
-def _styled(curves: dict[str, dict]) -> Iterator[tuple[dict, str]]:
-    """Rows with a style each: a colour a method, dashes for its others."""
+def _draw(
+    axes: Axes,
+    curves: dict[str, dict],
+    lines: dict[str, tuple[Iterable, Iterable]],
+    **style: str,
+) -> None:
+    """A line for each row: a colour a method, dashes for its others."""
     colors = [*PALETTE[::2], *PALETTE[1::2]]
     seen: dict[str, int] = {}
     for row, entry in curves.items():
-        number = seen[entry['method']] = seen.get(entry['method'], -1) + 1
-        color = colors[list(seen).index(entry['method']) % len(colors)]
-        stroke = STYLES[number % len(STYLES)]
-        yield dict(color=color, linestyle=stroke), row
+        method = entry['method']
+        seen[method] = seen.get(method, -1) + 1
+        color = colors[list(seen).index(method) % len(colors)]
+        stroke = STYLES[seen[method] % len(STYLES)]
+        x, y = (
+            [math.nan if v is None else v for v in part] for part in lines[row]
+        )
+        axes.plot(x, y, stroke, color=color, label=row, **style)
+    axes.grid(alpha=0.3)
 
 
 def _legend(
@@ -178,10 +186,6 @@ def _legend(
     handles, labels = axes.get_legend_handles_labels()
     columns = min(columns, len(labels))
     figure.legend(handles, labels, loc=place, ncols=columns, fontsize=8)
-
-
-def _floats(values: Iterable[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
 
 
 def _save(figure: Figure, out_dir: Path, name: str) -> list[Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -37,41 +38,162 @@ def hashes(method: Method) -> list[dict]:
     ]
 
 
-def run_group(
-    methods: Sequence[Method],
-    cfg: Config,
-    setting: Setting,
-    pools: Mapping[str, Dataset],
-    unfinished: Unfinished,
-) -> dict[str, dict]:
-    """Row to its entry in the results; one that fails has its error there.
+@dataclass
+class Measurement:
+    """What is the same for all methods of a comparison.
 
-    If a group fails, each of its methods runs alone. Every rank has to call
-    it and gets the same; what fails on one fails on all.
+    Attributes:
+        cfg (Config): The config the networks were trained with.
+        setting (Setting): How everything is measured.
+        pools (Mapping[str, Dataset]): Name to images.
     """
-    try:
-        entries = _measure(methods, cfg, setting, pools, unfinished)
-    except Exception as error:
-        if len(methods) > 1:
-            parts = [
-                run_group([method], cfg, setting, pools, unfinished)
-                for method in methods
-            ]
-            return {row: e for part in parts for row, e in part.items()}
-        logger = MMLogger.get_current_instance()
-        if is_main_process():
-            logger.error(f'{methods[0].name} failed: {reason(error)}')
-        logger.debug('where it failed', exc_info=error)
-        entries = {row: dict(error=reason(error)) for row in methods[0].rows}
-    for method in methods:
-        origin = dict(
-            method=method.name,
-            checkpoints=hashes(method),
-            network_seed=_network_seed(method),
-        )
-        for row, score in method.rows.items():
-            entries[row].update(origin, score=score)
-    return entries
+
+    cfg: Config
+    setting: Setting
+    pools: Mapping[str, Dataset]
+
+    def predictor(self, methods: Sequence[Method]) -> Predictor:
+        """The model of some methods."""
+        meta = self.pools[PLAIN].metainfo
+        return Predictor(methods, self.cfg, self.setting.device, meta)
+
+    def run(
+        self, methods: Sequence[Method], unfinished: Unfinished
+    ) -> dict[str, dict]:
+        """Row to its entry in the results; one that fails has its error.
+
+        If methods that share a checkpoint fail, each runs alone. Every rank
+        has to call it and gets the same; what fails on one fails on all.
+        """
+        try:
+            entries = self._measure(methods, unfinished)
+        except Exception as error:
+            if len(methods) > 1:
+                parts = [self.run([method], unfinished) for method in methods]
+                return {row: e for part in parts for row, e in part.items()}
+            logger = MMLogger.get_current_instance()
+            if is_main_process():
+                logger.error(f'{methods[0].name} failed: {reason(error)}')
+            logger.debug('where it failed', exc_info=error)
+            failed = dict(error=reason(error))
+            entries = {row: dict(failed) for row in methods[0].rows}
+        for method in methods:
+            origin = dict(
+                method=method.name,
+                checkpoints=hashes(method),
+                network_seed=_network_seed(method),
+            )
+            for row, score in method.rows.items():
+                entries[row].update(origin, score=score)
+        return entries
+
+    def _measure(
+        self, methods: Sequence[Method], unfinished: Unfinished
+    ) -> dict[str, dict]:
+        """Row to its figures, curves and costs."""
+        with together():
+            predictor = self.predictor(methods)
+        shifts = [name for name in self.pools if name != PLAIN]
+        counts = RowCounts(list(predictor.rows), self.setting, shifts)
+        self._count(predictor, counts, unfinished)
+        del predictor
+
+        def entries() -> dict[str, dict]:
+            result = counts.result()
+            for method in methods:
+                costs = self._costs(method)
+                for row in method.rows:
+                    result[row].update(costs)
+            return result
+
+        return on_main(entries)
+
+    def _count(
+        self, predictor: Predictor, counts: RowCounts, unfinished: Unfinished
+    ) -> None:
+        """Count all images; every rank takes its share and has all at last.
+
+        The ranks go from image to image in step, so that an error, a wish
+        to stop and the time to save reach all of them at the same place.
+
+        Raises:
+            Interrupted: After Ctrl-C or SIGTERM, when all is saved.
+            ValueError: If no plain image can be read.
+        """
+        rank, world = get_dist_info()
+        total = sum(map(len, self.pools.values()))
+        done = unfinished.load(counts)
+        title = ', '.join(method.name for method in predictor.methods)
+        steps = track(range(done, total, world), title, disable=rank > 0)
+        with StopRequest() as request:
+            for first in steps:
+                error = None
+                try:
+                    if first + rank < total:
+                        self._count_image(predictor, counts, first + rank)
+                except Exception as failure:
+                    error = failure
+                wishes = agree((request.made, unfinished.due()), error)
+                stop, save = (any(wish) for wish in zip(*wishes))
+                done = min(first + world, total)
+                if stop or save:
+                    unfinished.save(done, counts)
+                if stop:
+                    break
+            else:
+                done = total
+                unfinished.save(done, counts)
+                stop = any(agree(request.made))
+        if stop:
+            raise Interrupted(
+                f'Stopped with {done} of {total} images of {title} saved. '
+                'The same command goes on from there.'
+            )
+        counts.synchronize()
+        lost = [row for row in counts.unreadable if row['pool'] == PLAIN]
+        if len(lost) == len(self.pools[PLAIN]):
+            raise ValueError(
+                f'None of the {len(lost)} test images can be read; the '
+                f'first: {lost[0]["error"]}'
+            )
+
+    def _count_image(
+        self, predictor: Predictor, counts: RowCounts, number: int
+    ) -> None:
+        """Predict and count an image; one that cannot be read is left out.
+
+        Args:
+            number (int): Of the image, through all pools.
+        """
+        pools = self.pools
+        places = [(name, i) for name in pools for i in range(len(pools[name]))]
+        name, index = places[number]
+        item = read_item(pools[name], index)
+        if isinstance(item, str):
+            lost = dict(number=number, pool=name, error=item)
+            counts.unreadable.append(lost)
+            MMLogger.get_current_instance().warning(
+                f'An image of {name!r} cannot be read and is left out: {item}'
+            )
+            return
+        setting = self.setting
+        torch.manual_seed(setting.seed + number)
+        sample, scores = predictor(as_batch(item), setting.stride)
+        void = last_decode_head(predictor.model).ignore_index
+        image = judge_in_pool(name, sample, setting.stride, setting.near, void)
+        counts.update(name, image, scores)
+
+    def _costs(self, method: Method) -> dict:
+        """Costs of a method that runs alone."""
+        predictor = self.predictor([method])
+        images = self.pools[PLAIN]
+        items = (read_item(images, index) for index in range(len(images)))
+        readable = (as_batch(item) for item in items if isinstance(item, dict))
+        batches = list(islice(readable, self.setting.timing_images))
+        costs = dict(ms=math.nan, peak_mib=None, parameters=None)
+        if batches:
+            costs = measure_cost(predictor, [predictor.model], batches)
+        return dict(costs, passes=method.passes)
 
 
 def _network_seed(method: Method) -> Any:
@@ -80,121 +202,3 @@ def _network_seed(method: Method) -> Any:
         return read_checkpoint(method.checkpoints[0])['meta'].get('seed')
     except (OSError, ValueError):
         return None
-
-
-def _measure(
-    methods: Sequence[Method],
-    cfg: Config,
-    setting: Setting,
-    pools: Mapping[str, Dataset],
-    unfinished: Unfinished,
-) -> dict[str, dict]:
-    """Row to its figures, curves and costs; the same on every rank."""
-    meta = pools[PLAIN].metainfo
-    with together():
-        predictor = Predictor(methods, cfg, setting.device, meta)
-    shifts = [name for name in pools if name != PLAIN]
-    counts = RowCounts(list(predictor.rows), setting, shifts)
-    _count(predictor, counts, pools, unfinished)
-    del predictor
-
-    def entries() -> dict[str, dict]:
-        result = counts.result()
-        for method in methods:
-            costs = _costs(method, cfg, setting, pools[PLAIN])
-            for row in method.rows:
-                result[row].update(costs)
-        return result
-
-    return on_main(entries)
-
-
-def _count(
-    predictor: Predictor,
-    counts: RowCounts,
-    pools: Mapping[str, Dataset],
-    unfinished: Unfinished,
-) -> None:
-    """Count all images; every rank takes its share and has all in the end.
-
-    The ranks go from image to image in step, so that an error, a wish to
-    stop and the time to save reach all of them at the same place.
-
-    Raises:
-        Interrupted: After Ctrl-C or SIGTERM, when all is saved.
-        ValueError: If no plain image can be read.
-    """
-    rank, world = get_dist_info()
-    images = [(name, i) for name in pools for i in range(len(pools[name]))]
-    done = unfinished.load(counts)
-    steps = range(done, len(images), world)
-    title = ', '.join(method.name for method in predictor.methods)
-    with StopRequest() as request:
-        for first in track(steps, title, disable=rank > 0):
-            number, error = first + rank, None
-            try:
-                if number < len(images):
-                    _count_image(predictor, counts, pools, images, number)
-            except Exception as failure:
-                error = failure
-            wishes = agree((request.made, unfinished.due()), error)
-            stop, save = (any(wish) for wish in zip(*wishes))
-            done = min(first + world, len(images))
-            if stop or save:
-                unfinished.save(done, counts)
-            if stop:
-                break
-        else:
-            done = len(images)
-            unfinished.save(done, counts)
-            stop = any(agree(request.made))
-    if stop:
-        raise Interrupted(
-            f'Stopped with {done} of {len(images)} images of {title} saved. '
-            'The same command goes on from there.'
-        )
-    counts.synchronize()
-    lost = [row for row in counts.unreadable if row['pool'] == PLAIN]
-    if len(lost) == len(pools[PLAIN]):
-        raise ValueError(
-            f'None of the {len(lost)} test images can be read; the first: '
-            f'{lost[0]["error"]}'
-        )
-
-
-def _count_image(
-    predictor: Predictor,
-    counts: RowCounts,
-    pools: Mapping[str, Dataset],
-    images: Sequence[tuple[str, int]],
-    number: int,
-) -> None:
-    """Predict and count an image; one that cannot be read is left out."""
-    name, index = images[number]
-    item = read_item(pools[name], index)
-    if isinstance(item, str):
-        counts.unreadable.append(dict(number=number, pool=name, error=item))
-        MMLogger.get_current_instance().warning(
-            f'An image of {name!r} cannot be read and is left out: {item}'
-        )
-        return
-    setting = counts.setting
-    torch.manual_seed(setting.seed + number)
-    sample, scores = predictor(as_batch(item), setting.stride)
-    void = last_decode_head(predictor.model).ignore_index
-    image = judge_in_pool(name, sample, setting.stride, setting.near, void)
-    counts.update(name, image, scores)
-
-
-def _costs(
-    method: Method, cfg: Config, setting: Setting, images: Dataset
-) -> dict:
-    """Costs of a method that runs alone."""
-    predictor = Predictor([method], cfg, setting.device, images.metainfo)
-    items = (read_item(images, index) for index in range(len(images)))
-    readable = (as_batch(item) for item in items if isinstance(item, dict))
-    batches = list(islice(readable, setting.timing_images))
-    costs = dict(ms=math.nan, peak_mib=None, parameters=None)
-    if batches:
-        costs = measure_cost(predictor, [predictor.model], batches)
-    return dict(costs, passes=method.passes)

@@ -27,6 +27,9 @@ class Setting:
         timing_images (int): Images that the time is measured on.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         near (list[int]): Mask values that are near out of distribution.
+
+    Raises:
+        ValueError: If stride or patch are below 1.
     """
 
     stride: int = 4
@@ -35,6 +38,13 @@ class Setting:
     timing_images: int = 10
     device: str | None = None
     near: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in ('stride', 'patch'):
+            if getattr(self, name) < 1:
+                raise ValueError(
+                    f'Expected {name} >= 1, but got {getattr(self, name)}.'
+                )
 
     def new_metrics(self, per_map: bool) -> dict[str, Metric]:
         """Empty counts of all metrics for a map, or for a prediction."""

@@ -29,6 +29,8 @@ class ConfusionCounts(Metric):
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
         """Add the prediction of an image."""
         labels, classes = image.labels[image.known], image.classes[image.known]
+        if image.logits is None:
+            raise ValueError('The prediction has no logits.')
         number = len(image.logits)
         pairs = torch.bincount(
             number * labels.long() + classes.long(), minlength=number**2

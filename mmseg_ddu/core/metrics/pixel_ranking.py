@@ -74,6 +74,8 @@ class PixelRanking(Metric):
 
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
         """Add an image; score (H, W)."""
+        if score is None:
+            raise ValueError('Expected a score for each pixel.')
         masks = {CORRECT: image.right, WRONG: image.wrong}
         if len(self.ambiguous):
             twins = torch.isin(image.labels, self.ambiguous.to(image.labels))

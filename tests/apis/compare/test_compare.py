@@ -175,7 +175,7 @@ def test_goes_on_where_it_was(done, demo_cfg, files, tmp_path):
 
 
 def test_ctrl_c_loses_nothing_finished(names, demo_cfg, tmp_path, monkeypatch):
-    original, calls = compare_methods.run_group, []
+    original, calls = method_runs.Measurement.run, []
 
     def interrupted(*args):
         calls.append(args)
@@ -183,7 +183,7 @@ def test_ctrl_c_loses_nothing_finished(names, demo_cfg, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(compare_methods, 'run_group', interrupted)
+    monkeypatch.setattr(method_runs.Measurement, 'run', interrupted)
     setting = dict(SETTING, pictures=False)
     with pytest.raises(KeyboardInterrupt):
         compare(demo_cfg, [names[0], names[4]], tmp_path, **setting)
