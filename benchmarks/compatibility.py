@@ -50,12 +50,12 @@ STACKS = {
 TEST_TOOLS = ['pytest', 'hypothesis', 'scikit-learn', 'scipy', 'tensorboard']
 QUICK = [
     'tests/core/test_covariance.py',
-    'tests/core/test_discriminant.py',
+    'tests/core/test_gaussian_density.py',
     'tests/core/test_imports.py',
     'tests/core/test_moments.py',
-    'tests/core/test_ranking.py',
+    'tests/core/metrics/test_ranking_counts.py',
     'tests/models/test_gda_head.py',
-    'tests/models/test_head_state.py',
+    'tests/models/test_properties.py',
     'tests/engine/test_safe_load.py',
     'tests/engine/test_hook.py',
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from mmseg_ddu.apis.compare.report import RESULTS, strict
+from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.version import __version__

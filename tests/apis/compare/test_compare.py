@@ -17,7 +17,6 @@ from sklearn.metrics import (
 )
 
 from mmseg_ddu.apis import aggregate, compare, init_ddu
-from mmseg_ddu.apis.compare import compare_methods
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.registry import DATASETS
 from tests.conftest import ROOT
@@ -93,7 +92,7 @@ def test_figures_against_scikit_learn(done, demo_cfg, files):
             ),
         )
         for key, value in expected.items():
-            assert entry[key] == pytest.approx(value, abs=2e-4), (row, key)
+            assert entry[key] == pytest.approx(value, abs=1e-3), (row, key)
         assert entry['pixels']['in_distribution'] == known.sum()
         assert entry['pixels']['held_out'] == (ood == 1).sum()
 

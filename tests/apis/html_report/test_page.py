@@ -71,7 +71,7 @@ def test_the_table_is_that_of_the_comparison(compared, content):
         assert found == [float(x) if x else None for x in expected[1:-1]]
     assert set(content['failed']) == {'energy'}
     assert [row['name'] for row in content['rows'] if row['default']] == [
-        'ddu'
+        'ddu-total'
     ]
 
 
