@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmseg_ddu.core import ClassMoments
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
 from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
