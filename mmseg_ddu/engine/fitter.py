@@ -7,7 +7,6 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from mmseg_ddu.core.image_statistics import image_statistics
 from mmseg_ddu.core.kmeans import class_centers
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.core.moments import ClassMoments
@@ -129,7 +128,8 @@ class DensityFitter:
     def add_image(self, image: Tensor, index: int) -> None:
         """Add a preprocessed image without padding, (1, C, H, W)."""
         key = random_keys((1,), self.seed, index)
-        self.sums.statistics.update(key, image_statistics(image))
+        statistics = self.model.image_novelty.statistics(image)
+        self.sums.statistics.update(key, statistics)
 
     @torch.no_grad()
     def update(
