@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from .bounds import is_lost, lost_to_infinity
 
 KNOTS = 1024
-ROOT = 8
+ROOT = 4
 TAIL = 50  # scores from which on the tail is an exponential
 ORDINARY = math.log(10)  # nats of surprise: one pixel in ten
 
@@ -27,7 +27,7 @@ class Surprise(nn.Module):
     Scores are looked up on an even grid: a handful of tensor operations.
 
     Args:
-        near_zero (bool): The grid is even in the eighth root of the score,
+        near_zero (bool): The grid is even in the fourth root of the score,
             which is not below 0: for scores that are mostly near it, such as
             entropies.
 

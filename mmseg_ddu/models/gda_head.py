@@ -106,9 +106,11 @@ class GDAHead(BaseModule):
         self.transform = nn.Sequential(*steps)
         width = steps[-1].num_features if steps else channels
         kind = DENSITIES.find(density)
-        density_options = {**chosen, **density_options}
-        _require_known(kind, density_options)
-        self.density = kind(num_classes, width, **density_options)
+        known = _known_options(kind, density_options)
+        defaults = {key: chosen[key] for key in chosen if key in known}
+        self.density = kind(
+            num_classes, width, **{**defaults, **density_options}
+        )
         self.surprise = Surprise()
         self.register_buffer('fitted', torch.tensor(False))
         self.register_buffer('format_version', torch.tensor(FORMAT))
@@ -196,8 +198,8 @@ class GDAHead(BaseModule):
         return super()._apply(at_least_float32(fn), recurse)
 
 
-def _require_known(kind: Callable, options: dict) -> None:
-    """Raise ValueError on options that a density does not take."""
+def _known_options(kind: Callable, options: dict) -> list[str]:
+    """What a density takes; ValueError if some options are not among it."""
     known = list(inspect.signature(kind).parameters)[2:]
     unknown = sorted(map(str, set(options) - set(known)))
     if unknown:
@@ -206,6 +208,7 @@ def _require_known(kind: Callable, options: dict) -> None:
             f'Unknown options {unknown} of the density head; there are '
             f'{own + known}.'
         )
+    return known
 
 
 def _between(scores: Tensor, step: int, size: Sequence[int]) -> Tensor:

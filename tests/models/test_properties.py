@@ -202,6 +202,24 @@ def test_a_former_score_must_be_fitted_again(demo_cfg, model):
         assert fresh.predict(inputs, samples(inputs))
 
 
+def test_flags_follow_the_state_through_a_wrapper(demo_cfg, model):
+    """Whether there is a density and a temperature."""
+    model.map_calibration.temperature.fill_(2.0)
+    fresh = build(demo_cfg)
+    wrapper = torch.nn.ModuleDict(dict(module=fresh))
+    state = {f'module.{k}': v for k, v in model.state_dict().items()}
+    wrapper.load_state_dict(state)
+    assert fresh.gda_head.ready and fresh.scaled
+    unfitted = {
+        f'module.{k}': v for k, v in build(demo_cfg).state_dict().items()
+    }
+    wrapper.load_state_dict(unfitted)
+    assert not fresh.gda_head.ready and not fresh.scaled
+    state['module.image_novelty.quantiles'].fill_(torch.nan)
+    with pytest.raises(ValueError, match='damaged.*quantiles'):
+        wrapper.load_state_dict(state)
+
+
 @torch.no_grad()
 def test_novelty_sees_noise_and_not_padding(demo_cfg):
     model = fit(build(demo_cfg), images=40)

@@ -344,8 +344,8 @@ class GaussianDensity(nn.Module):
         if self.covariance_type == 'diag':
             weights = factors.square()
             squares = (
-                vectors.square() @ weights.mT
-                - 2 * vectors @ (weights * means).mT
+                vectors.square() @ weights.t()
+                - 2 * vectors @ (weights * means).t()
                 + (weights * means.square()).sum(1)
             )
             return norms - 0.5 * squares.clamp_min(0)
@@ -353,15 +353,17 @@ class GaussianDensity(nn.Module):
             white = vectors @ factors[0]
             squares = (
                 white.square().sum(1, keepdim=True)
-                - 2 * white @ shifts.mT
+                - 2 * white @ shifts.t()
                 + shifts.square().sum(1)
             )
             return norms - 0.5 * squares.clamp_min(0)
         if self.sketched:  # one by one: less memory
             pairs = zip(factors.split(1), shifts.split(1))
-            roots = torch.cat([distances(vectors, *pair) for pair in pairs]).mT
+            roots = torch.cat(
+                [distances(vectors, *pair) for pair in pairs]
+            ).t()
         else:
-            roots = distances(vectors, factors, shifts).mT
+            roots = distances(vectors, factors, shifts).t()
         return torch.addcmul(norms, roots, roots, value=-0.5)
 
     def _nearest_joint(self, vectors: Tensor) -> Tensor:
