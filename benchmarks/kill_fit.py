@@ -52,9 +52,9 @@ class Fit:
 
         def telling(fitter, *args):
             if self.count.value < 0:
-                self._tell(len(fitter.collected.images))
+                self._tell(len(fitter.sums.images))
             update(fitter, *args)
-            self._tell(len(fitter.collected.images))
+            self._tell(len(fitter.sums.images))
 
         DensityFitter.update = telling
         fit_gda(config, checkpoint, out, **self._options)
@@ -79,7 +79,7 @@ def saved_images(folder: Path) -> int:
     """Images in the state, which is read as a whole; 0 if there is none."""
     for path in folder.glob('rank*.pt'):
         state = torch.load(path, weights_only=True)
-        return len(state['collected']['images']) + len(state['unreadable'])
+        return len(state['sums']['images']) + len(state['unreadable'])
     return 0
 
 

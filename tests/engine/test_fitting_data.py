@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmseg_ddu.engine.data import (
+from mmseg_ddu.engine.fitting_data import (
     fitting_dataset,
     fitting_pipeline,
     held_out_images,

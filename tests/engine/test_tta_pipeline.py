@@ -2,7 +2,7 @@
 
 import pytest
 
-from mmseg_ddu.engine.tta import tta_pipeline, without_annotations
+from mmseg_ddu.engine.tta_pipeline import tta_pipeline, without_annotations
 
 
 def types(steps):
