@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.datasets import with_held_out
-from mmseg_ddu.engine.data import fitting_pipeline
+from mmseg_ddu.engine.fitting_data import fitting_pipeline
 from mmseg_ddu.registry import DATASETS
 
 ROW = [0, 3, 5, 7, 255]  # values in the mask file, one per column
