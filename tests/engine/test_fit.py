@@ -150,9 +150,7 @@ def test_several_heads(plain_cfg, checkpoint, tmp_path):
     """The checkpoint alone says which heads there are."""
     extra = dict(norm=dict(preset='ddu-paper'), deep=dict(tap='backbone[3]'))
     plain = fit_gda(plain_cfg, checkpoint)
-    out = fit_gda(
-        plain_cfg, checkpoint, tmp_path / 'x.pth', extra_heads=extra
-    )
+    out = fit_gda(plain_cfg, checkpoint, tmp_path / 'x.pth', extra_heads=extra)
     image = np.random.default_rng(0).integers(0, 255, (40, 56, 3), np.uint8)
     sample, alone = (
         predict(init_ddu(plain_cfg, path, 'cpu'), image)

@@ -69,7 +69,10 @@ def test_the_same_mode_written_otherwise(said):
     warn_of_other_mode(dict(test_mode=one), other)
     warn_of_other_mode(dict(), other)  # an older file does not say
     assert said == []
-    warn_of_other_mode(dict(test_mode=one), test_mode(dict(SLIDE, stride=(8, 8)), [load, resize]))
+    warn_of_other_mode(
+        dict(test_mode=one),
+        test_mode(dict(SLIDE, stride=(8, 8)), [load, resize]),
+    )
     assert len(said) == 1
 
 

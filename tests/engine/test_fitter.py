@@ -199,5 +199,7 @@ def test_lost_pixels_are_left_out_and_told():
     assert report['nonfinite_pixels'] == 2
     assert report['calibration']['nonfinite'] == 1
     assert report['calibration']['pixels'] == 69
-    everything = [v for v in model.state_dict().values() if v.is_floating_point()]
+    everything = [
+        v for v in model.state_dict().values() if v.is_floating_point()
+    ]
     assert all((v.isfinite() | (v == -torch.inf)).all() for v in everything)

@@ -73,7 +73,9 @@ def test_same_bits_after_a_signal(
     shutil.copytree(sample_root, root)
     (root / 'JPEGImages' / 'train_0002.jpg').write_bytes(b'no image')
     plain_cfg.train_dataloader.dataset.data_root = str(root)
-    options = dict(gda_head=dict(components=components), calibration_pixels=300)
+    options = dict(
+        gda_head=dict(components=components), calibration_pixels=300
+    )
     whole = fit_gda(plain_cfg, checkpoint, tmp_path / 'a.pth', **options)
     out = tmp_path / 'b.pth'
     handler = signal.getsignal(number)

@@ -9,7 +9,7 @@ from mmseg_ddu.apis.compare.specs import parse_methods
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.engine.build import build_ddu, build_ensemble
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.fitting_data import as_batch
+from mmseg_ddu.engine.data import as_batch
 from mmseg_ddu.models.convert import to_mc_dropout_model, to_plain_model
 from mmseg_ddu.registry import DATASETS, MODELS
 
