@@ -13,8 +13,8 @@ from mmengine.logging import MMLogger
 from mmseg_ddu.apis import fit_gda, train
 from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.engine import FitGDAHook
-from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 from tests.processes import run_ranks
 
 SHORT = {
