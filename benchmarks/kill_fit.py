@@ -5,14 +5,10 @@ resumed, until it was killed as often as asked. After each kill every file has
 to be whole; images that were done but not saved are counted. Each fit that
 gets to its end has to give the bits of one that was never interrupted; then
 the next begins.
-
-example:
-  python benchmarks/kill_fit.py CONFIG CHECKPOINT --kills 50 --every 1
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
 import os
 import random
@@ -23,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from mmseg_ddu.apis import cli
 from mmseg_ddu.engine import fit_gda
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import read_checkpoint
@@ -160,9 +157,9 @@ def campaign(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = cli.parser(
+        __doc__,
+        'python -m benchmarks.kill_fit CONFIG CHECKPOINT --kills 50 --every 1',
     )
     parser.add_argument('config')
     parser.add_argument('checkpoint', type=Path)

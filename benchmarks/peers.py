@@ -4,11 +4,7 @@
 Every library runs in a process of its own, with the threads given; times are
 processor time, memory is what a step holds beyond the data. The ranks of all
 scores are compared with those of a loop in float64. Libraries that are not
-installed are left out with the reason.
-
-example:
-  pip install pytorch-ood probly   # optional, for this benchmark alone
-  python benchmarks/peers.py --json results/benchmark.json
+installed (``pip install pytorch-ood probly``) are left out with the reason.
 """
 
 from __future__ import annotations
@@ -26,8 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmseg_ddu.apis.benchmark.measure import peak_mib
-from mmseg_ddu.core import GaussianDiscriminant
+from benchmarks.measure import peak_mib
+from mmseg_ddu.apis import cli
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
 from mmseg_ddu.fileio import write_json
 
 IMAGES, WIDTH, SIDE, CLASSES, LABELLED = 50, 512, 64, 21, 3969
@@ -53,8 +50,8 @@ def images(count: int):
 
 
 def ours():
-    """One pass over the maps; classes far behind are given up early."""
-    density = GaussianDiscriminant(CLASSES, WIDTH)
+    """One pass over the maps; the nearest Gaussians are computed."""
+    density = GaussianDensity(CLASSES, WIDTH, shrinkage=0.0)
 
     def fit(maps):
         moments = density.new_moments()
@@ -66,13 +63,12 @@ def ours():
 
 
 def ours_all_classes():
-    """The same without early stopping."""
+    """The same with all Gaussians of all pixels."""
     fit, _ = parts = ours()
     density = parts[1].__closure__[0].cell_contents
 
     def score(features):
-        joint = density.log_prob(features.T) + density.log_priors
-        return -joint.logsumexp(1)
+        return -density.log_prob(features.T).logsumexp(1)
 
     return fit, score
 
@@ -188,7 +184,13 @@ def compare(threads: int) -> dict:
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in METHODS:
-            command = [sys.executable, __file__, '--only', name]
+            command = [
+                sys.executable,
+                '-m',
+                'benchmarks.peers',
+                '--only',
+                name,
+            ]
             command += ['--folder', folder, '--threads', str(threads)]
             output = subprocess.run(
                 command, check=True, capture_output=True, text=True
@@ -217,9 +219,8 @@ def compare(threads: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = cli.parser(
+        __doc__, 'python -m benchmarks.peers --json results/benchmark.json'
     )
     parser.add_argument('--threads', type=int, default=1, help='(1)')
     parser.add_argument(

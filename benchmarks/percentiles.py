@@ -3,29 +3,31 @@
 A pixel above the 95th percentile should be one of 5% on images like the
 training images. Prints the shares over all pixels, and how they are spread
 over images.
-
-    python benchmarks/percentiles.py CONFIG CHECKPOINT_gda.pth
 """
-
-import argparse
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
-from mmseg_ddu.apis import init_ddu
-from mmseg_ddu.engine.data import as_batch
-from mmseg_ddu.evaluation.counting import label_masks
+from mmseg_ddu.apis import cli, init_ddu
+from mmseg_ddu.engine.fitting_data import as_batch
+from mmseg_ddu.evaluation.judged_samples import judge
+from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.registry import DATASETS
 
 LEVELS = (0.5, 0.9, 0.95, 0.99)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = cli.parser(
+        __doc__, 'python -m benchmarks.percentiles CONFIG CHECKPOINT_gda.pth'
+    )
     parser.add_argument('config')
     parser.add_argument('checkpoint')
+    parser.add_argument(
+        '--map', default='total', choices=MAPS, help='which one (total)'
+    )
     args = parser.parse_args()
     cfg = Config.fromfile(args.config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
@@ -36,9 +38,9 @@ def main():
     for index in track(range(len(dataset)), 'Predicting'):
         with torch.no_grad():
             sample = model.test_step(as_batch(dataset[index]))[0]
-        known = label_masks(sample.to_dict(), ignore_index)['known']
-        scores = sample.pred_epistemic.data[0][known]
-        shares = model.gda_head.percentile(scores)
+        known = judge(sample.to_dict(), ignore_index).known
+        field = f'pred_{args.map}_percentile'
+        shares = sample.get(field).data[0][known]
         count = torch.tensor([(shares > p).sum() for p in LEVELS])
         above, pixels = above + count, pixels + len(shares)
         if len(shares):

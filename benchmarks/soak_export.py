@@ -4,7 +4,7 @@ Writes soak.json: memory (MiB, resident) and the expected time left as the
 progress bar tells it, every 100 images; the slope of the memory after the
 first tenth; images per second; and how far the bar was off.
 
-    python benchmarks/soak_export.py CONFIG CHECKPOINT_gda.pth WORK_DIR
+    python -m benchmarks.soak_export CONFIG CHECKPOINT_gda.pth WORK_DIR
 
 Ctrl-C ends it early, with the figures so far.
 """
@@ -123,7 +123,7 @@ def main() -> None:
     write_images(args.work_dir / 'images', args.images, args.size)
     record = Recorder()
     with (
-        mock.patch('mmseg_ddu.apis.exporting.run.track', record),
+        mock.patch('mmseg_ddu.apis.exporting.many_images.track', record),
         suppress(KeyboardInterrupt),  # what was measured so far counts
     ):
         export(

@@ -12,13 +12,9 @@ import numpy as np
 import torch
 from matplotlib.patches import Ellipse
 
-from mmseg_ddu.core import GaussianDiscriminant
-from mmseg_ddu.core.quantiles import (
-    percentile,
-    quantile_table,
-)
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
 from mmseg_ddu.core.scores import softmax_entropy
-from mmseg_ddu.datasets.sample import draw
+from mmseg_ddu.core.surprise import Surprise, total_surprise
 
 COLORS = ('#3f7fbf', '#d64541', '#4daf4a')
 UNSEEN = (9.0, -5.5)
@@ -57,25 +53,36 @@ def linear_logits(points, labels, grid):
     return classifier(grid).detach()
 
 
-def two_uncertainties(path):
+def three_maps(path):
     points, labels = feature_space()
-    density = GaussianDiscriminant(3, 2)
-    density.fit(points, labels)
+    density = GaussianDensity(3, 2)
+    moments = density.new_moments()
+    moments.update(points, labels)
+    density.fit_moments(moments)
     x, y = np.meshgrid(np.linspace(-9, 12, 211), np.linspace(-9, 6, 151))
     grid = torch.from_numpy(np.stack([x, y], -1).reshape(-1, 2)).float()
-    logits = linear_logits(points, labels, grid)
-    entropy = softmax_entropy(logits.T[None, :, None])[0, 0, 0]
+    logits = linear_logits(points, labels, torch.cat([grid, points]))
+    entropies = softmax_entropy(logits.T[None, :, None])[0, 0, 0]
+    entropy, known = entropies.split([len(grid), len(points)])
     score = -density.score_samples(grid)
-    figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout='tight')
+    surprises = Surprise(logarithmic=True), Surprise()
+    surprises[0].fit(known)
+    surprises[1].fit(-density.score_samples(points))
+    total = total_surprise(surprises[0](entropy), surprises[1](score))
+    figure, axes = plt.subplots(1, 4, figsize=(13, 2.9), layout='tight')
     for label, color in enumerate(COLORS):
         chosen = points[labels == label]
         axes[0].scatter(*chosen.T, s=3, color=color)
         for scale in (2, 4):
             axes[0].add_patch(ellipse(chosen.numpy(), scale, color))
     axes[0].set_title('features and class Gaussians')
-    titles = ('aleatoric: entropy [nats]', 'epistemic: -log p [nats]')
+    titles = (
+        'aleatoric: entropy [nats]',
+        'epistemic: -log p [nats]',
+        'total [nats of surprise]',
+    )
     for axis, values, title, top in zip(
-        axes[1:], (entropy, score), titles, (None, 60)
+        axes[1:], (entropy, score, total), titles, (None, 60, 12)
     ):
         image = axis.pcolormesh(
             x, y, values.reshape(x.shape), cmap='magma', vmax=top
@@ -124,37 +131,15 @@ def one_set(path):
     save(figure, path)
 
 
-def three_scales(path):
-    """Illustrated with drawn numbers on an image of the sample."""
-    image, mask, _ = draw(np.random.default_rng(3), 64, unseen=False)
-    rng = np.random.default_rng(0)
-    unusual = mask == np.bincount(mask[mask > 0]).argmax()
-    pixel = rng.normal(0, 1, mask.shape) + 1.2 * unusual
-    region = np.zeros(mask.shape)
-    for label in np.unique(mask):
-        region[mask == label] = pixel[mask == label].mean()
-    whole = np.full(mask.shape, 0.8)
-    titles = ('pixel', 'mean over its region', 'whole image', 'sum')
-    panels = (pixel, region, whole, pixel + region + whole)
-    figure, axes = plt.subplots(1, 5, figsize=(10, 2.3), layout='tight')
-    axes[0].imshow(image)
-    axes[0].set_title('photograph')
-    for axis, values, title in zip(axes[1:], panels, titles):
-        axis.imshow(values, cmap='magma', vmin=-2, vmax=4)
-        axis.set_title(title)
-    for axis in axes:
-        axis.set_axis_off()
-    save(figure, path)
-
-
 def percentiles(path):
     rng = np.random.default_rng(0)
     training = rng.gamma(4, 1, 20000)
     unusual = rng.normal(11, 2.5, 20000)
-    table = quantile_table(torch.from_numpy(training))
+    surprise = Surprise()
+    surprise.fit(torch.from_numpy(training))
     x = np.linspace(0, 18, 300)
-    level = percentile(torch.from_numpy(x), table)
-    cut = float(table[950])
+    level = surprise.percentile(torch.from_numpy(x))
+    cut = float(np.quantile(training, 0.95))
     figure, axis = plt.subplots(figsize=(7, 2.6), layout='tight')
     for values, color, name in (
         (training, COLORS[0], 'training pixels, held out'),
@@ -184,7 +169,7 @@ def main():
     parser.add_argument('--out-dir', default='docs/images')
     folder = Path(parser.parse_args().out_dir)
     torch.manual_seed(0)
-    for picture in (two_uncertainties, one_set, three_scales, percentiles):
+    for picture in (three_maps, one_set, percentiles):
         picture(folder / f'{picture.__name__}.png')
 
 

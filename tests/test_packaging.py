@@ -65,7 +65,7 @@ def test_wheel_holds_configs_and_tools(wheel):
     for path in (*ROOT.glob('mmseg_ddu/**/*.py'), *parts):
         if '.mim' not in path.parts:
             assert str(path.relative_to(ROOT)) in names
-    assert not any(name.startswith('tests') for name in names)
+    assert not any(name.startswith(('tests', 'benchmarks')) for name in names)
 
 
 @pytest.mark.slow

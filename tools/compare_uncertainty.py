@@ -1,8 +1,8 @@
 """Measure uncertainty methods on the same pixels: one table, all curves.
 
 Methods: entropy, energy, max_logit, msp (any checkpoint), ddu and ddu-LABEL
-(*_gda.pth), mc_dropoutT and mc_dropoutT-backbone (T passes, dropout behind
-the backbone's stages too), ensemble and ensemble-LABEL (several checkpoints).
+(*_gda.pth; a row for each map), mc_dropoutT and mc_dropoutT-backbone (T
+passes, dropout behind its stages too), ensemble and ensemble-LABEL (several).
 Started again, a stopped run goes on. --aggregate averages finished runs.
 Under torchrun, with --launcher pytorch, the processes share the images.
 """
@@ -43,7 +43,7 @@ def parse_args():
     add('--seed', type=int, default=0, help='seed (0)')
     add('--timing-images', type=int, default=10, help='for ms/image (10)')
     add('--device', help='cuda if there is one, else cpu')
-    add('--default', metavar='NAME', help='the default score (first DDU row)')
+    add('--default', metavar='ROW', help='default score (first ddu-total)')
     add('--overwrite', action='store_true', help='forget earlier results')
     add('--aggregate', nargs='+', metavar='DIR', help='finished runs')
     add('--quality-json', metavar='FILE', help='means over --aggregate')
@@ -51,10 +51,10 @@ def parse_args():
     cli.add_trust_checkpoint(parser)
     cli.add_launcher(parser)
     args = parser.parse_args()
-    given = (args.config, args.method, args.out_dir)
     if args.aggregate and not args.quality_json:
         parser.error('--aggregate needs --quality-json FILE')
-    if not args.aggregate and not all(given):
+    given = args.config and args.method and args.out_dir
+    if not args.aggregate and not given:
         parser.error('CONFIG, --method and --out-dir are needed')
     return args
 
@@ -65,8 +65,8 @@ def main():
     cli.init_distributed(args.launcher)
     args = vars(args)
     del args['launcher'], args['local_rank']
-    folders, file = args.pop('aggregate'), args.pop('quality_json')
-    if folders:
+    file = args.pop('quality_json')
+    if folders := args.pop('aggregate'):
         aggregate(folders, file, args['default'])
         print(f'Wrote {file}')
         return 0

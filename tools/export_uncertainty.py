@@ -1,9 +1,10 @@
-"""Write class, aleatoric and epistemic maps of an image or a folder.
+"""Write classes and uncertainty maps of an image or a folder.
 
-For each image: the class map (PNG with palette); both maps as float32 .npy,
-16-bit PNG and heat map; the epistemic map as percentile of the training
-pixels (0 = as ordinary as they get, 1 = beyond all of them); an overlay. And
-one manifest.json with units, scales and a row per image.
+For each image: the class map (PNG with palette); the maps aleatoric,
+epistemic and total as float32 .npy, 16-bit PNG and heat map; their
+percentiles among training pixels (0 = as ordinary as they get, 1 = beyond all
+of them); an overlay. And one manifest.json with units, scales and a row per
+image.
 
 Exit code 1 says that unreadable images were skipped; the manifest lists them.
 """
@@ -11,6 +12,7 @@ Exit code 1 says that unreadable images were skipped; the manifest lists them.
 from mmengine.dist import is_main_process
 
 from mmseg_ddu.apis import cli, export
+from mmseg_ddu.apis.writers import FORMATS
 
 
 def parse_args():
@@ -19,29 +21,21 @@ def parse_args():
         'python tools/export_uncertainty.py CONFIG CHECKPOINT_gda.pth photos/'
         ' --out-dir maps/',
     )
-    parser.add_argument('config', help='config the network was trained with')
-    parser.add_argument('checkpoint', help='*_gda.pth file')
-    parser.add_argument('images', help='image, or folder of images')
-    parser.add_argument('--out-dir', required=True, help='folder to write')
-    used = parser.add_mutually_exclusive_group()
-    used.add_argument(
-        '--overwrite', action='store_true', help='write into a used folder'
-    )
-    used.add_argument(
-        '--resume', action='store_true', help='go on with a stopped export'
-    )
-    parser.add_argument(
-        '--no-pictures',
-        action='store_true',
-        help='leave out heat maps and overlays',
-    )
-    parser.add_argument(
-        '--max-pixels',
-        type=int,
-        default=64_000_000,
-        help='larger images are not read (64000000)',
-    )
-    parser.add_argument('--device', help='cuda if there is one, else cpu')
+    add = parser.add_argument
+    add('config', help='config the network was trained with')
+    add('checkpoint', help='*_gda.pth file')
+    add('images', help='image, or folder of images')
+    add('--out-dir', required=True, help='folder to write')
+    used = parser.add_mutually_exclusive_group().add_argument
+    used('--overwrite', action='store_true', help='write into a used folder')
+    used('--resume', action='store_true', help='go on with a stopped export')
+    formats = f'of {", ".join(sorted(FORMATS))} (all); class is always written'
+    add('--formats', nargs='+', metavar='NAME', help=formats)
+    no_pictures = 'leave out heat maps and overlays'
+    add('--no-pictures', action='store_true', help=no_pictures)
+    too_large = 'larger images are not read (64000000)'
+    add('--max-pixels', type=int, default=64_000_000, help=too_large)
+    add('--device', help='cuda if there is one, else cpu')
     cli.add_tta(parser)
     cli.add_cfg_options(parser)
     cli.add_trust_checkpoint(parser)
@@ -61,6 +55,7 @@ def main():
         device=args.device,
         overwrite=args.overwrite,
         resume=args.resume,
+        formats=args.formats,
         pictures=not args.no_pictures,
         max_pixels=args.max_pixels,
         cfg_options=args.cfg_options,

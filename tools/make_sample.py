@@ -1,7 +1,7 @@
 """Draw the embedded sample: a small data set in VOC layout.
 
-Textured shapes; two twin classes that nothing can tell apart (aleatoric);
-in the test split, stars that training never shows (epistemic).
+Textured fields; two twin classes that nothing can tell apart (aleatoric);
+in the test split, stars and crosses that training never shows (epistemic).
 """
 
 from mmseg_ddu.apis import cli

@@ -1,8 +1,10 @@
-"""Print mIoU and the uncertainty figures of a checkpoint, in one run.
+"""Print mIoU and the uncertainty figures of a checkpoint, and what they mean.
 
 The config is the one the network was trained with; the density head comes
 with the checkpoint. For test images with out-of-distribution masks (see
-LoadOoDAnnotations) the table also says how well each map finds them.
+LoadOoDAnnotations) it also says how well each map finds them; for shifted
+images (see WithShift), how well image_novelty does. All numbers are in
+results.json beside the log.
 """
 
 from mmseg_ddu.apis import cli, test

@@ -1,4 +1,4 @@
-"""The whole path on the embedded sample, from nothing to a table."""
+"""The whole path on the embedded sample, from nothing to a report page."""
 
 from __future__ import annotations
 
@@ -18,23 +18,30 @@ from mmseg_ddu.engine.fit import fit_gda
 from mmseg_ddu.fileio import write_json
 
 from .exporting import export
+from .html_report import write_report
 from .inference import init_ddu, predict
 from .runner import train
 from .testing import test
 
 NAME = 'deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
-VIEWS = ('multi-scale', 'ddu-paper', 'direction', 'polar', 'class-polar')
-COLUMNS = ('ood', 'amb', 'mis')
-HEADER = (
-    'method',
-    'score',
-    'mIoU',
-    'unseen objects',
-    'twin classes',
-    'misclassified',
-    'ms/image',
+EXPORTED = 12
+# Field to what it is called in the table, for each kind of model.
+DDU = dict(
+    aleatoric='aleatoric: entropy',
+    epistemic='epistemic: density',
+    total='total',
 )
-EXPORTED = 8
+PAPER = dict(epistemic='epistemic: density as published')
+SAMPLED = dict(
+    aleatoric='expected entropy',
+    epistemic='mutual information',
+    total='predictive entropy',
+)
+COLUMNS = {
+    'ood': 'unseen objects',
+    'amb': 'twin classes',
+    'mis': 'misclassified',
+}
 
 
 def demo(
@@ -42,7 +49,7 @@ def demo(
     work_dir: str | os.PathLike = 'work_dirs/demo',
     max_iters: int | None = None,
 ) -> list[dict]:
-    """Sample, training, fit, test, export and a comparison.
+    """Sample, training, fit, test, export, a comparison and a report.
 
     Run again, it goes on where it was stopped.
 
@@ -69,51 +76,48 @@ def demo(
             'param_scheduler.0.end': max_iters,
             'default_hooks.checkpoint.interval': max_iters,
         }
+    # The fit below is the hook's, which would do it a second time.
+    options['custom_hooks'] = []
     train(config, work_dir=work_dir, resume=True, cfg_options=options)
     checkpoint = Path((work_dir / 'last_checkpoint').read_text().strip())
     images = sorted((root / IMAGES).glob('test_*.jpg'))
-    rows = []
-    for views in VIEWS:
-        out = checkpoint.with_name(f'{checkpoint.stem}_{views}.pth')
-        fit_gda(config, checkpoint, out, gda_head=dict(views=views))
-        rows += _rows('DDU', views, config, out, work_dir, images)
-    rows = [row for row in rows if row['score'] != 'entropy'] + rows[1:2]
-    rows += _rows(
-        'MC dropout x10',
-        'mutual information',
-        baseline,
-        checkpoint,
-        work_dir,
-        images,
-    )
-    fitted = checkpoint.with_name(f'{checkpoint.stem}_{VIEWS[0]}.pth')
-    export(
-        config, fitted, images[:EXPORTED], work_dir / 'maps', overwrite=True
-    )
-    write_json(work_dir / 'demo.json', rows)
-    print(_table(rows))
-    print(f'Look at the maps in {work_dir / "maps" / "overlay"}.')
-    return rows
+
+    def rows(method: str, config: Path, file: Path, maps: dict) -> list[dict]:
+        return _rows(method, config, file, maps, work_dir / 'test', images)
+
+    fitted = fit_gda(config, checkpoint)
+    table = rows('DDU', config, fitted, DDU)
+    paper = checkpoint.with_name(f'{checkpoint.stem}_paper.pth')
+    fit_gda(config, checkpoint, paper, gda_head=dict(preset='ddu-paper'))
+    table += rows('DDU', config, paper, PAPER)
+    table += rows('MC dropout x10', baseline, checkpoint, SAMPLED)
+    write_json(work_dir / 'demo.json', table)
+
+    maps = work_dir / 'maps'
+    export(config, fitted, images[:EXPORTED], maps, overwrite=True)
+    page = write_report(maps, config=config, title='Demo')
+    print(_table(table))
+    print(f'Open {page.resolve()} in a browser.')
+    return table
 
 
 def _rows(
     method: str,
-    epistemic: str,
     config: Path,
     checkpoint: Path,
+    maps: dict[str, str],
     work_dir: Path,
     images: Sequence[Path],
 ) -> list[dict]:
-    """One row per score of a checkpoint."""
-    metrics = test(config, checkpoint, work_dir=work_dir / 'test')
-    model = init_ddu(config, checkpoint)
-    milliseconds = time_predictions(model, images[:20])
-    aleatoric = 'entropy' if method == 'DDU' else 'expected entropy'
+    """One row for each map of a checkpoint."""
+    metrics = test(config, checkpoint, work_dir=work_dir)
+    milliseconds = time_predictions(init_ddu(config, checkpoint), images[:20])
     rows = []
-    for score, name in (('epistemic', epistemic), ('aleatoric', aleatoric)):
-        row = dict(method=method, score=name, mIoU=round(metrics['mIoU'], 2))
+    for name, label in maps.items():
+        row = dict(method=method, score=label)
+        row['mIoU'] = round(metrics['mIoU'], 2)
         for column in COLUMNS:
-            key = f'uncertainty/{score}_{column}_AUROC'
+            key = f'uncertainty/{name}_{column}_AUROC'
             row[f'{column}_AUROC'] = metrics.get(key)
         rows.append(dict(row, ms=round(milliseconds, 1)))
     return rows
@@ -130,12 +134,13 @@ def time_predictions(model: nn.Module, images: Sequence[Path]) -> float:
 
 
 def _table(rows: list[dict]) -> str:
-    table = PrettyTable(HEADER)
+    header = ['method', 'score', 'mIoU', *COLUMNS.values(), 'ms/image']
+    table = PrettyTable(header)
     for row in rows:
         table.add_row(['-' if v is None else v for v in row.values()])
     return (
         'AUROC in percent: does the score rank these pixels above ordinary '
-        f'ones? 50 is chance.\n{table}\nA good epistemic score finds unseen '
-        'objects and leaves the twin classes at 50; a good aleatoric score '
-        'finds the twins.'
+        f'ones? 50 is chance.\n{table}\nThe epistemic map is to find unseen '
+        'objects and to leave the twin classes, which no network can tell '
+        'apart, at 50; the aleatoric map is to find the twins.'
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from .output_names import output_names
@@ -15,14 +16,7 @@ from .output_names import output_names
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 # What OpenCV reads too. Pillow knows more, and starts a program for some.
 FORMATS = (
-    'BMP',
-    'DIB',
-    'GIF',
-    'JPEG',
-    'JPEG2000',
-    'PNG',
-    'PPM',
-    'TIFF',
+    *('BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF'),
     'WEBP',
 )
 MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
@@ -82,20 +76,39 @@ def _walk(folder: Path, exclude: str | os.PathLike | None) -> Iterator[Path]:
     yield from (Path(error.filename) for error in errors)
 
 
-def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise if an image file is damaged, cut off, too large, or no file.
+def check_image(image: object, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise if an image is damaged, cut off, too large, or none.
 
     OpenCV fills the missing part of a cut-off JPEG with grey and says
     nothing. Nothing is decoded before the size is known.
 
     Args:
-        path (Path): The file.
-        max_pixels (int): Most pixels of an image.
+        image (Path or np.ndarray): A file, or (H, W, 3) uint8, the only form
+            of arrays that is clear.
+        max_pixels (int): Most pixels of a file.
 
     Raises:
-        OSError: If it cannot be read.
-        ValueError: If it is too large.
+        OSError: If a file cannot be read.
+        ValueError: If it is too large, or an array of another form.
+        TypeError: If it is neither.
     """
+    if isinstance(image, Path):
+        _check_file(image, max_pixels)
+    elif not isinstance(image, np.ndarray):
+        raise TypeError(
+            'Expected an image as path or numpy array, but got '
+            f'{type(image).__name__}.'
+        )
+    elif image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(
+            'Expected an image of shape (H, W, 3) and type uint8 (BGR), but '
+            f'got {image.shape} and {image.dtype}.'
+        )
+    elif not image.size:
+        raise ValueError('the image has no pixel')
+
+
+def _check_file(path: Path, max_pixels: int) -> None:
     info = path.stat()
     if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
         raise OSError('it is not a regular file')
@@ -106,7 +119,7 @@ def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> None:
             f'the file has {info.st_size:,} bytes, more than an image of '
             f'{max_pixels:,} pixels needs (--max-pixels)'
         )
-    with _pillow_without_limit(), Image.open(path, formats=FORMATS) as image:
+    with _no_limit_of_pillow(), Image.open(path, formats=FORMATS) as image:
         width, height = image.size
         if width * height > max_pixels:
             raise ValueError(
@@ -117,7 +130,7 @@ def check_image(path: Path, max_pixels: int = MAX_PIXELS) -> None:
 
 
 @contextmanager
-def _pillow_without_limit() -> Iterator[None]:
+def _no_limit_of_pillow() -> Iterator[None]:
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:

@@ -12,7 +12,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from .image_files import check_image, find_images
+from .image_files import find_images
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
 _MAX_LOST = 250  # frames in a row, where a video does not tell its length
@@ -33,20 +33,6 @@ class Source:
     image: Path | np.ndarray | None
     error: str | None = None
 
-    def checked(self) -> Source:
-        """The same, with the error if the image cannot be used."""
-        if self.error is not None:
-            return self
-        try:
-            if isinstance(self.image, Path):
-                check_image(self.image)
-            else:
-                check_array(self.image)
-        except Exception as error:  # whatever a decoder may raise
-            reason = f'{type(error).__name__}: {error}'
-            return Source(self.name, None, reason)
-        return self
-
     def pixels(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
         if isinstance(self.image, Path):
@@ -55,21 +41,6 @@ class Source:
         else:
             image = self.image
         return np.ascontiguousarray(image[..., ::-1])
-
-
-def check_array(image: object) -> None:
-    """Raise unless it is (H, W, 3) uint8, the only form that is clear."""
-    if not isinstance(image, np.ndarray):
-        raise TypeError(
-            'Expected an image as path or numpy array, but got '
-            f'{type(image).__name__}.'
-        )
-    good = image.ndim == 3 and image.shape[2] == 3 and image.size
-    if not good or image.dtype != np.uint8:
-        raise ValueError(
-            'Expected an image of shape (H, W, 3) and type uint8 (BGR), but '
-            f'got {image.shape} and {image.dtype}.'
-        )
 
 
 def is_single(inputs: object) -> bool:
@@ -91,17 +62,11 @@ def iter_sources(inputs: object) -> Iterator[Source]:
     """Images one by one; nothing is read before its turn.
 
     Args:
-        inputs: A path of an image, a folder (searched for images) or a
-            video; an array (H, W, 3) or (N, H, W, 3), uint8 BGR; or an
-            iterable of any of these.
+        inputs: What ``DDUInferencer`` takes.
 
     Yields:
-        Source: With a name that no other has.
-
-    Raises:
-        FileNotFoundError: If there is no such file or folder, or no image
-            in it; inside an iterable it is an error of that source alone.
-        TypeError: If it is nothing of these.
+        Source: With a name that no other has. What is wrong inside an
+        iterable is an error of that source alone.
     """
     counts: Counter[str] = Counter()
     for source in _sources(inputs):
@@ -122,6 +87,11 @@ def count_sources(inputs: object) -> int | None:
     return len(inputs) if isinstance(inputs, Sized) else None
 
 
+def reason(error: Exception) -> str:
+    """What is said of an image that cannot be used."""
+    return f'{type(error).__name__}: {error}'
+
+
 def _sources(inputs: object) -> Iterator[Source]:
     if isinstance(inputs, (str, os.PathLike)):
         yield from _path_sources(Path(inputs))
@@ -129,23 +99,18 @@ def _sources(inputs: object) -> Iterator[Source]:
         yield Source(_number(0), inputs)
     elif isinstance(inputs, Iterable):
         for index, item in enumerate(inputs):
-            yield from _item_sources(index, item)
+            if not isinstance(item, (str, os.PathLike)):
+                yield Source(_number(index), item)
+                continue
+            try:
+                yield from _path_sources(Path(item))
+            except OSError as error:
+                yield Source(Path(item).stem, None, reason(error))
     else:
         raise TypeError(
             'Expected a path, an array, or an iterable of them, but got '
             f'{type(inputs).__name__}.'
         )
-
-
-def _item_sources(index: int, item: object) -> Iterator[Source]:
-    if not isinstance(item, (str, os.PathLike)):
-        yield Source(_number(index), item)
-        return
-    try:
-        yield from _path_sources(Path(item))
-    except OSError as error:
-        reason = f'{type(error).__name__}: {error}'
-        yield Source(Path(item).stem, None, reason)
 
 
 def _path_sources(path: Path) -> Iterator[Source]:

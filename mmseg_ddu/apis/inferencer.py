@@ -1,4 +1,4 @@
-"""mmseg's inferencer for models with both uncertainties."""
+"""mmseg's inferencer for models with uncertainty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
-from mmengine.structures import PixelData
 from mmseg.apis import MMSegInferencer
 from mmseg.structures import SegDataSample
 from rich.progress import track
@@ -20,20 +19,16 @@ from torch import nn
 
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.visualization import DDULocalVisualizer
-from mmseg_ddu.visualization.maps import (
-    default_palette,
-    map_scales,
-    sample_classes,
-    sample_maps,
-)
+from mmseg_ddu.visualization import prediction as shown
 
-from .image_sources import Source, count_sources, is_single, iter_sources
+from . import image_sources as sources
+from .image_files import check_image
 from .inference import init_ddu, prepare_item
-from .map_files import MapWriter, save_picture
+from .map_files import MapWriter, choose_formats, save_picture
 
 
 class DDUInferencer(MMSegInferencer):
-    """Classes and both uncertainties of images, folders, streams, videos.
+    """Classes and uncertainty of images, folders, streams, videos.
 
     ``MMSegInferencer`` with a fitted checkpoint. Beyond it: inputs may be
     generators and videos and are read one batch at a time, images of a batch
@@ -60,7 +55,7 @@ class DDUInferencer(MMSegInferencer):
     Example:
         >>> inferencer = DDUInferencer(*files)  # doctest: +SKIP
         >>> result = inferencer('photo.jpg')  # doctest: +SKIP
-        >>> result['predictions']['pred_epistemic'].shape  # doctest: +SKIP
+        >>> result['predictions']['pred_total'].shape  # doctest: +SKIP
         (375, 500)
     """
 
@@ -90,8 +85,10 @@ class DDUInferencer(MMSegInferencer):
         )
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')
-        self.palette = palette or meta.get('palette') or default_palette()
-        self.scales = map_scales(self.model)
+        self.palette = (
+            palette or meta.get('palette') or shown.default_palette()
+        )
+        self.scales = shown.map_scales(self.model)
         self.visualizer.scales = self.scales
         self.visualizer.dataset_meta = dict(
             classes=self.classes, palette=self.palette
@@ -130,9 +127,9 @@ class DDUInferencer(MMSegInferencer):
 
         Returns:
             dict: ``predictions``, for each image a dict with ``name``,
-            ``pred_sem_seg`` (H, W) uint8, ``pred_epistemic``,
-            ``pred_aleatoric`` and, with densities, ``pred_percentile``
-            (H, W) float32; ``visualization``, its pictures (uint8 RGB); and
+            ``pred_sem_seg`` (H, W) uint8, the maps (H, W) float32 under the
+            names of their fields, and of fitted models ``image_novelty`` and
+            its percentile; ``visualization``, its pictures (uint8 RGB); and
             ``skipped``, a dict with ``name`` and ``error`` for each image
             that could not be read. If ``inputs`` is one image, the first two
             are not lists. With ``return_datasamples``, the sample or the
@@ -142,37 +139,40 @@ class DDUInferencer(MMSegInferencer):
             FileNotFoundError: If there is no such file or folder.
             ValueError: If the only image cannot be read.
         """
+        single = sources.is_single(inputs)
+        stream = self.stream(inputs, batch_size)
+        if self.show_progress:
+            stream = track(stream, 'Inference', sources.count_sources(inputs))
+        self.visualizer.alpha = opacity
         vis, pred = (
-            str(Path(out_dir) / folder) if out_dir and folder else ''
+            Path(out_dir, folder) if out_dir and folder else None
             for folder in (img_out_dir, pred_out_dir)
         )
-        single = is_single(inputs)
-        result: dict = dict(predictions=[], visualization=[], skipped=[])
-        for source, sample in self._tracked(inputs, batch_size):
+        done: list = []
+        drawn: list[np.ndarray] = []
+        skipped: list[dict] = []
+        for source, sample in stream:
             if sample is None:
                 if single:
                     raise ValueError(f'This cannot be read: {source.error}')
-                lost = dict(name=source.name, error=source.error)
-                result['skipped'].append(lost)
+                skipped.append(dict(name=source.name, error=source.error))
                 continue
-            drawn = self.visualize(
-                [source], [sample], return_vis, show, wait_time, vis, opacity
-            )
-            done = self.postprocess(
-                [sample], drawn, return_datasamples, pred, [source.name]
-            )
-            if return_datasamples:
-                done = dict(predictions=done, visualization=())
-            for key, values in done.items():
-                result[key] += values
-        if single:
-            for key in ('predictions', 'visualization'):
-                result[key] = result[key][0] if result[key] else None
-        return result['predictions'] if return_datasamples else result
+            if return_vis or show or vis:
+                picture = self._draw(source, sample, show, wait_time, vis)
+                if return_vis and not return_datasamples:
+                    drawn.append(picture)
+            row = self._arrays(source.name, sample, pred)
+            done.append(sample if return_datasamples else row)
+        if return_datasamples:
+            return done[0] if single else done
+        if not single:
+            return dict(predictions=done, visualization=drawn, skipped=skipped)
+        picture = drawn[0] if drawn else None
+        return dict(predictions=done[0], visualization=picture, skipped=[])
 
     def stream(
         self, inputs, batch_size: int = 1
-    ) -> Iterator[tuple[Source, SegDataSample | None]]:
+    ) -> Iterator[tuple[sources.Source, SegDataSample | None]]:
         """Predict one batch after another, keeping nothing.
 
         Args:
@@ -183,115 +183,61 @@ class DDUInferencer(MMSegInferencer):
             tuple: The image (its ``name``; ``pixels()``, RGB; ``error``) and
             its sample, or None where it could not be read; in order.
         """
-        for sources, batch in self.preprocess(inputs, batch_size):
-            samples = iter(self.forward(batch) if batch else ())
-            for source in sources:
-                yield source, None if source.error else next(samples)
-
-    def preprocess(
-        self, inputs, batch_size: int = 1
-    ) -> Iterator[tuple[list[Source], dict | None]]:
-        """Read and transform images batch by batch.
-
-        Yields:
-            tuple: Images, and the batch of those that could be read.
-        """
         if batch_size < 1:
             raise ValueError(
                 f'Expected batch_size to be at least 1, but got {batch_size}.'
             )
-        rest = iter_sources(inputs)
+        rest = sources.iter_sources(inputs)
         while chunk := list(islice(rest, batch_size)):
-            read = [self._read(source) for source in chunk]
-            items = [item for _, item in read if item is not None]
+            items = [item for item in map(self._read, chunk) if item]
             batch = pseudo_collate(items) if items else None
-            yield [source for source, _ in read], batch
+            samples = iter(self.forward(batch) if batch else ())
+            for source in chunk:
+                yield source, None if source.error else next(samples)
 
-    def _read(self, source: Source) -> tuple[Source, dict | None]:
-        source = source.checked()
+    def _read(self, source: sources.Source) -> dict | None:
+        """The item of a batch; sets ``source.error`` if there is none."""
         if source.error is None:
             try:
-                return source, prepare_item(self.model, source.image)
+                check_image(source.image)
+                return prepare_item(self.model, source.image)
             except Exception as error:  # whatever a decoder may raise
-                reason = f'{type(error).__name__}: {error}'
-                source = Source(source.name, None, reason)
+                source.error = sources.reason(error)
         MMLogger.get_current_instance().warning(
             f'{source.name} cannot be read and is skipped: {source.error}'
         )
-        return source, None
+        return None
 
     @torch.no_grad()
     def forward(self, inputs: dict) -> list[SegDataSample]:
-        """Predict a batch; samples with ``pred_percentile`` as well."""
-        samples = self.model.test_step(inputs)
-        if hasattr(self.model, 'gda_head'):
-            for sample in samples:
-                scores = sample.pred_epistemic.data
-                share = self.model.gda_head.percentile(scores)
-                sample.set_data(dict(pred_percentile=PixelData(data=share)))
-        return samples
+        """Predict a batch."""
+        return self.model.test_step(inputs)
 
-    def visualize(
-        self,
-        inputs: Sequence[Source],
-        preds: Sequence[SegDataSample],
-        return_vis: bool = False,
-        show: bool = False,
-        wait_time: float = 0,
-        img_out_dir: str = '',
-        opacity: float = 0.6,
-    ) -> list[np.ndarray] | None:
-        """Pictures: image, prediction and both heat maps side by side."""
-        if not (return_vis or show or img_out_dir):
-            return None
-        self.visualizer.alpha = opacity
-        pictures = []
-        for source, sample in zip(inputs, preds):
-            picture = self.visualizer.draw(
-                source.pixels(), sample, draw_gt=False
-            )
-            pictures.append(picture)
-            if show:
-                self.visualizer.show(
-                    picture, win_name=source.name, wait_time=wait_time
-                )
-            if img_out_dir:
-                save_picture(Path(img_out_dir), source.name, picture)
-        return pictures if return_vis else None
+    def _draw(
+        self, source, sample, show, wait_time, folder: Path | None
+    ) -> np.ndarray:
+        """The picture of a prediction, uint8 RGB, also shown and written."""
+        picture = self.visualizer.draw(source.pixels(), sample, draw_gt=False)
+        if show:
+            self.visualizer.show(picture, source.name, wait_time)
+        if folder:
+            save_picture(folder, source.name, picture)
+        return picture
 
-    def postprocess(
-        self,
-        preds: Sequence[SegDataSample],
-        visualization: Sequence[np.ndarray] | None,
-        return_datasample: bool = False,
-        pred_out_dir: str = '',
-        names: Sequence[str] = (),
-    ) -> dict | list[SegDataSample]:
-        """Turn samples into arrays, and write these if there is a folder."""
-        results: dict = dict(
-            predictions=[], visualization=list(visualization or ())
+    def _arrays(self, name: str, sample, folder: Path | None) -> dict:
+        """A prediction as arrays, also written."""
+        classes, maps = (
+            shown.sample_classes(sample),
+            shown.sample_maps(sample),
         )
-        for index, sample in enumerate(preds):
-            name = names[index] if names else str(index).zfill(8)
-            classes, maps = sample_classes(sample), sample_maps(sample)
-            if pred_out_dir:
-                folder = Path(pred_out_dir)
-                folder.mkdir(parents=True, exist_ok=True)
-                writer = MapWriter(folder, self.scales, self.palette, False)
-                writer.write(name, None, classes, maps)
-            fields = {f'pred_{key}': value for key, value in maps.items()}
-            results['predictions'].append(
-                dict(name=name, pred_sem_seg=classes, **fields)
-            )
-        return list(preds) if return_datasample else results
-
-    def _tracked(
-        self, inputs, batch_size: int
-    ) -> Iterator[tuple[Source, SegDataSample | None]]:
-        stream = self.stream(inputs, batch_size)
-        if not self.show_progress:
-            return stream
-        return iter(track(stream, 'Inference', count_sources(inputs)))
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+            formats = choose_formats(pictures=False)
+            writer = MapWriter(folder, self.scales, self.palette, formats)
+            writer.write(name, None, classes, maps)
+        fields = {f'pred_{key}': value for key, value in maps.items()}
+        fields.update(pred_sem_seg=classes, **shown.sample_novelty(sample))
+        return dict(name=name, **fields)
 
     def _init_model(self, cfg, weights, device: str = 'cpu') -> nn.Module:
         return init_ddu(cfg, weights, device, **self._options)

@@ -11,8 +11,9 @@ from pathlib import Path, PurePath
 
 from mmseg_ddu.fileio import TEMPORARY
 
-ENDINGS = ('.npy', '.png', '_heat.png')  # of the files of one name
-MAX_PART = 255 - len('_heat.png')  # bytes; file systems allow 255
+from .writers import FORMATS
+
+MAX_PART = 255  # bytes; file systems allow no more
 MAX_NAME = 1000
 _CUT = 200  # bytes kept of a name that is too long
 
@@ -32,6 +33,8 @@ def output_names(
             folder that was given, or its name.
         files (Sequence[Path]): The same, as unique paths.
     """
+    endings = {kind.ending for kind in FORMATS.values()}
+    longest = MAX_PART - max(map(len, endings))
     relative = [path if path.name else PurePath('image') for path in relative]
     stems = Counter(_key(path.with_suffix('')) for path in relative)
     taken_files: set[str] = set()
@@ -42,10 +45,14 @@ def output_names(
         name, salt = wanted, 0
         while True:
             key = _key(name)
-            outputs = {key + ending for ending in ENDINGS}
+            outputs = {key + ending for ending in endings}
             folders = {str(parent) for parent in PurePath(key).parents}
             clash = outputs & (taken_files | taken_folders)
-            if _fits(name) and not clash and not folders & taken_files:
+            if (
+                _fits(name, longest)
+                and not clash
+                and not folders & taken_files
+            ):
                 break
             name = f'{_cut(path.name)}~{_digest(f"{salt} {file}")}'
             salt += 1
@@ -59,11 +66,11 @@ def _key(name: str | PurePath) -> str:
     return unicodedata.normalize('NFC', folded)
 
 
-def _fits(name: str) -> bool:
+def _fits(name: str, longest: int) -> bool:
     if PurePath(name).name.startswith(TEMPORARY):  # would be cleaned up
         return False
     parts = [len(os.fsencode(part)) for part in PurePath(name).parts]
-    return max(parts, default=0) <= MAX_PART and sum(parts) <= MAX_NAME
+    return max(parts, default=0) <= longest and sum(parts) <= MAX_NAME
 
 
 def _cut(name: str) -> str:

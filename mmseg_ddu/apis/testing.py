@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
+from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
-from mmseg_ddu.engine.data import leaf_datasets
-from mmseg_ddu.engine.report import versions
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import leaf_datasets
 from mmseg_ddu.engine.safe_load import safe_loading
-from mmseg_ddu.engine.tta import TTA_MODEL, tta_pipeline
+from mmseg_ddu.engine.tta_pipeline import TTA_MODEL, tta_pipeline
+from mmseg_ddu.evaluation import (
+    CalibrationMetric,
+    PAvPUMetric,
+    UncertaintyMetric,
+)
+from mmseg_ddu.evaluation.verdict import verdict
 from mmseg_ddu.fileio import sha256, write_json
 
 from .runner import build_runner, load_config
 
-# Those that cost little; the others join in the config.
-METRICS = (
-    'mmseg_ddu.UncertaintyMetric',
-    'mmseg_ddu.CalibrationMetric',
-    'mmseg_ddu.PAvPUMetric',
-)
+COUNTED = 'mmseg_ddu.CountedMetric'
+# What these count need not be counted twice.
+OWN = {
+    f'mmseg_ddu.{kind.__name__}': kind.metric
+    for kind in (CalibrationMetric, PAvPUMetric, UncertaintyMetric)
+}
 
 
 @safe_loading()
@@ -41,10 +51,11 @@ def test(
     """Test a fitted checkpoint; see ``tools/test.py --help``.
 
     The config needs no change: the density head comes from the checkpoint,
-    and ``METRICS`` join the config's own. The results are also written as
-    ``results.json`` beside the log.
+    and the metrics of ``mmseg_ddu.core.metrics`` join the config's own. The
+    results are also written as ``results.json`` beside the log, which ends
+    in what they mean, in words.
 
-    With ``tta``, predictions and both maps are means over the augmentations
+    With ``tta``, predictions and maps are means over the augmentations
     of the config's ``tta_pipeline``, or of the test pipeline and its flip.
 
     Returns:
@@ -72,7 +83,8 @@ def test(
         model.gda_head.require_fitted()
     dataset = runner.test_loop.dataloader.dataset
     check_classes(model, dataset.metainfo, content['meta'].get('dataset_meta'))
-    metrics = plain(runner.test())
+    with without_figures_on_console(runner.logger):
+        metrics = plain(runner.test())
     if is_main_process():
         path = Path(runner.log_dir) / 'results.json'
         write_json(
@@ -88,6 +100,8 @@ def test(
             ),
         )
         runner.logger.info(f'Wrote {path}')
+        lines = [f'- {line}' for line in verdict(metrics)]
+        runner.logger.info('\n'.join(['In words:', *lines]))
     return metrics
 
 
@@ -102,5 +116,30 @@ def augment(cfg: Config) -> None:
 def with_uncertainty_metrics(evaluator: dict | list) -> list:
     """The config's metrics, and of ours those that are not among them."""
     metrics = list(evaluator) if isinstance(evaluator, list) else [evaluator]
-    there = {metric.get('type') for metric in metrics}
-    return metrics + [dict(type=name) for name in METRICS if name not in there]
+    there = {
+        metric.get('metric', OWN.get(metric['type'])) for metric in metrics
+    }
+    missing = [n for n, k in METRIC.items() if k.in_test and n not in there]
+    return metrics + [dict(type=COUNTED, metric=name) for name in missing]
+
+
+@contextmanager
+def without_figures_on_console(logger: logging.Logger) -> Iterator[None]:
+    """mmengine's line of all figures goes into the log file alone."""
+
+    def wanted(record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return not ('(test)' in text and 'uncertainty/' in text)
+
+    consoles = [
+        handler
+        for handler in logger.handlers
+        if not isinstance(handler, logging.FileHandler)
+    ]
+    for handler in consoles:
+        handler.addFilter(wanted)
+    try:
+        yield
+    finally:
+        for handler in consoles:
+            handler.removeFilter(wanted)

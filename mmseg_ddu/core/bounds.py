@@ -28,7 +28,7 @@ def make_visible(scores: Tensor) -> Tensor:
         >>> make_visible(torch.tensor([2.0, torch.nan])).tolist()
         [2.0, 1.0000000150474662e+30]
     """
-    return scores.nan_to_num(nan=WORST).clamp(-WORST, WORST)
+    return scores.nan_to_num(nan=WORST, posinf=WORST).clamp(max=WORST)
 
 
 def is_lost(scores: Tensor) -> Tensor:

@@ -28,15 +28,14 @@ def image_statistics(images: Tensor) -> Tensor:
     """
     with torch.autocast(images.device.type, enabled=False):
         images = images.float()
-        means = images.mean((2, 3))
-        images = images - means[:, :, None, None]
-        power = images.square().mean((2, 3))
-        differences = (images[:, 1:] - images[:, :-1]).square().mean((2, 3))
-        parts = []
+        variance, means = torch.var_mean(images, (2, 3), correction=0)
+        gaps = images[:, 1:] - images[:, :-1]
+        between = torch.var(gaps, (2, 3), correction=0)
+        variances = [variance]
         for _ in range(LEVELS):
             images = F.avg_pool2d(images, 2, ceil_mode=True)
-            coarser = images.square().mean((2, 3))
-            parts.append(power - coarser)
-            power = coarser
-        variances = torch.cat([power, *parts, differences], 1)
-        return torch.cat([means, variances.clamp_min(SMALLEST).log()], 1)
+            variances.append(torch.var(images, (2, 3), correction=0))
+        every = torch.stack(variances, 1)  # from fine to coarse
+        inside = (every[:, :-1] - every[:, 1:]).flatten(1)
+        numbers = torch.cat([variances[-1], inside, between], 1)
+        return torch.cat([means, numbers.clamp_min(SMALLEST).log()], 1)

@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_BLOCK_NUMBERS = 1 << 19  # floats: 2 MiB
-
 
 def log_probabilities(logits: Tensor) -> Tensor:
     """Log softmax over dimension 1, float32 at least.
@@ -37,30 +35,14 @@ def entropy(log_probs: Tensor) -> Tensor:
 def softmax_entropy(logits: Tensor) -> Tensor:
     """Entropy of the softmax in nats: the aleatoric score of DDU.
 
-    ``log Σ exp(s) - Σ s exp(s) / Σ exp(s)`` of the logits less their
-    maximum, in blocks, so that no second array of their size is needed.
-
     Example:
         >>> round(softmax_entropy(torch.zeros(1, 4, 1, 1)).item(), 4)
         1.3863
     """
-    if logits.shape[1] == 1 or logits.ndim < 3:
+    if logits.shape[1] == 1 or torch.jit.is_tracing():  # ONNX has no entr
         return entropy(log_probabilities(logits))
-    if torch.jit.is_tracing():  # a graph has no blocks
-        return _entropy(logits)
-    rows = max(1, _BLOCK_NUMBERS // max(1, logits[:, :, :1].numel()))
-    return torch.cat([_entropy(part) for part in logits.split(rows, 2)], 2)
-
-
-def _entropy(logits: Tensor) -> Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    logits = logits - logits.amax(1, keepdim=True)
-    weights = logits.exp()
-    total = weights.sum(1, keepdim=True)
-    # A logit of -inf has no weight: 0 (-inf) is to be 0.
-    lowest = torch.finfo(logits.dtype).min
-    mean = (weights * logits.clamp_min(lowest)).sum(1, keepdim=True) / total
-    return (total.log() - mean).clamp_min(0)
+    return torch.special.entr(logits.softmax(1)).sum(1, keepdim=True)
 
 
 def max_probability(logits: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from .bounds import is_lost
 
 KNOTS = 1024
 TAIL = 50  # scores from which on the tail is an exponential
-SMALLEST = 1e-6  # of a score on a logarithmic scale
+SMALLEST = 1e-5  # of a score on a logarithmic scale
 ORDINARY = math.log(10)  # nats of surprise: one pixel in ten
 
 
@@ -27,7 +27,7 @@ class Surprise(nn.Module):
     Scores are looked up on an even grid: a handful of tensor operations.
 
     Args:
-        logarithmic (bool): The grid is even in log(score + 1e-6), for scores
+        logarithmic (bool): The grid is even in log(score + 1e-5), for scores
             that are mostly near zero, such as entropies.
 
     Example:
@@ -38,6 +38,7 @@ class Surprise(nn.Module):
     """
 
     knots: Tensor
+    rises: Tensor
     low: Tensor
     step: Tensor
 
@@ -45,6 +46,7 @@ class Surprise(nn.Module):
         super().__init__()
         self.logarithmic = logarithmic
         self.register_buffer('knots', torch.zeros(KNOTS))
+        self.register_buffer('rises', torch.zeros(KNOTS - 1))
         self.register_buffer('low', torch.zeros(()))
         self.register_buffer('step', torch.ones(()))
 
@@ -73,6 +75,7 @@ class Surprise(nn.Module):
         excess = float((self._grid(scores[scores >= start]) - high).mean())
         last = knots[-1] + step / max(excess, step)
         self.knots.copy_(torch.cat([knots, last[None]]))
+        self.rises.copy_(self.knots.diff())
         self.low.fill_(low)
         self.step.fill_(step)
 
@@ -89,7 +92,7 @@ class Surprise(nn.Module):
         index = place.clamp(max=KNOTS - 2).nan_to_num(nan=0).int()
         flat = index.flatten()
         below = self.knots.index_select(0, flat).view(index.shape)
-        rises = (self.knots[1:] - self.knots[:-1]).index_select(0, flat)
+        rises = self.rises.index_select(0, flat)
         return torch.addcmul(below, place - index, rises.view(index.shape))
 
     def percentile(self, scores: Tensor) -> Tensor:

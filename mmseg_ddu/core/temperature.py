@@ -8,7 +8,7 @@ import warnings
 import torch
 from torch import Tensor
 
-from .calibration import check_labels
+from .metrics.calibration_error import check_labels
 
 
 def fit_temperature(

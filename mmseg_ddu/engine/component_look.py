@@ -46,12 +46,12 @@ class ComponentLook:
     @torch.no_grad()
     def see(self, image: LabelledImage, index: int) -> None:
         """Keep a few vectors of each class of an image."""
-        for window, (features, labels) in enumerate(image.windows(self.model)):
-            number = self.seed, index, window
+        for place, window in enumerate(image.windows(self.model)):
+            number = self.seed, index, place
             for head, samples in zip(self.heads, self.samples):
-                feature = features[head.tap]
+                feature = window.features[head.tap]
                 where, classes = cells_per_class(
-                    labels,
+                    window.labels,
                     feature.shape[2:],
                     self.pixels_per_class,
                     self.num_classes,

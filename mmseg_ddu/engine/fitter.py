@@ -16,7 +16,7 @@ from mmseg_ddu.models.tapped_modules import LOGITS
 
 from .component_look import ComponentLook, heads_with_components
 from .fit_sums import FitSums
-from .labelled_windows import LabelledImage
+from .labelled_windows import LabelledImage, LabelledWindow
 from .labels import cells_per_class, labels_on_grid
 from .map_sample import MapSample
 
@@ -101,9 +101,10 @@ class DensityFitter:
         """
         key = random_keys((1,), self.seed, index)
         self.sums.statistics.update(key, image_statistics(image.image))
-        for number, (features, labels) in enumerate(image.windows(self.model)):
-            self._count(labels_on_grid(labels, features[LOGITS].shape[2:]))
-            self._add(features, labels, index, number)
+        for number, window in enumerate(image.windows(self.model)):
+            grid = window.features[LOGITS].shape[2:]
+            self._count(labels_on_grid(window.labels, grid))
+            self._add(window, index, number)
         self.sums.images.add(index)
 
     def _count(self, labels: Tensor) -> None:
@@ -121,25 +122,19 @@ class DensityFitter:
         counts = torch.bincount(labels, minlength=self.num_classes)
         self.sums.class_count += counts.cpu()
 
-    def _add(
-        self,
-        features: dict[str, Tensor],
-        labels: Tensor,
-        index: int,
-        window: int,
-    ) -> None:
+    def _add(self, window: LabelledWindow, *number: int) -> None:
         """Add some pixels of a window to the moments of each head."""
         seen = self.sums
-        held = index in self.held_out
+        held = number[0] in self.held_out
         target = seen.held_moments if held else seen.moments
         for moments, head in zip(target, self.heads):
-            feature = features[head.tap]
+            feature = window.features[head.tap]
             where, classes = cells_per_class(
-                labels,
+                window.labels,
                 feature.shape[2:],
                 self.pixels_per_class,
                 self.num_classes,
-                *(self.seed, index, window),
+                *(self.seed, *number),
             )
             vectors = head.vectors(pixels_of(feature, where))
             head.update(moments, vectors, classes)

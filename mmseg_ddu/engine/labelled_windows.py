@@ -14,6 +14,21 @@ from .fitting_data import as_batch
 from .labels import labels_on_input
 
 
+class LabelledWindow(NamedTuple):
+    """A window that inference cuts.
+
+    Attributes:
+        box (tuple[int, int, int, int]): ``(y1, y2, x1, x2)`` in the input.
+        features (dict[str, Tensor]): Tap name to (1, D, h, w), with the
+            logits.
+        labels (Tensor): (y2 - y1, x2 - x1) classes.
+    """
+
+    box: tuple[int, int, int, int]
+    features: dict[str, Tensor]
+    labels: Tensor
+
+
 class LabelledImage(NamedTuple):
     """An image as the network gets it, with its labels.
 
@@ -33,21 +48,11 @@ class LabelledImage(NamedTuple):
         ((_, image),) = without_padding(self.inputs, [self.meta])
         return image
 
-    def windows(
-        self, model: nn.Module
-    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """Features and labels of the windows that inference cuts.
-
-        Args:
-            model (DDUMixin): In eval mode.
-
-        Yields:
-            tuple: Tap name to (1, D, h, w), with the logits; and (H, W)
-            labels.
-        """
+    def windows(self, model: nn.Module) -> Iterator[LabelledWindow]:
+        """What inference looks at, with a model (DDUMixin) in eval mode."""
         for box, features in model.iter_features(self.inputs, [self.meta]):
             y1, y2, x1, x2 = box
-            yield features, self.labels[y1:y2, x1:x2]
+            yield LabelledWindow(box, features, self.labels[y1:y2, x1:x2])
 
 
 def labelled_image(model: nn.Module, item: dict) -> LabelledImage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.core.sampling import PixelReservoir, random_keys
 from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.temperature import fit_temperature

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import IO
 
 import cv2
 import numpy as np
 import torch
-from prettytable import PrettyTable
 
-from mmseg_ddu.core.components import ComponentCounts
-from mmseg_ddu.core.ranking import RankingCounts
+from mmseg_ddu.core.metrics.connected_components import ComponentCounts
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.registry import METRICS
 
-from .counting import CountingMetric, percent, print_table
-from .spool import ArraySpool
-
-OUT_OF_DISTRIBUTION, VOID = 1, 255  # in gt_ood_map
+from .counting import CountingMetric, log_figures, percent
+from .judged_samples import OUT_OF_DISTRIBUTION, score_maps
 
 
 @METRICS.register_module()
@@ -57,7 +56,8 @@ class ComponentMetric(CountingMetric):
         super().__init__(**kwargs)
         self.threshold = threshold
         self._new_counts = partial(ComponentCounts, min_predicted, min_truth)
-        self._spools: dict[str, ArraySpool] = {}
+        # Score to a file without a name, gone with the process.
+        self._files: dict[str, IO[bytes]] = {}
         # Score to (pixel-level F1, threshold).
         self.chosen: dict[str, tuple[float, float]] = {}
 
@@ -74,14 +74,17 @@ class ComponentMetric(CountingMetric):
                 'mmseg_ddu.LoadOoDAnnotations and mmseg_ddu.PackDDUInputs.'
             )
         ood = sample['gt_ood_map']['data'].squeeze(0).cpu()
-        for score, values in self.score_maps(sample):
+        for score, values in score_maps(sample, self.scores):
             values = values.float().cpu()
             if self.threshold is None:
                 known = ood != VOID
                 counts = self.counter(('pixels', score), RankingCounts)
                 counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
-                spool = self._spools.setdefault(score, ArraySpool())
-                spool.append(values.numpy(), ood.numpy().astype(np.uint8))
+                if score not in self._files:
+                    file = tempfile.TemporaryFile()  # noqa: SIM115
+                    self._files[score] = file
+                np.save(self._files[score], values.numpy())
+                np.save(self._files[score], ood.numpy().astype(np.uint8))
                 continue
             limit = self.threshold
             if isinstance(limit, Mapping):
@@ -107,21 +110,28 @@ class ComponentMetric(CountingMetric):
             if not counts.num_positives or not counts.num_negatives:
                 continue
             f1, limit = self.chosen[score] = counts.best_f1()
-            for values, ood in self._spools.get(score, ()):
+            for values, ood in self._read(score):
                 values[ood == VOID] = 0  # may be anything there
                 keys = counts.key(torch.from_numpy(values))
                 found = keys >= counts.key(torch.tensor(limit))
                 self._count(score, found.numpy(), ood)
-        for spool in self._spools.values():
-            spool.close()
-        self._spools = {}
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+
+    def _read(self, score: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The maps that wait, each with its mask."""
+        if score not in self._files:
+            return
+        file = self._files[score]
+        end = file.tell()
+        file.seek(0)
+        while file.tell() < end:
+            yield np.load(file), np.load(file)
 
     def compute_metrics(self, results: dict) -> dict:
         """Metrics from merged counts; also printed as a table."""
-        metrics: dict[str, float] = {}
-        table = PrettyTable(
-            ['score', 'sIoU', 'PPV', 'F1*', 'threshold', 'pixel F1']
-        )
+        columns: dict[str, dict] = {}
         for (_, score), counts in sorted(results.items()):
             values = dict(
                 sIoU=percent(counts.siou()),
@@ -131,13 +141,13 @@ class ComponentMetric(CountingMetric):
             if score in self.chosen:
                 f1, limit = self.chosen[score]
                 values.update(threshold=limit, pixel_F1=percent(f1))
-            for name, value in values.items():
-                if not math.isnan(value):
-                    metrics[f'{score}_{name}'] = value
-            row = list(values.values())
-            table.add_row([score, *row, *[''] * (5 - len(row))])
-        print_table('components out of distribution', table)
-        return metrics
+            columns[score] = {k: v for k, v in values.items() if v == v}
+        log_figures('components out of distribution', columns)
+        return {
+            f'{score}_{name}': value
+            for score, values in columns.items()
+            for name, value in values.items()
+        }
 
 
 def label_components(mask: np.ndarray) -> torch.Tensor:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import print_log
 from prettytable import PrettyTable
-from torch import Tensor
-
-SCORES = ('pred_epistemic', 'pred_aleatoric')
 
 
 class CountingMetric(BaseMetric):
@@ -26,7 +22,7 @@ class CountingMetric(BaseMetric):
     Args:
         scores (Sequence[str], optional): Fields of the predictions to judge,
             (1, H, W) and rising with uncertainty. None: those present of
-            ``pred_epistemic`` and ``pred_aleatoric``.
+            ``pred_aleatoric``, ``pred_epistemic`` and ``pred_total``.
         ignore_index (int): Void label.
         collect_device (str): See mmengine.
         prefix (str, optional): See mmengine.
@@ -38,11 +34,9 @@ class CountingMetric(BaseMetric):
         ignore_index: int = 255,
         collect_device: str = 'cpu',
         prefix: str | None = None,
-        **kwargs,
+        collect_dir: str | None = None,
     ) -> None:
-        super().__init__(
-            collect_device=collect_device, prefix=prefix, **kwargs
-        )
+        super().__init__(collect_device, prefix, collect_dir)
         self.scores = None if scores is None else tuple(scores)
         self.ignore_index = ignore_index
         self.counts: dict[Any, Any] = {}
@@ -70,24 +64,6 @@ class CountingMetric(BaseMetric):
         if key not in self.counts:
             self.counts[key] = factory()
         return self.counts[key]
-
-    def score_maps(self, sample: dict) -> Iterator[tuple[str, Tensor]]:
-        """Name without ``pred_``, and (H, W) map, of each score.
-
-        Raises:
-            KeyError: If a score that was asked for is not there.
-        """
-        for field in SCORES if self.scores is None else self.scores:
-            if field in sample:
-                values = sample[field]['data'].squeeze(0)
-                yield field.removeprefix('pred_'), values
-            elif self.scores is not None:
-                there = sorted(k for k in sample if k.startswith('pred_'))
-                raise KeyError(
-                    f'{type(self).__name__} is to judge {field}, but the '
-                    f'predictions have only {there}; correct scores=… of '
-                    'the metric.'
-                )
 
     def evaluate(self, size: int) -> dict:
         """Merge the counts of all ranks and compute the metrics.
@@ -144,41 +120,24 @@ def last_is_copy(rank: int, numbers: Sequence[int], size: int) -> bool:
     return behind < sum(numbers) - size
 
 
-def label_masks(sample: dict, ignore_index: int) -> dict[str, Tensor]:
-    """Where an image has what, (H, W) each, on the predictions' device.
-
-    Returns:
-        dict[str, Tensor]: ``label``; ``known`` (labelled and in
-        distribution), ``wrong`` (prediction and label differ); ``ood`` and
-        ``in_distribution`` (with or without a label) where the data has
-        ``gt_ood_map``; bool but for the first.
-    """
-    predicted = sample['pred_sem_seg']['data'].squeeze(0)
-    label = sample['gt_sem_seg']['data'].squeeze(0).to(predicted.device)
-    masks = dict(
-        label=label, known=label != ignore_index, wrong=predicted != label
-    )
-    if 'gt_ood_map' in sample:
-        ood = sample['gt_ood_map']['data'].squeeze(0).to(predicted.device)
-        masks['in_distribution'] = ood == 0
-        masks['known'] = masks['known'] & masks['in_distribution']
-        masks['ood'] = ood == 1
-    return masks
-
-
-def percent(value: float, digits: int = 2) -> float:
+def percent(value: float) -> float:
     """As it is printed."""
-    return round(100 * float(value), digits)
+    return round(100 * float(value), 3)
 
 
-def print_table(title: str, table: PrettyTable) -> None:
-    """Into mmengine's log."""
-    print_log(
-        f'{title}:\n{table.get_string()}',
-        logger=MMLogger.get_current_instance(),
-    )
+def log_figures(title: str, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """A table with a line for each figure, into mmengine's log.
 
-
-def class_ids(names: Sequence[str], classes: Sequence[str]) -> Tensor:
-    """Labels of classes given by name."""
-    return torch.tensor([classes.index(name) for name in names])
+    Args:
+        title (str): Above it.
+        columns (Mapping): Heading to name to value.
+    """
+    if not columns:
+        return
+    names = dict.fromkeys(n for figures in columns.values() for n in figures)
+    table = PrettyTable(['figure', *columns])
+    table.align = 'r'
+    for name in names:
+        values = [figures.get(name, '') for figures in columns.values()]
+        table.add_row([name, *values])
+    print_log(f'{title}:\n{table.get_string()}', logger='current')

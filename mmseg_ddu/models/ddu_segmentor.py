@@ -174,9 +174,14 @@ class DDUMixin(UncertaintyMapsMixin):
             shares = self.image_novelty.percentile(distances)
             pairs = zip(distances.unbind(), shares.unbind())
             for member, (distance, share) in zip(members, pairs):
-                samples[member].set_metainfo(
-                    {NOVELTY: distance, NOVELTY + PERCENTILE: share}
-                )
+                # Not set_metainfo, which copies tensors.
+                for name, value in (
+                    (NOVELTY, distance),
+                    (NOVELTY + PERCENTILE, share),
+                ):
+                    samples[member].set_field(
+                        value, name, field_type='metainfo'
+                    )
 
     def val_step(self, data):
         """Validation tolerates a head that is not fitted yet."""
@@ -222,10 +227,13 @@ class DDUMixin(UncertaintyMapsMixin):
             surprises['aleatoric'], surprises['epistemic']
         )
         surprises['total'] = calibration.total(values['total'])
+        shares = to_percentile(torch.stack(list(surprises.values())))
+        shares = dict(zip(surprises, shares.unbind()))
         fields = {}
-        for name, surprise in surprises.items():
-            fields[f'pred_{name}'] = make_visible(values[name])
-            fields[f'pred_{name}{PERCENTILE}'] = to_percentile(surprise)
+        for name, value in values.items():
+            visible = value if name == 'aleatoric' else make_visible(value)
+            fields[f'pred_{name}'] = visible
+            fields[f'pred_{name}{PERCENTILE}'] = shares[name]
         return fields
 
     # What the fit says of the maps

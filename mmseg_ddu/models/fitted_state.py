@@ -17,7 +17,7 @@ FIT_PREFIXES = (
     'image_novelty.',
 )
 POSITIVE = ('step', 'temperature')
-NOT_NEGATIVE = ('class_count', 'sketch_rest')
+NOT_NEGATIVE = ('class_count', 'sketch_rest', 'rises')
 MAY_BE_ENDLESS = ('log_norms', 'sketch_constant')  # -inf: a class not seen
 AGAIN = 'Fit again with tools/fit_gda.py.'
 

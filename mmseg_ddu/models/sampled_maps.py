@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,6 +22,11 @@ class SampledMapsMixin(UncertaintyMapsMixin):
     All in nats.
     """
 
+    @property
+    def most_doubt(self) -> float:
+        """The entropy of equal probabilities, log C."""
+        return math.log(max(2, self.num_classes))
+
     def averaged(self, mean: PosteriorMean) -> Tensor:
         """Log mean probabilities and mutual information, (B, C + 1, H, W).
 
@@ -35,11 +42,12 @@ class SampledMapsMixin(UncertaintyMapsMixin):
         )
 
     def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        # As much as there can be where a member gave no number. Resizing
-        # averages both, so rounding alone can make them cross.
-        information = torch.minimum(maps.nan_to_num(nan=1e3), entropies)
+        # As much as there can be where a member gave no number.
+        maps = maps.nan_to_num(nan=self.most_doubt)
+        # Resizing averages both, so they can cross.
+        information = torch.minimum(maps, entropies)
         return dict(
-            pred_epistemic=information,
+            pred_epistemic=maps,
             pred_aleatoric=entropies - information,
             pred_total=entropies,
         )

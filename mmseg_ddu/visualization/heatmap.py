@@ -16,10 +16,13 @@ MAX_WIDTH = 4000
 TITLE_HEIGHT = 26
 MAX_BAR = 2000  # matplotlib draws no picture higher than 65535
 WHITE = 255
+LOST_COLOR = (0, 255, 255)  # cyan is in no colour map used here
+Ticks = tuple[tuple[float, str], ...]
 
 
 @lru_cache(maxsize=8)
-def _lookup_table(cmap: str) -> np.ndarray:
+def lookup_table(cmap: str) -> np.ndarray:
+    """The colours of a matplotlib colour map, (256, 3) uint8 RGB."""
     colors = matplotlib.colormaps[cmap](np.linspace(0, 1, 256))
     return (255 * colors[:, :3]).round().astype(np.uint8)
 
@@ -30,32 +33,43 @@ def colorize(
     """Colours on a linear scale, clipped: (H, W) -> (H, W, 3) uint8 RGB."""
     scaled = (values - vmin) / max(vmax - vmin, 1e-12)
     index = (255 * np.clip(scaled, 0, 1)).round().astype(np.uint8)
-    return _lookup_table(cmap)[index]
+    return lookup_table(cmap)[index]
 
 
 @lru_cache(maxsize=64)
 def color_bar(
-    height: int, vmin: float, vmax: float, label: str, cmap: str = 'viridis'
+    height: int,
+    vmin: float,
+    vmax: float,
+    label: str,
+    cmap: str = 'viridis',
+    ticks: Ticks = (),
+    lost: bool = False,
 ) -> np.ndarray:
-    """A vertical colour bar with ticks, (height, ~90, 3) uint8 RGB."""
+    """A vertical colour bar, (height, ~100, 3) uint8 RGB; with the colour
+    of pixels without a score if there are such.
+    """
     dpi = 100
-    figure = Figure(figsize=(0.95, height / dpi), dpi=dpi)
+    figure = Figure(figsize=(1.1 if ticks else 0.95, height / dpi), dpi=dpi)
     canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.06, 0.05, 0.16, 0.9))
-    scale = matplotlib.colors.Normalize(vmin, vmax)
-    bar = figure.colorbar(matplotlib.cm.ScalarMappable(scale, cmap), cax=axes)
+    axes = figure.add_axes((0.06, 0.05, 0.14, 0.8 if lost else 0.9))
+    mappable = matplotlib.cm.ScalarMappable(
+        matplotlib.colors.Normalize(vmin, vmax), cmap
+    )
+    bar = figure.colorbar(mappable, cax=axes)
+    if ticks:
+        values, texts = zip(*ticks)
+        bar.set_ticks(values, labels=texts)
     bar.ax.tick_params(labelsize=7)
-    bar.set_label(label, fontsize=8 if len(label) < 24 else 6)
+    bar.set_label(label, fontsize=8 if len(label) < height / 8 else 6)
+    if lost:
+        color = tuple(level / 255 for level in LOST_COLOR)
+        patch = figure.add_axes((0.06, 0.9, 0.14, 0.06), facecolor=color)
+        patch.set(xticks=[], yticks=[])
+        figure.text(0.25, 0.93, 'no score', fontsize=7, va='center')
     canvas.draw()
     image = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     return _pad_to(image, height, image.shape[1])[:height]
-
-
-def zoom(image: np.ndarray) -> np.ndarray:
-    """Enlarge a very small picture by a whole factor, so it can be seen."""
-    height, width = image.shape[:2]
-    factor = max(1, min(-(-MIN_HEIGHT // height), MAX_WIDTH // width))
-    return image.repeat(factor, 0).repeat(factor, 1)
 
 
 def heat_map(
@@ -64,6 +78,8 @@ def heat_map(
     vmax: float,
     label: str,
     cmap: str = 'viridis',
+    ticks: Ticks = (),
+    lost: np.ndarray | None = None,
 ) -> np.ndarray:
     """A map in colours with its colour bar, uint8 RGB.
 
@@ -73,18 +89,28 @@ def heat_map(
         vmax (float): Value of the brightest.
         label (str): What the bar says, with the unit.
         cmap (str): Name of a matplotlib colour map.
+        ticks (tuple): Values with their texts; numbers if there are none.
+        lost (np.ndarray, optional): (H, W) bool, pixels without a score,
+            which are cyan.
     """
-    picture = zoom(colorize(values, vmin, vmax, cmap))
+    picture = colorize(values, vmin, vmax, cmap)
+    any_lost = lost is not None and bool(lost.any())
+    if any_lost:
+        picture[lost] = LOST_COLOR
+    picture = zoom(picture)
     height = max(MIN_HEIGHT, picture.shape[0])
-    bar = color_bar(
-        min(height, MAX_BAR), float(vmin), float(vmax), label, cmap
-    )
+    scale = float(vmin), float(vmax), label, cmap, ticks
+    bar = color_bar(min(height, MAX_BAR), *scale, any_lost)
     return np.hstack(
-        [
-            _pad_to(picture, height, picture.shape[1]),
-            _pad_to(bar, height, bar.shape[1]),
-        ]
+        [_pad_to(part, height, part.shape[1]) for part in (picture, bar)]
     )
+
+
+def zoom(image: np.ndarray) -> np.ndarray:
+    """Enlarge a very small picture by a whole factor, so it can be seen."""
+    height, width = image.shape[:2]
+    factor = max(1, min(-(-MIN_HEIGHT // height), MAX_WIDTH // width))
+    return image.repeat(factor, 0).repeat(factor, 1)
 
 
 def class_colors(classes: np.ndarray, palette: Sequence) -> np.ndarray:
@@ -110,24 +136,13 @@ def side_by_side(
     height = max(picture.shape[0] for picture in pictures)
     columns = []
     for picture, title in zip(pictures, titles):
-        (width, _), _ = cv2.getTextSize(
-            title, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1
-        )
+        font = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+        (width, _), _ = cv2.getTextSize(title, *font, 1)
         width = max(picture.shape[1], width + 8)
-        column = _pad_to(picture, height, width)
         strip = np.full((TITLE_HEIGHT, width, 3), WHITE, np.uint8)
-        cv2.putText(
-            strip,
-            title,
-            (4, 18),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.5,
-            (0, 0, 0),
-            1,
-            cv2.LINE_AA,
-        )
+        cv2.putText(strip, title, (4, 18), *font, (0, 0, 0), 1, cv2.LINE_AA)
         gap = np.full((height + TITLE_HEIGHT, 6, 3), WHITE, np.uint8)
-        columns += [np.vstack([strip, column]), gap]
+        columns += [np.vstack([strip, _pad_to(picture, height, width)]), gap]
     return np.hstack(columns[:-1])
 
 

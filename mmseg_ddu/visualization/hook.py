@@ -1,16 +1,15 @@
-"""Pictures of both uncertainties during validation and test."""
+"""Pictures of uncertainty during validation and test."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmengine.model import is_model_wrapper
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
 
 from mmseg_ddu.registry import HOOKS
 
-from .maps import map_scales
+from .prediction import map_scales
 from .visualizer import DDULocalVisualizer
 
 
@@ -21,7 +20,7 @@ class DDUVisualizationHook(SegVisualizationHook):
     Takes the place of ``SegVisualizationHook`` under
     ``default_hooks.visualization``, together with ``DDULocalVisualizer``.
     During validation the first image of every ``interval``-th batch is
-    drawn; while no density is fitted yet, without the epistemic map.
+    drawn; while no density is fitted yet, with the aleatoric map alone.
 
     Args:
         draw (bool): Whether to draw at all.
@@ -42,11 +41,20 @@ class DDUVisualizationHook(SegVisualizationHook):
 
     def before_val(self, runner) -> None:
         """Read the scales off the densities, which may be new."""
-        self._set_scales(runner)
+        if not self.draw:
+            return
+        visualizer = self._visualizer = runner.visualizer
+        if not isinstance(visualizer, DDULocalVisualizer):
+            raise TypeError(
+                'DDUVisualizationHook needs visualizer=dict('
+                "type='mmseg_ddu.DDULocalVisualizer', …) in the config, but "
+                f'it is of type {type(visualizer).__name__}.'
+            )
+        visualizer.scales = map_scales(runner.model)
 
     def before_test(self, runner) -> None:
-        """Read the scales off the densities; count images from 0."""
-        self._set_scales(runner)
+        """The same, and count images from 0."""
+        self.before_val(runner)
         self._seen = 0
 
     def after_test_iter(
@@ -57,11 +65,11 @@ class DDUVisualizationHook(SegVisualizationHook):
         outputs: Sequence[SegDataSample],
     ) -> None:
         """Draw those images of a batch whose turn it is."""
-        first = self._seen
+        turns = range(self._seen, self._seen + len(outputs))
         self._seen += len(outputs)
         chosen = [
             sample
-            for number, sample in enumerate(outputs, first)
+            for number, sample in zip(turns, outputs)
             if number % self.interval == 0
         ]
         interval, self.interval = self.interval, 1  # mmseg 1.2 counts batches
@@ -69,21 +77,3 @@ class DDUVisualizationHook(SegVisualizationHook):
             super().after_test_iter(runner, batch_idx, data_batch, chosen)
         finally:
             self.interval = interval
-
-    def _set_scales(self, runner) -> None:
-        if not self.draw:
-            return
-        visualizer = self._visualizer = runner.visualizer
-        if not isinstance(visualizer, DDULocalVisualizer):
-            raise TypeError(
-                'DDUVisualizationHook needs visualizer=dict('
-                "type='mmseg_ddu.DDULocalVisualizer', …) in the config, but "
-                f'it is of type {type(visualizer).__name__}.'
-            )
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        scales = map_scales(model)
-        head = getattr(model, 'gda_head', None)
-        if head is not None and not head.fitted:
-            scales = dict(aleatoric=scales['aleatoric'])
-        visualizer.scales = scales

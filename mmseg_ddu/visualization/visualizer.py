@@ -1,4 +1,4 @@
-"""mmseg's visualizer, which also draws both uncertainties."""
+"""mmseg's visualizer, which also draws uncertainty."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from mmengine.dist import master_only
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
+from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.registry import VISUALIZERS
 
-from .maps import Scale, default_palette, panel, sample_classes, sample_maps
+from .prediction import (
+    Scale,
+    default_palette,
+    draw_map,
+    panel,
+    sample_classes,
+    sample_maps,
+)
 
 
 @VISUALIZERS.register_module()
 class DDULocalVisualizer(SegLocalVisualizer):
-    """Image, truth, prediction and the heat maps of both uncertainties.
+    """Image, truth, prediction, and the maps aleatoric, epistemic, total.
 
-    They stand side by side in one picture, each heat map with its colour
-    bar, and go to the backends of the config (local files, TensorBoard).
-    Colours mean the same in all images once :attr:`scales` is set, which
-    :class:`DDUVisualizationHook` and ``DDUInferencer`` do; before, each map
-    spans its own range.
+    They stand side by side in one picture, each map with its colour bar, and
+    go to the backends of the config (local files, TensorBoard). Colours mean
+    the same in all images where there are percentiles, or once
+    :attr:`scales` is set, which :class:`DDUVisualizationHook` and
+    ``DDUInferencer`` do; else each map spans its own range.
 
     Args:
         name (str): Of the instance.
@@ -48,37 +56,24 @@ class DDULocalVisualizer(SegLocalVisualizer):
         draw_gt: bool = True,
         draw_pred: bool = True,
     ) -> np.ndarray:
-        """The picture, (H', W', 3) uint8 RGB.
-
-        Args:
-            image (np.ndarray): (H, W, 3) uint8 RGB.
-            data_sample (SegDataSample): Drawn is what it has of
-                ``gt_sem_seg``, ``pred_sem_seg``, ``pred_aleatoric`` and
-                ``pred_epistemic``.
-            draw_gt (bool): Draw the truth.
-            draw_pred (bool): Draw the prediction and its maps.
-        """
-        classes, heat_maps = {}, {}
+        """The picture of what a sample has, (H', W', 3) uint8 RGB."""
+        classes, maps = {}, {}
         if draw_gt and 'gt_sem_seg' in data_sample:
             truth = data_sample.gt_sem_seg.data.squeeze()
             classes['truth'] = truth.cpu().numpy().astype(np.uint8)
-        if draw_pred and 'pred_sem_seg' in data_sample:
-            classes['prediction'] = sample_classes(data_sample)
         if draw_pred:
             maps = sample_maps(data_sample)
-            for name in ('aleatoric', 'epistemic'):
-                if name in maps:
-                    scale = self._scale(name, maps[name])
-                    heat_maps[name] = scale.draw(name, maps[name])
+            if 'pred_sem_seg' in data_sample:
+                classes['prediction'] = sample_classes(data_sample)
+        heat_maps = {
+            name: draw_map(name, maps, self.scales)
+            for name in MAPS
+            if name in maps
+        }
         palette = (self.dataset_meta or {}).get('palette')
         return panel(
             image, classes, heat_maps, palette or default_palette(), self.alpha
         )
-
-    def _scale(self, name: str, values: np.ndarray) -> Scale:
-        if name in self.scales:
-            return self.scales[name]
-        return Scale(float(values.min()), float(values.max()), '')
 
     @master_only
     def add_datasample(
@@ -97,18 +92,8 @@ class DDULocalVisualizer(SegLocalVisualizer):
     ) -> None:
         """Draw a prediction into all backends, or into ``out_file``.
 
-        Args:
-            name (str): Of the picture.
-            image (np.ndarray): (H, W, 3) uint8 RGB.
-            data_sample (SegDataSample, optional): See :meth:`draw`.
-            draw_gt (bool): Draw the truth.
-            draw_pred (bool): Draw the prediction and its maps.
-            show (bool): In a window.
-            wait_time (float): For how long, in seconds.
-            out_file (str, optional): Write here instead.
-            step (int): Number under which backends file it.
-            with_labels, with_image: Of mmseg's interface; class names are
-                not drawn, the image always is.
+        The arguments are those of mmseg; class names are not drawn, and the
+        image always is.
         """
         sample = SegDataSample() if data_sample is None else data_sample
         picture = self.draw(image, sample, draw_gt, draw_pred)

@@ -11,9 +11,11 @@ from PIL import Image
 
 from mmseg_ddu.apis import DDUInferencer, fit_gda, init_ddu, predict
 from mmseg_ddu.apis.image_sources import iter_sources
-from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+from tests.stand_in import make_stand_in
 
-MAPS = ('pred_epistemic', 'pred_aleatoric', 'pred_percentile')
+FIELDS = [f'pred_{name}{end}' for name in MAPS for end in ('', PERCENTILE)]
 RNG = np.random.default_rng(0)
 
 
@@ -22,23 +24,14 @@ def picture(height=40, width=56):
 
 
 @pytest.fixture(scope='module')
-def kept(tmp_path_factory):
-    return tmp_path_factory.mktemp('kept')
+def tiny(tmp_path_factory):
+    """A config and a checkpoint of the stand-in."""
+    return make_stand_in(tmp_path_factory.mktemp('tiny'))
 
 
 @pytest.fixture
-def fitted(kept, plain_cfg, checkpoint):
-    """A user's config file and a fitted checkpoint, made once."""
-    config, weights = kept / 'config.py', kept / 'fitted_gda.pth'
-    if not weights.is_file():
-        plain_cfg.dump(config)
-        fit_gda(plain_cfg, checkpoint, out=weights)
-    return config, weights
-
-
-@pytest.fixture
-def inferencer(fitted):
-    return DDUInferencer(*fitted, device='cpu', show_progress=False)
+def inferencer(tiny):
+    return DDUInferencer(*tiny, device='cpu', show_progress=False)
 
 
 @pytest.fixture
@@ -66,29 +59,40 @@ def write_video(path, frames):
     return path
 
 
-def test_one_image_is_that_of_predict(fitted, inferencer, folder):
+@pytest.fixture
+def fitted(plain_cfg, checkpoint):
+    """A config and a network with fitted densities."""
+    return plain_cfg, fit_gda(plain_cfg, checkpoint)
+
+
+@pytest.mark.parametrize('kind', ['tiny', 'fitted'])
+def test_one_image_is_that_of_predict(kind, folder, request):
+    args = request.getfixturevalue(kind)
+    inferencer = DDUInferencer(*args, device='cpu', show_progress=False)
     assert isinstance(inferencer, MMSegInferencer)
     result = inferencer(str(folder / 'a.png'))
     prediction = result['predictions']
-    model = init_ddu(*fitted)
-    sample = predict(model, folder / 'a.png')
-    scores = sample.pred_epistemic.data[0]
-    expected = dict(
-        pred_sem_seg=sample.pred_sem_seg.data[0],
-        pred_epistemic=scores,
-        pred_aleatoric=sample.pred_aleatoric.data[0],
-        pred_percentile=model.gda_head.percentile(scores),
-    )
+    sample = predict(init_ddu(*args), folder / 'a.png')
     assert prediction.pop('name') == 'a'
-    assert set(prediction) == set(expected)
-    for key, value in expected.items():
-        np.testing.assert_allclose(prediction[key], value, rtol=1e-6)
-        assert prediction[key].shape == (40, 56)
+    for key in (NOVELTY, NOVELTY + PERCENTILE):
+        assert prediction.pop(key) == pytest.approx(sample.metainfo[key])
+    assert set(prediction) == {'pred_sem_seg', *FIELDS}
+    for key, value in prediction.items():
+        expected = sample.get(key).data[0]
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
+        assert value.shape == (40, 56)
     assert result['skipped'] == []
     array = cv2.imread(str(folder / 'a.png'))
     again = inferencer(array)['predictions']
-    for key in MAPS:
+    for key in FIELDS:
         np.testing.assert_array_equal(again[key], prediction[key])
+
+
+def test_sampled_maps_have_no_percentile(tmp_path):
+    inferencer = DDUInferencer(*make_stand_in(tmp_path, sampled=True))
+    prediction = inferencer(picture())['predictions']
+    maps = {f'pred_{name}' for name in MAPS}
+    assert set(prediction) == {'name', 'pred_sem_seg', *maps}
 
 
 def test_folder_with_damaged_files(inferencer, folder, tmp_path):
@@ -101,7 +105,7 @@ def test_folder_with_damaged_files(inferencer, folder, tmp_path):
     for row, drawn in zip(result['predictions'], result['visualization']):
         saved = np.asarray(Image.open(out / 'vis' / f'{row["name"]}.png'))
         assert (saved == drawn).all()
-        for key in MAPS:
+        for key in FIELDS:
             kind = key.removeprefix('pred_')
             path = out / 'pred' / kind / f'{row["name"]}.npy'
             np.testing.assert_array_equal(np.load(path), row[key])
@@ -137,7 +141,7 @@ def test_batches_of_several_sizes_keep_the_order(inferencer):
     four = inferencer(images, batch_size=4)['predictions']
     for image, first, second in zip(images, one, four, strict=True):
         assert first['pred_epistemic'].shape == image.shape[:2]
-        for key in MAPS:
+        for key in FIELDS:
             np.testing.assert_allclose(
                 first[key], second[key], rtol=1e-4, atol=1e-4
             )
@@ -211,15 +215,15 @@ def test_a_damaged_video_beside_images(inferencer, folder, tmp_path):
     assert [row['name'] for row in result['skipped']] == ['film']
 
 
-def test_samples_and_progress(fitted, folder, capsys):
-    inferencer = DDUInferencer(*fitted, device='cpu')
+def test_samples_and_progress(tiny, folder, capsys):
+    inferencer = DDUInferencer(*tiny, device='cpu')
     samples = inferencer(folder, return_datasamples=True)
-    assert [sample.pred_percentile.shape for sample in samples] == [
+    assert [sample.pred_total_percentile.shape for sample in samples] == [
         (40, 56),
         (30, 20),
     ]
     sample = inferencer(picture(), return_datasamples=True)
-    assert torch.isfinite(sample.seg_logits.data).all()
+    assert torch.isfinite(sample.pred_total.data).all()
     assert 'Inference' in capsys.readouterr().out
 
 
@@ -233,8 +237,8 @@ def test_augmentations(fitted):
     )
 
 
-def test_what_is_refused(fitted, inferencer, checkpoint, folder, tmp_path):
-    config, _ = fitted
+def test_what_is_refused(inferencer, plain_cfg, checkpoint, folder, tmp_path):
+    config = plain_cfg
     with pytest.raises(NotFittedError):
         DDUInferencer(config, checkpoint)
     with pytest.raises(ValueError, match='fit_gda'):

@@ -165,7 +165,7 @@ def test_classes_of_the_test_data_must_match(plain_cfg, checkpoint, tmp_path):
     from mmseg_ddu.apis import test as run_test
 
     fitted = fit_gda(plain_cfg.copy(), checkpoint)
-    names = ('ground', 'disc', 'square', 'triangle', 'left', 'right')
+    names = ('grass', 'brick', 'water', 'sand', 'left', 'right')
     plain_cfg.test_dataloader.dataset.metainfo.classes = names
     with pytest.raises(ValueError, match='trained on the classes'):
         run_test(plain_cfg, fitted, work_dir=tmp_path / 'work')

@@ -14,8 +14,10 @@ class Block:
 sys.meta_path.insert(0, Block())
 import torch
 import mmseg_ddu.core as core
-model = core.GaussianDiscriminant(2, 3)
-model.fit(torch.randn(20, 3), torch.arange(20) % 2)
+model = core.GaussianDensity(2, 3)
+moments = model.new_moments()
+moments.update(torch.randn(20, 3), torch.arange(20) % 2)
+model.fit_moments(moments)
 assert model.score_samples(torch.zeros(4, 3)).shape == (4,)
 try:
     import mmengine

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.core import (
-    CalibrationCounts,
-    ClassMoments,
-    GaussianDiscriminant,
-    RankingCounts,
-    aurc,
-    trio_at_percentiles,
-)
+from mmseg_ddu.core import ClassMoments
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
+from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
+from mmseg_ddu.core.metrics.patches import trio_at_percentiles
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.core.metrics.selective_risk import augrc, aurc
 
 DIM = 3
 
@@ -77,9 +75,7 @@ def test_one_class_of_a_hundred_million_and_one_of_three():
     np.testing.assert_allclose(moments.means[1], few.mean(0))
     for kind in ('full', 'tied', 'diag'):
         for priors in ('uniform', 'empirical'):
-            model = GaussianDiscriminant(
-                3, 6, covariance_type=kind, priors=priors
-            )
+            model = GaussianDensity(3, 6, covariance_type=kind, priors=priors)
             if kind == 'tied':
                 other = model.new_moments()
                 other.counts, other.means = moments.counts, moments.means
@@ -122,7 +118,7 @@ def test_counters(doublings):
             calibration.adaptive_ece(),
             calibration.nll(),
             calibration.brier(),
-            calibration.accuracy(),
+            augrc(ranking),
         ]
 
     expected = figures(*counted())
@@ -148,6 +144,6 @@ def test_percentiles_of_more_pixels_than_float64_can_count(number):
     counts = RankingCounts()
     counts.update(torch.tensor([1.0]), torch.tensor([False]))
     counts._compact()
-    counts._numbers[0] = number
+    counts._counts[0, 0] = number
     trio = trio_at_percentiles(counts, torch.tensor([0.0, 50.0, 100.0]))
     assert trio.pavpu.tolist() == [1, 1, 1]

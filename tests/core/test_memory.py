@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mmseg_ddu.core import ClassMoments, GaussianDiscriminant
+from mmseg_ddu.core import ClassMoments, GaussianDensity
 from mmseg_ddu.core import memory as module
 
 
@@ -22,13 +22,13 @@ def test_moments_say_what_they_take(little):
 
 def test_precisions_say_what_they_take():
     with pytest.raises(ValueError, match='take 16 GiB. Use a rank'):
-        GaussianDiscriminant(1000, 2048)
+        GaussianDensity(1000, 2048)
     for options in (
         dict(covariance_type='tied'),
         dict(covariance_type='diag'),
         dict(rank=64),
     ):
-        GaussianDiscriminant(1000, 2048, **options)
+        GaussianDensity(1000, 2048, **options)
 
 
 def test_available_memory():

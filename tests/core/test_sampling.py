@@ -1,13 +1,10 @@
 """Seeded pixel choices and percentiles."""
 
-import numpy as np
 import pytest
 import torch
 
 from mmseg_ddu.core import (
     PixelReservoir,
-    percentile,
-    quantile_table,
     random_keys,
     sample_per_class,
 )
@@ -62,35 +59,7 @@ def test_reservoir_does_not_depend_on_order():
     assert len(left) == 64
 
 
-def test_quantiles_are_numpys():
-    values = torch.randn(777, generator=torch.Generator().manual_seed(0))
-    np.testing.assert_allclose(
-        quantile_table(values, 101),
-        np.quantile(values.numpy().astype(float), np.linspace(0, 1, 101)),
-    )
-
-
-def test_percentile_inverts_the_quantiles():
-    rng = torch.Generator().manual_seed(0)
-    train = torch.randn(20000, generator=rng)
-    table = quantile_table(train)
-    test = torch.randn(500, generator=rng)
-    expected = (train[None] < test[:, None]).double().mean(1)
-    np.testing.assert_allclose(percentile(test, table), expected, atol=2e-3)
-    ends = percentile(torch.tensor([-1e9, 1e9]), table)
-    assert ends.tolist() == [0, 1]
-    assert percentile(test.reshape(5, 100), table).shape == (5, 100)
-
-
-def test_percentile_of_constant_scores():
-    table = quantile_table(torch.ones(10))
-    got = percentile(torch.tensor([0.0, 2.0]), table)
-    assert got.tolist() == [0, 1]
-
-
 def test_empty_sample():
-    with pytest.raises(ValueError, match='at least one'):
-        quantile_table(torch.zeros(0))
     assert PixelReservoir(3).sample() == ()
 
 

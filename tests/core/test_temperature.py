@@ -8,7 +8,7 @@ from sklearn.metrics import log_loss
 
 from mmseg_ddu.core import fit_temperature
 
-from .test_calibration import counted, sample, softmax
+from .metrics.test_calibration_error import counted, sample, softmax
 
 
 @pytest.mark.parametrize('sharp', [0.3, 1.0, 3.0, 20.0])

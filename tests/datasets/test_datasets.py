@@ -116,10 +116,11 @@ class TestSample:
                 Image.open(sample_root / 'SegmentationClass' / path.name)
             )
             assert (ood == 1).any() == path.name.startswith('test')
-            assert np.array_equal(ood == 1, mask == 255)
+            assert (mask[ood == 1] == 255).all()
+            assert np.array_equal(ood > 0, mask == 255)
 
     def test_twins_look_the_same_and_are_labelled_either_way(self):
-        """Over many objects, about half of each, and equal colours."""
+        """Over many fields, about half of each, and equal colours."""
         colors = {4: [], 5: []}
         for seed in range(300):
             rng = np.random.default_rng(seed)
@@ -134,6 +135,16 @@ class TestSample:
         spread = np.std(colors[4], 0) / np.sqrt(counts[4])
         assert (np.abs(first - second) < 5 * spread).all()
         assert CLASSES[4:] == ('twin_a', 'twin_b')
+
+    def test_borders_are_void_and_nothing_else(self):
+        """Two pixels wide, wherever two classes or objects meet."""
+        _, mask, ood = draw(np.random.default_rng(1), 96, unseen=True)
+        labels = np.where(ood == 1, 6, mask)
+        for moved in (labels[1:], labels[:, 1:]):
+            still = labels[: moved.shape[0], : moved.shape[1]]
+            inside = (still != 255) & (moved != 255)
+            assert (still == moved)[inside].all()
+        assert 0 < (ood == 255).mean() < 0.1
 
     def test_existing_folder(self, tmp_path):
         recipe = SampleRecipe(train=1, val=1, test=1, size=32)

@@ -111,6 +111,13 @@ def test_errors_say_what_to_do():
         shifted(dict(pipeline=[dict(type='LoadImageFromFile')]), 'blur')
 
 
+def assert_all_foreign(sample):
+    """But for the void borders, and not many of those."""
+    mask = sample.gt_ood_map.data
+    assert torch.isin(mask, torch.tensor([1, 255])).all()
+    assert (mask == 1).float().mean() > 0.6
+
+
 class TestDatasets:
     def test_shifted_config(self, demo_cfg):
         """Through wrappers, and the given config stays as it is."""
@@ -125,7 +132,7 @@ class TestDatasets:
             built = DATASETS.build(config)
             item = built[1]
             assert torch.equal(item['inputs'], 255 - plain[1]['inputs'])
-            assert (item['data_samples'].gt_ood_map.data == 1).all()
+            assert_all_foreign(item['data_samples'])
         assert len(built) == 2 * len(plain)
         assert dataset.to_dict() == before
 
@@ -150,9 +157,9 @@ class TestDatasets:
         assert not torch.equal(second['inputs'], plain[0]['inputs'])
         ood = expected.gt_ood_map.data
         assert torch.equal(
-            first['data_samples'].gt_ood_map.data == 255, ood == 1
+            first['data_samples'].gt_ood_map.data == 255, ood != 0
         )
-        assert (second['data_samples'].gt_ood_map.data == 1).all()
+        assert_all_foreign(second['data_samples'])
         assert (second['data_samples'].gt_sem_seg.data == 255).all()
 
     def test_with_shift_by_config_alone(self, demo_cfg, tmp_path):

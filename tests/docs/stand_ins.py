@@ -29,18 +29,15 @@ WORDS = {
     'IMAGE_OR_FOLDER': 'photos',
     'FOLDER': 'photos',
     'IMAGE': 'photo.jpg',
-    'RESULTS_DIR': 'maps',
 }
 # Configs whose data and weights are not at hand.
 LARGE_CONFIG = re.compile(
     r'configs/(ddu|mc_dropout)/\S+_(voc12aug|voc-animals5)-\d+x\d+\.py'
 )
-LINKS = ('tools', 'configs', 'benchmarks', 'docs/figures.py')
+LINKS = ('tools', 'configs', 'docs/figures.py')
 # Names that pages use for a file -> which of the prepared ones it is.
 FILES = {
-    'my_config.py': 'config.py',
     'iter_40000.pth': 'weights.pth',
-    'iter_40000_gda.pth': 'weights_gda.pth',
     'a.pth': 'weights.pth',
     'a_gda.pth': 'weights_gda.pth',
     'old.pth': 'weights.pth',

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from .stand_ins import filled, prepare
 PAGES = pages()
 RUNNABLE = ('bash', 'python')
 MOST_LEFT_OUT = 1 / 3
+COMMAND = re.compile(r'(tools/\w+\.py|benchmarks\.\w+)(.*)')
 
 
 @pytest.fixture(scope='module')
@@ -30,6 +32,15 @@ def folder(kept, tmp_path, request):
         cfg.default_hooks.checkpoint.interval = 2
         prepare(prepared, cfg, *paths)
     return shutil.copytree(prepared, tmp_path / 'folder', symlinks=True)
+
+
+def source_of(command):
+    """Of ``tools/x.py``, or of what ``python -m benchmarks.x`` runs."""
+    if command.startswith('tools'):
+        return (ROOT / command).read_text()
+    path = ROOT / command.replace('.', '/')
+    script = path / '__main__.py' if path.is_dir() else f'{path}.py'
+    return Path(script).read_text()
 
 
 def runnable(page):
@@ -82,8 +93,8 @@ def test_commands_that_are_left_out_have_the_options_they_use():
                     compile(block.text, block.where, 'exec')
                 continue
             for line in block.text.replace('\\\n', ' ').splitlines():
-                for tool, rest in re.findall(r'(tools/\w+\.py)(.*)', line):
-                    source = (ROOT / tool).read_text() + shared
+                for tool, rest in COMMAND.findall(line):
+                    source = source_of(tool) + shared
                     for option in re.findall(r' (--[a-z-]+)', rest):
                         assert f"'{option}'" in source, (block.where, option)
                         checked += 1

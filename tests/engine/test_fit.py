@@ -262,7 +262,7 @@ class TestBadInput:
         assert not checkpoint.with_name('weights_gda.pth').exists()
 
     def test_names_of_another_data_set(self, plain_cfg, checkpoint):
-        names = ('ground', 'disc', 'square', 'triangle', 'left', 'right')
+        names = ('grass', 'brick', 'water', 'sand', 'left', 'right')
         plain_cfg.train_dataloader.dataset.metainfo.classes = names
         with pytest.raises(ValueError, match='twin_b.*but the data set has'):
             fit_gda(plain_cfg, checkpoint)

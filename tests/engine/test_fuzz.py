@@ -15,11 +15,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_ddu.apis.compare.specs import parse_methods
+from mmseg_ddu.apis.compare.method_names import parse_methods
 from mmseg_ddu.core import NotFittedError
 from mmseg_ddu.engine.build import model_of_checkpoint, read_config
 from mmseg_ddu.engine.checkpoint import read_checkpoint, weights_digest
-from mmseg_ddu.engine.fitted_head import fitted_head
+from mmseg_ddu.engine.fit_meta import fitted_head
 from mmseg_ddu.models import GDAHead
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.head_options import HEAD, VIEW, checked_views

@@ -7,7 +7,7 @@ from scipy import ndimage
 from sklearn.metrics import precision_recall_curve
 
 from mmseg_ddu.evaluation import ComponentMetric
-from tests.core.test_components import by_sets, label
+from tests.core.metrics.test_connected_components import by_sets, label
 
 SIZES = dict(min_predicted=6, min_truth=4)
 

@@ -1,6 +1,5 @@
 """What all metrics share: several processes give the figures of one."""
 
-import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler
@@ -9,12 +8,12 @@ from mmengine.dist import get_rank
 from mmseg_ddu.evaluation import (
     CalibrationMetric,
     ComponentMetric,
+    CountedMetric,
     PAvPUMetric,
     UncertaintyMetric,
 )
 from mmseg_ddu.evaluation.counting import last_is_copy
-from mmseg_ddu.evaluation.spool import ArraySpool
-from tests.evaluation.test_uncertainty_metric import image
+from tests.evaluation.test_uncertainty import image
 from tests.processes import run_ranks
 
 
@@ -24,9 +23,10 @@ def figures(images, split=None):
         UncertaintyMetric(),
         CalibrationMetric(),
         PAvPUMetric(size=2),
+        CountedMetric('novelty'),
         ComponentMetric(min_predicted=2, min_truth=1),
         ComponentMetric(
-            dict(epistemic=-898.0, aleatoric=0.5),
+            dict(epistemic=-898.0, aleatoric=0.5, total=-99.0),
             min_predicted=2,
             min_truth=1,
             prefix='cut',
@@ -37,6 +37,8 @@ def figures(images, split=None):
         logits = torch.nn.functional.one_hot(sample['pred_sem_seg']['data'][0])
         noise = sample['pred_aleatoric']['data']
         sample['seg_logits'] = dict(data=logits.permute(2, 0, 1) + noise)
+        sample['image_novelty'] = torch.tensor(float(noise.mean()))
+        sample['image_novelty_percentile'] = float(noise.max())
     chosen = DefaultSampler(samples, shuffle=False)
     if split:
         chosen = split[get_rank()]
@@ -71,19 +73,3 @@ def test_last_is_copy():
     assert [last_is_copy(r, [3, 3, 3], 7) for r in range(3)] == [0, 1, 1]
     assert [last_is_copy(r, [1, 1, 1], 1) for r in range(3)] == [0, 1, 1]
     assert [last_is_copy(r, [4, 3], 7) for r in range(2)] == [0, 0]
-
-
-def test_spool_returns_what_it_was_given():
-    rng = np.random.default_rng(0)
-    pairs = [
-        (rng.random((3, n), np.float32), rng.integers(9, size=(n, 2)))
-        for n in (1, 5, 4)
-    ]
-    spool = ArraySpool()
-    for pair in pairs:
-        spool.append(*pair)
-    assert len(spool) == 3
-    for _ in range(2):
-        for got, pair in zip(spool, pairs, strict=True):
-            assert all(map(np.array_equal, got, pair))
-    spool.close()

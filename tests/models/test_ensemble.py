@@ -28,7 +28,7 @@ def checkpoints(cfg, tmp_path, number=3):
 @torch.no_grad()
 def test_against_its_members(demo_cfg, tmp_path):
     paths, members = checkpoints(demo_cfg, tmp_path)
-    model = build_ensemble(demo_cfg.model, paths, predictive_entropy=True)
+    model = build_ensemble(demo_cfg.model, paths)
     inputs = torch.randn(2, 3, 48, 56)
     got = model.predict(inputs, samples(inputs))
     probs = torch.stack(
@@ -48,7 +48,7 @@ def test_against_its_members(demo_cfg, tmp_path):
         for field, value in (
             ('pred_epistemic', total - expected),
             ('pred_aleatoric', expected),
-            ('pred_predictive_entropy', total),
+            ('pred_total', total),
         ):
             data = getattr(sample, field).data[0]
             torch.testing.assert_close(data, value[index], **close)

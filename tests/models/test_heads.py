@@ -5,7 +5,7 @@ import re
 import pytest
 import torch
 
-from mmseg_ddu.apis.zoo.configs import read_leaf, zoo_root
+from benchmarks.zoo.configs import read_leaf, zoo_root
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.heads import UnsupportedModelError
 from tests.models.test_segmentors import fit, metas, samples
@@ -49,7 +49,7 @@ def predict(model, size=48):
 
 def density_map(model, feature):
     """Score of a feature (1, D, h, w) with the density, upsampled."""
-    density = model.gda_head.views[0].density
+    density = model.gda_head.density
     vectors = feature.permute(0, 2, 3, 1).reshape(-1, feature.shape[1])
     score = -density.score_samples(vectors)
     return torch.nn.functional.interpolate(
@@ -79,7 +79,7 @@ def test_threshold_of_a_binary_cascade_is_the_last_heads(demo_cfg):
     first = fcn(demo_cfg, threshold=0.5, **binary)
     last = ocr(demo_cfg, threshold=0.97, **binary)
     demo_cfg.model.update(decode_head=[first, last], num_stages=2)
-    demo_cfg.model.gda_head.views = 'ddu-paper'
+    demo_cfg.model.gda_head.preset = 'ddu-paper'
     model = fit(varied(demo_cfg, CASCADE))
     _, sample = predict(model)
     probs = sample.seg_logits.data
@@ -109,7 +109,7 @@ def test_point_head_takes_the_feature_of_the_coarse_head(demo_cfg):
         subdivision_num_points=16,
         scale_factor=2,
     )
-    demo_cfg.model.gda_head.views = 'ddu-paper'
+    demo_cfg.model.gda_head.preset = 'ddu-paper'
     model = fit(varied(demo_cfg, CASCADE))
     features = caught(model.decode_head[0])
     _, sample = predict(model)
@@ -149,7 +149,7 @@ def test_knet_takes_the_feature_its_kernels_act_on(demo_cfg):
         kernel_update_head=[update],
         kernel_generate_head=fcn(demo_cfg),
     )
-    demo_cfg.model.gda_head.views = 'ddu-paper'
+    demo_cfg.model.gda_head.preset = 'ddu-paper'
     model = fit(varied(demo_cfg))
     features = caught(model.decode_head.kernel_generate_head)
     inputs, sample = predict(model)
@@ -172,7 +172,7 @@ def test_the_classifier_of_the_prediction_counts(demo_cfg):
         num_classes=6,
         norm_cfg=demo_cfg.model.decode_head.norm_cfg,
     )
-    demo_cfg.model.gda_head.views = 'ddu-paper'
+    demo_cfg.model.gda_head.preset = 'ddu-paper'
     model = fit(varied(demo_cfg))
     features = caught(model.decode_head)
     _, sample = predict(model)

@@ -150,7 +150,7 @@ def test_dropout_behind_backbone_stages_by_hand(demo_cfg):
 
 @torch.no_grad()
 def test_inserted_dropout_is_for_tests_alone(demo_cfg):
-    model = mc(demo_cfg, dropout_after='backbone', predictive_entropy=True)
+    model = mc(demo_cfg, dropout_after='backbone')
     stages = [f'backbone.layer{i}' for i in (1, 2, 3, 4)]
     assert model.dropout_after == stages
     inputs = torch.randn(1, 3, 48, 48)
@@ -158,7 +158,7 @@ def test_inserted_dropout_is_for_tests_alone(demo_cfg):
     plain.load_state_dict(model.state_dict())
     sample = model.predict(inputs, samples(inputs))[0]
     torch.testing.assert_close(
-        sample.pred_predictive_entropy.data,
+        sample.pred_total.data,
         sample.pred_epistemic.data + sample.pred_aleatoric.data,
     )
     # Afterwards nothing is left behind, in training mode either.

@@ -7,53 +7,18 @@ from mmseg.models import EncoderDecoder
 from mmseg.structures import SegDataSample
 from torch.distributions import Categorical
 
-from mmseg_ddu.core import NotFittedError
-from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.registry import MODELS
+from tests.models.fitting import build, fit, metas, samples
 
-
-def build(cfg, kind='mmseg_ddu.DDUEncoderDecoder', **options):
-    model = dict(cfg.model, type=kind, **options)
-    if 'DDU' not in kind:
-        model.pop('gda_head', None)
-    return MODELS.build(model).eval()
-
-
-def fit(model, images=3, size=48):
-    """Random densities that see real features of the network."""
-    head = model.gda_head
-    rng = torch.Generator().manual_seed(0)
-    inputs = torch.randn(images, 3, size, size, generator=rng)
-    for view in head.views:
-        if hasattr(view, 'density'):
-            view.density.reg_covar = 1e-2
-    fitter = DensityFitter(head)
-    for index, image in enumerate(inputs.split(1)):
-        (_, features), *_ = model.iter_features(image, metas(image))
-        height, width = features['predicted'].shape[2:]
-        labels = torch.arange(height * width) % model.num_classes
-        fitter.update(features, labels.reshape(height, width), index)
-    fitter.finalize()
-    return model
-
-
-def metas(inputs):
-    size = tuple(inputs.shape[2:])
-    return [
-        dict(ori_shape=size, img_shape=size, pad_shape=size)
-        for _ in range(len(inputs))
-    ]
-
-
-def samples(inputs, **changes):
-    result = []
-    for meta in metas(inputs):
-        sample = SegDataSample()
-        sample.set_metainfo({**meta, **changes})
-        result.append(sample)
-    return result
+FIELDS = [
+    'seg_logits',
+    *(f'pred_{name}' for name in MAPS),
+    *(f'pred_{name}_percentile' for name in MAPS),
+]
 
 
 @pytest.fixture
@@ -76,12 +41,18 @@ def test_fields_and_the_plain_prediction(model, demo_cfg):
             logits=b.seg_logits.data.movedim(0, -1)
         ).entropy()
         torch.testing.assert_close(b.pred_aleatoric.data[0], entropy)
+        for name in MAPS:
+            values = b.get(f'pred_{name}').data
+            share = b.get(f'pred_{name}_percentile').data
+            torch.testing.assert_close(share, model.percentile(name, values))
+        assert 0 <= b.metainfo['image_novelty_percentile'] <= 1
+        assert b.metainfo['image_novelty'].shape == ()
 
 
 @torch.no_grad()
 def test_epistemic_is_the_density_of_the_penultimate_feature(demo_cfg):
     """The feature is caught here by overriding cls_seg, not by a hook."""
-    demo_cfg.model.gda_head.views = 'ddu-paper'
+    demo_cfg.model.gda_head.preset = 'ddu-paper'
     model = fit(build(demo_cfg))
     inputs = torch.randn(1, 3, 48, 48)
     caught = []
@@ -93,7 +64,7 @@ def test_epistemic_is_the_density_of_the_penultimate_feature(demo_cfg):
 
     model.decode_head.cls_seg = cls_seg
     sample = model.predict(inputs, samples(inputs))[0]
-    density = model.gda_head.views[0].density
+    density = model.gda_head.density
     z = caught[0].permute(0, 2, 3, 1).reshape(-1, caught[0].shape[1])
     score = -density.score_samples(z).reshape(1, 1, *caught[0].shape[2:])
     expected = torch.nn.functional.interpolate(
@@ -103,37 +74,13 @@ def test_epistemic_is_the_density_of_the_penultimate_feature(demo_cfg):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize('binary', [False, True])
-def test_standardised_views_follow_the_classifier(demo_cfg, binary):
-    """The class comes from the network's own logits on the grid."""
-    demo_cfg.model.gda_head = dict(views='class-polar')
-    if binary:
-        demo_cfg.model.decode_head.update(
-            num_classes=2,
-            out_channels=1,
-            threshold=0.3,
-            loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
-        )
-    model = fit(build(demo_cfg))
-    inputs = torch.randn(1, 3, 48, 48)
-    (_, features), *_ = model.iter_features(inputs, metas(inputs))
-    logits = model._forward(inputs)
-    classes = (
-        logits.sigmoid() > 0.3 if binary else logits.argmax(1, keepdim=True)
-    )
-    assert torch.equal(features['predicted'], classes.long())
-    sample = model.predict(inputs, samples(inputs))[0]
-    assert torch.isfinite(sample.pred_epistemic.data).all()
-
-
-@torch.no_grad()
 def test_whole_equals_slide_on_one_window(model):
     inputs = torch.randn(1, 3, 48, 48)
     whole = model.predict(inputs, samples(inputs))[0]
     model.test_cfg = model.test_cfg.copy()
     model.test_cfg.update(mode='slide', crop_size=(48, 48), stride=(32, 32))
     slide = model.predict(inputs, samples(inputs))[0]
-    for field in ('seg_logits', 'pred_epistemic', 'pred_aleatoric'):
+    for field in FIELDS:
         torch.testing.assert_close(
             getattr(slide, field).data, getattr(whole, field).data
         )
@@ -291,26 +238,27 @@ def test_heads_without_cls_seg_are_refused(demo_cfg):
         build(demo_cfg)
 
 
-def test_unknown_tap_names_the_choices(demo_cfg):
-    demo_cfg.model.gda_head = dict(views=[dict(tap='backbone.layer9')])
-    with pytest.raises(ValueError, match='layer4'):
-        build(demo_cfg)
-
-
 @torch.no_grad()
-def test_tap_channels_are_inferred(demo_cfg):
-    demo_cfg.model.gda_head = dict(
-        views=[
-            dict(tap='penultimate'),
-            dict(tap='backbone.layer3'),
-            dict(tap='decode_head.bottleneck', transform='direction'),
-        ]
+def test_several_heads(demo_cfg):
+    """Each has its map; the first is the epistemic one as before."""
+    both = fit(
+        build(
+            demo_cfg,
+            extra_heads=dict(
+                early=dict(tap='backbone.layer3'),
+                paper=dict(preset='ddu-paper'),
+            ),
+        )
     )
-    model = fit(build(demo_cfg))
-    assert [view.channels for view in model.gda_head.views] == [12, 16, 12]
     inputs = torch.randn(1, 3, 48, 48)
-    sample = model.predict(inputs, samples(inputs))[0]
-    assert torch.isfinite(sample.pred_epistemic.data).all()
+    sample = both.predict(inputs, samples(inputs))[0]
+    assert both.extra_heads['early'].channels == 16
+    for name in ('epistemic', 'epistemic_early', 'epistemic_paper'):
+        values = sample.get(f'pred_{name}').data
+        share = sample.get(f'pred_{name}_percentile').data
+        assert values.isfinite().all() and 0 <= share.min() <= share.max() <= 1
+    with pytest.raises(ValueError, match='epistemic_early'):
+        both.percentile('late', values)
 
 
 def test_conversion(plain_cfg):
@@ -318,8 +266,8 @@ def test_conversion(plain_cfg):
         'mmseg_ddu.DDUEncoderDecoder'
     )
     assert plain_cfg.model.type == 'EncoderDecoder'
-    head = to_ddu_model(plain_cfg.model, dict(views='polar'))['gda_head']
-    assert head == dict(views='polar')
+    head = to_ddu_model(plain_cfg.model, dict(stride=1))['gda_head']
+    assert head == dict(stride=1)
     with pytest.raises(TypeError, match='no DDU form'):
         to_ddu_model(dict(type='DepthEstimator'))
 
@@ -350,7 +298,7 @@ def test_cascade(demo_cfg):
     inputs = torch.randn(1, 3, 48, 48)
     with torch.no_grad():
         sample = model.predict(inputs, samples(inputs))[0]
-    assert model.gda_head.views[0].channels == 8
+    assert model.gda_head.channels == 8
     assert sample.pred_epistemic.data.shape == (1, 48, 48)
 
 

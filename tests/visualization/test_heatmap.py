@@ -12,6 +12,7 @@ from mmseg_ddu.visualization import (
     heat_map,
     side_by_side,
 )
+from mmseg_ddu.visualization.heatmap import LOST_COLOR
 
 
 def test_colours_are_matplotlibs_and_clipped():
@@ -51,3 +52,22 @@ def test_class_colors_and_blend():
     assert colors.tolist() == [[[1, 2, 3], [9, 8, 7]]]
     half = blend(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 200), 0.5)
     assert half.tolist() == [[[100, 100, 100]]]
+
+
+def test_lost_pixels_have_their_own_colour_on_the_map_and_on_the_bar():
+    values = np.random.default_rng(0).random((200, 90))
+    lost = values > 0.9
+    for cmap in ('viridis', 'magma', 'inferno'):
+        picture = heat_map(values, 0, 1, 'share', cmap, lost=lost)
+        cyan = (picture == LOST_COLOR).all(-1)
+        assert (cyan[:, :90] == lost).all()
+        assert cyan[:, 90:].any()
+        without = heat_map(values, 0, 1, 'share', cmap)
+        assert not (without == LOST_COLOR).all(-1).any()
+
+
+def test_ticks_with_words_make_another_bar():
+    bar = color_bar(200, 0, 4, 'a', 'magma', ((1, '1 in 10'), (2, '1 in 100')))
+    numbers = color_bar(200, 0, 4, 'a', 'magma')
+    assert bar.shape[0] == numbers.shape[0] == 200
+    assert bar.shape[1] > numbers.shape[1]

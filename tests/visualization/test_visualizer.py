@@ -15,14 +15,14 @@ from mmseg_ddu.apis import fit_gda
 from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.registry import HOOKS
 from mmseg_ddu.visualization import DDULocalVisualizer, colorize
-from mmseg_ddu.visualization.maps import Scale
+from mmseg_ddu.visualization.prediction import Scale, surprise
 
 from ..apis.test_tools import call
 
 PALETTE = [[0, 0, 0], [250, 0, 0]]
 NUMBERS = count()
 SCALES = dict(
-    epistemic=Scale(-1.0, 4.0, 'nats', 1.0), aleatoric=Scale(0.0, 0.7, 'nats')
+    epistemic=Scale(-1.0, 1.0, 'nats'), aleatoric=Scale(0.0, 0.7, 'nats')
 )
 
 
@@ -71,6 +71,37 @@ def test_the_picture_shows_every_map(visualizer):
     mean = blended.reshape(-1, 3).mean(0)
     column = picture[26:226, 2 * 226 : 2 * 226 + 220]  # behind the truth
     np.testing.assert_allclose(column.reshape(-1, 3).mean(0), mean, atol=0.6)
+
+
+def test_percentiles_colour_by_rarity(visualizer):
+    """Ordinary pixels are dark, whatever their scores are."""
+    share = torch.linspace(0, 1, 200 * 220).reshape(1, 200, 220)
+    maps = dict(pred_total=9 * share, pred_total_percentile=share)
+    image = np.zeros((200, 220, 3), np.uint8)
+    visualizer.scales = SCALES
+    picture = visualizer.draw(image, make_sample(**maps))
+    rarity = surprise(share[0].numpy())
+    expected = colorize(rarity, 0, 4, 'inferno')
+    assert contains(picture, expected)
+    assert expected[rarity < 0.3].max() < 50 < expected[rarity > 2].max()
+
+
+def test_maps_stand_in_their_order(visualizer):
+    maps = {
+        f'pred_{name}': torch.full((1, 200, 220), 0.5)
+        for name in ('total', 'epistemic')
+    }
+    maps['pred_total'][..., 0] = maps['pred_epistemic'][..., 0] = 0
+    image = np.zeros((200, 220, 3), np.uint8)
+    picture = visualizer.draw(image, make_sample(**maps))
+    middle = picture[120]
+    places = [
+        np.flatnonzero(
+            (middle == colorize(np.ones((1, 1)), 0, 1, c)[0]).all(1)
+        )
+        for c in ('magma', 'inferno')
+    ]
+    assert len(places[0]) and places[0].max() < places[1].min()
 
 
 def test_maps_that_are_not_there_are_left_out(visualizer):
@@ -138,9 +169,9 @@ def test_test_writes_pictures(plain_cfg, checkpoint, tmp_path):
     assert len(found) == 2  # of four images
     for path in found:
         picture = np.asarray(Image.open(path))
-        # image, truth, prediction and two maps, each 48 -> 192 pixels wide,
-        # the maps with a colour bar
-        assert picture.shape[1] > 5 * 192 and picture.shape[0] == 192 + 26
+        # image, truth, prediction and three maps, each 48 -> 192 pixels
+        # wide, the maps with a colour bar
+        assert picture.shape[1] > 6 * 192 and picture.shape[0] == 192 + 26
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
 
 

@@ -2,7 +2,7 @@
 dataset_type = 'BaseSegDataset'
 data_root = '{{$DDU_SAMPLE:data/sample}}'
 metainfo = dict(
-    classes=('ground', 'disc', 'square', 'triangle', 'twin_a', 'twin_b'),
+    classes=('grass', 'brick', 'water', 'sand', 'twin_a', 'twin_b'),
     palette=[
         [40, 40, 40],
         [214, 69, 65],
@@ -22,7 +22,11 @@ common = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='RandomFlip', prob=0.5),
+    dict(
+        type='RandomFlip',
+        prob=[0.3, 0.3, 0.2],
+        direction=['horizontal', 'vertical', 'diagonal'],
+    ),
     dict(type='PackSegInputs'),
 ]
 val_pipeline = [
@@ -36,7 +40,7 @@ test_pipeline = [
     dict(type='mmseg_ddu.PackDDUInputs'),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(

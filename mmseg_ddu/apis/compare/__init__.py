@@ -1,6 +1,6 @@
 """Every method on the same pixels: one table, all curves."""
 
 from .aggregate import aggregate
-from .runner import compare
+from .compare_methods import compare
 
 __all__ = ['aggregate', 'compare']

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
 from mmseg_ddu.fileio import require_writable_folder, write_json
 
-from .report import read_results
-
-FIGURES = (
-    'miou',
-    'ece',
-    'nll',
-    'brier',
-    'mis_auroc',
-    'aurc',
-    'mean',
-    'worst',
-    'ms',
-    'peak_mib',
-    'passes',
-    'parameters',
-)
+from .results_file import read_results
+from .results_tables import AFTER, metric_columns
 
 
 def aggregate(
@@ -86,27 +72,26 @@ def aggregate(
 
 
 def _means(entries: list[dict]) -> dict:
-    result: dict = dict(runs=len(entries))
-    for key in FIGURES:
-        result.update(_spread(key, [entry.get(key) for entry in entries]))
-    shifts: dict = {}
-    for shift in entries[0]['shifts']:
-        values = [entry['shifts'].get(shift) for entry in entries]
-        shifts.update(_spread(shift, values))
-    names = entries[0]['shifts']
+    figures = _spread(entries, (*metric_columns(), *AFTER))
+    suites = [entry['shifts'] for entry in entries]
+    shifts = _spread(suites, suites[0])
     return dict(
-        result,
-        shifts={name: shifts[name] for name in names},
-        shifts_std={name: shifts[f'{name}_std'] for name in names},
+        runs=len(entries),
+        **figures,
+        shifts={name: shifts[name] for name in suites[0]},
+        shifts_std={name: shifts[f'{name}_std'] for name in suites[0]},
     )
 
 
-def _spread(key: str, values: list[float | None]) -> dict:
-    found = [v for v in values if v is not None and math.isfinite(v)]
-    return {
-        key: mean(found) if found else None,
-        f'{key}_std': stdev(found) if len(found) > 1 else None,
-    }
+def _spread(entries: list[dict], keys: Iterable[str]) -> dict:
+    """Mean and, with ``_std`` behind the name, deviation of each figure."""
+    result: dict[str, float | None] = {}
+    for key in keys:
+        values = [entry.get(key) for entry in entries]
+        found = [v for v in values if v is not None and math.isfinite(v)]
+        result[key] = mean(found) if found else None
+        result[f'{key}_std'] = stdev(found) if len(found) > 1 else None
+    return result
 
 
 def _seed(run: dict, folder: str | os.PathLike) -> int | str:

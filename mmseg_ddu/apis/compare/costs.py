@@ -53,7 +53,10 @@ def measure_cost(
         _wait(device)
         times.append(time.perf_counter() - start)
     growth = max(
-        (_growth(predict, batch, device) for batch in batches[:WARM_UP]),
+        (
+            memory_growth(lambda batch=batch: predict(batch), device)
+            for batch in batches[:WARM_UP]
+        ),
         key=lambda value: -1 if value is None else value,
     )
     own = sum(w.numel() * w.element_size() for w in weights)
@@ -81,21 +84,25 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _growth(
-    predict: Callable[[Any], Any], batch: Any, device: torch.device
+def memory_growth(
+    function: Callable[[], Any], device: torch.device
 ) -> int | None:
-    """Bytes that one prediction needs on top of what is there before."""
+    """Most bytes a call holds on top of what is there before.
+
+    On a GPU what torch allocates; on Linux the resident memory of the
+    process, whoever allocates it; elsewhere None.
+    """
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        predict(batch)
+        function()
         return torch.cuda.max_memory_allocated(device) - before
     if not os.access(_CLEAR, os.W_OK):  # not Linux
         return None
     _give_back_memory()
     _CLEAR.write_text('5')  # resets the high-water mark
     before = _resident('VmRSS')
-    predict(batch)
+    function()
     return max(0, _resident('VmHWM') - before)
 
 

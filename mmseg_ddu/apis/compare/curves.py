@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from textwrap import wrap
+from textwrap import fill
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from mmseg_ddu.core.metrics.pixel_ranking import CORRECT, WRONG
 from mmseg_ddu.fileio import atomic_write
-
-from .pixels import CORRECT, WRONG
 
 TRIO = {
     'accurate_certain': 'p(accurate | certain)',
@@ -22,15 +21,15 @@ TRIO = {
     'pavpu': 'PAvPU',
 }
 TRIOS = {
-    'trio': 'void ignored',
-    'trio_void_wrong': 'void counted as an error',
+    'trio': 'Patches: void ignored',
+    'trio_void_wrong': 'Patches: void counted as an error',
     'trio_pixels': 'single pixels, void ignored',
 }
 STYLES = ('-', '--', '-.', ':')
 SUFFIXES = ('png', 'pdf')
 COLUMNS = 3
-LEGEND_WIDTH = 50
 SMALLEST_SHARE = 5e-4
+PALETTE = matplotlib.colormaps['tab20'].colors
 
 
 def draw_curves(methods: dict[str, dict], out_dir: Path) -> list[Path]:
@@ -50,13 +49,12 @@ def draw_curves(methods: dict[str, dict], out_dir: Path) -> list[Path]:
     }
     if not curves:
         return []
-    figures = {
-        'risk_coverage': risk_coverage_figure(curves),
-        'reliability': reliability_figure(curves),
-        'histograms': histogram_figure(curves),
-    }
-    for name, title in TRIOS.items():
-        figures[name] = trio_figure(curves, name, title)
+    figures = dict(
+        risk_coverage=risk_coverage_figure(curves),
+        reliability=reliability_figure(curves),
+        histograms=histogram_figure(curves),
+        **{name: trio_figure(curves, name) for name in TRIOS},
+    )
     return [
         path
         for name, figure in figures.items()
@@ -64,16 +62,17 @@ def draw_curves(methods: dict[str, dict], out_dir: Path) -> list[Path]:
     ]
 
 
-def trio_figure(curves: dict[str, dict], name: str, title: str) -> Figure:
+def trio_figure(curves: dict[str, dict], name: str) -> Figure:
     """The paper's three curves over uncertainty percentiles."""
     figure = Figure(figsize=(13, 4.6), layout='constrained')
     for axes, (key, label) in zip(figure.subplots(1, 3), TRIO.items()):
-        for style, (row, entry) in _styled(curves):
-            values = _floats(entry[name][key])
-            axes.plot(range(1, len(values) + 1), values, label=row, **style)
+        lines = {
+            row: (range(1, len(entry[name][key]) + 1), entry[name][key])
+            for row, entry in curves.items()
+        }
+        _draw(axes, curves, lines)
         axes.set(xlabel='uncertainty percentile', ylabel=label, xlim=(1, 100))
-        axes.grid(alpha=0.3)
-    figure.suptitle(f'Patches: {title}' if name != 'trio_pixels' else title)
+    figure.suptitle(TRIOS[name])
     _legend(figure, axes)
     return figure
 
@@ -82,16 +81,15 @@ def risk_coverage_figure(curves: dict[str, dict]) -> Figure:
     """Error among the pixels that are accepted."""
     figure = Figure(figsize=(7.5, 5), layout='constrained')
     axes = figure.subplots()
-    for style, (row, entry) in _styled(curves):
-        curve = entry['risk_coverage']
-        axes.plot(curve['coverage'], curve['risk'], label=row, **style)
+    data = {row: entry['risk_coverage'] for row, entry in curves.items()}
+    lines = {row: (d['coverage'], d['risk']) for row, d in data.items()}
+    _draw(axes, curves, lines)
     axes.set(
         xlabel='coverage (share of pixels accepted, most certain first)',
         ylabel='risk (share of wrong pixels among them)',
         xlim=(0, 1),
     )
     axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
     _legend(figure, axes)
     return figure
 
@@ -100,24 +98,20 @@ def reliability_figure(curves: dict[str, dict]) -> Figure:
     """Accuracy over confidence; one line for each prediction."""
     figure = Figure(figsize=(7.5, 6), layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    distinct: dict[str, list[str]] = {}
-    for row, entry in curves.items():
-        distinct.setdefault(str(entry['reliability']), []).append(row)
-    first = {rows[0]: curves[rows[0]] for rows in distinct.values()}
-    for (style, (_, entry)), rows in zip(
-        _styled(first, marker='.'), distinct.values()
-    ):
-        bins = entry['reliability']
-        x = _floats(bins['confidence'])
-        label = ', '.join(dict.fromkeys(curves[r]['method'] for r in rows))
-        label = '\n'.join(wrap(label, LEGEND_WIDTH))
-        upper.plot(x, _floats(bins['accuracy']), label=label, **style)
-        lower.plot(x, _floats(bins['share']), **style)
+    alike: dict[str, list[dict]] = {}
+    for entry in curves.values():
+        alike.setdefault(str(entry['reliability']), []).append(entry)
+    named = {
+        fill(', '.join(dict.fromkeys(e['method'] for e in same)), 50): same[0]
+        for same in alike.values()
+    }
+    for axes, key in ((upper, 'accuracy'), (lower, 'share')):
+        data = {name: entry['reliability'] for name, entry in named.items()}
+        lines = {name: (d['confidence'], d[key]) for name, d in data.items()}
+        _draw(axes, named, lines, marker='.')
     upper.plot([0, 1], [0, 1], color='grey', linewidth=0.8)
     upper.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
     lower.set(xlabel='confidence', ylabel='share of pixels', yscale='log')
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
     _legend(figure, upper, 2)
     return figure
 
@@ -130,12 +124,7 @@ def histogram_figure(curves: dict[str, dict]) -> Figure:
     figure = Figure(figsize=(13, height))
     grid = figure.subplots(rows, COLUMNS, squeeze=False, sharey=True).flatten()
     figure.subplots_adjust(
-        left=0.05,
-        right=0.98,
-        bottom=1.1 / height,
-        top=1 - 0.35 / height,
-        hspace=0.35,
-        wspace=0.08,
+        0.05, 1.1 / height, 0.98, 1 - 0.35 / height, wspace=0.08, hspace=0.35
     )
     for axes in grid[len(curves) :]:
         axes.set_axis_off()
@@ -143,50 +132,49 @@ def histogram_figure(curves: dict[str, dict]) -> Figure:
         data = dict(entry['histogram'])
         edges = data.pop('edges')
         for label, style in _groups(data):
-            axes.stairs(
-                data[label],
-                edges,
-                label=label.replace('_', ' '),
-                baseline=SMALLEST_SHARE,
-                **style,
-            )
+            style.update(label=label.replace('_', ' '))
+            axes.stairs(data[label], edges, baseline=SMALLEST_SHARE, **style)
         axes.set_title(row, fontsize=10)
         axes.tick_params(labelsize=8)
     figure.supylabel('share of pixels', x=0.005)
-    grid[0].set_yscale('log')
-    grid[0].set_ylim(SMALLEST_SHARE, 1)
+    grid[0].set(yscale='log', ylim=(SMALLEST_SHARE, 1))
     _legend(figure, grid[0], 8, 'lower center')
     return figure
 
 
-def _groups(labels: Iterable[str]) -> list[tuple[str, dict]]:
+def _groups(labels: Iterable[str]) -> Iterator[tuple[str, dict]]:
     """Right pixels filled, wrong ones thick, the rest thin."""
-    fixed = {
-        CORRECT: dict(fill=True, color='tab:green', alpha=0.35),
-        WRONG: dict(color='tab:red', linewidth=1.8),
-    }
-    others = [label for label in labels if label not in fixed]
-    colors = matplotlib.colormaps['tab20'].colors
-    result = [(label, fixed[label]) for label in labels if label in fixed]
-    for index, label in enumerate(others):
-        style = dict(color=colors[index % len(colors)], linewidth=1.0)
-        result.append((label, style))
-    return result
+    index = 0
+    for label in labels:
+        if label == CORRECT:
+            yield label, dict(fill=True, color='tab:green', alpha=0.35)
+        elif label == WRONG:
+            yield label, dict(color='tab:red', linewidth=1.8)
+        else:
+            color = PALETTE[index % len(PALETTE)]
+            yield label, dict(color=color, linewidth=1.0)
+            index += 1
 
 
-def _styled(curves: dict[str, dict], **more: object):
-    """Rows with a style each: a colour a method, dashes for a second row."""
-    palette = matplotlib.colormaps['tab20'].colors
-    colors = [*palette[::2], *palette[1::2]]
+def _draw(
+    axes: Axes,
+    curves: dict[str, dict],
+    lines: dict[str, tuple[Iterable, Iterable]],
+    **style: str,
+) -> None:
+    """A line for each row: a colour a method, dashes for its others."""
+    colors = [*PALETTE[::2], *PALETTE[1::2]]
     seen: dict[str, int] = {}
-    order: dict[str, int] = {}
     for row, entry in curves.items():
         method = entry['method']
-        index = order.setdefault(method, len(order))
-        stroke = STYLES[seen.get(method, 0) % len(STYLES)]
-        seen[method] = seen.get(method, 0) + 1
-        color = colors[index % len(colors)]
-        yield dict(color=color, linestyle=stroke, **more), (row, entry)
+        seen[method] = seen.get(method, -1) + 1
+        color = colors[list(seen).index(method) % len(colors)]
+        stroke = STYLES[seen[method] % len(STYLES)]
+        x, y = (
+            [math.nan if v is None else v for v in part] for part in lines[row]
+        )
+        axes.plot(x, y, stroke, color=color, label=row, **style)
+    axes.grid(alpha=0.3)
 
 
 def _legend(
@@ -196,17 +184,8 @@ def _legend(
     place: str = 'outside lower center',
 ) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles,
-        labels,
-        loc=place,
-        ncols=min(columns, len(labels)),
-        fontsize=8,
-    )
-
-
-def _floats(values: Iterable[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
+    columns = min(columns, len(labels))
+    figure.legend(handles, labels, loc=place, ncols=columns, fontsize=8)
 
 
 def _save(figure: Figure, out_dir: Path, name: str) -> list[Path]:

@@ -20,7 +20,7 @@ from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import atomic_write
 
-from .meters import Meters
+from .row_counts import RowCounts
 
 FOLDER = 'unfinished'
 
@@ -49,26 +49,26 @@ class Unfinished:
         waited = time.monotonic() - self.saved_at
         return is_main_process() and waited >= self.every
 
-    def save(self, done: int, meters: Meters) -> None:
+    def save(self, done: int, counts: RowCounts) -> None:
         """Write the counts of all ranks, whole or not at all.
 
         If that fails, as on a full disk, the measurement goes on.
 
         Args:
             done (int): Images that all ranks together have counted.
-            meters (Meters): Of this rank.
+            counts (RowCounts): Of this rank.
         """
-        parts = all_gather_object(meters.state_dict())
+        parts = all_gather_object(counts.state_dict())
         if is_main_process():
-            self._write(self._path(meters), dict(done=done, parts=parts))
+            self._write(self._path(counts), dict(done=done, parts=parts))
         self.saved_at = time.monotonic()
 
-    def load(self, meters: Meters) -> int:
-        """Add what was saved to new meters; how many images that were."""
-        content = on_main(self._read, self._path(meters))
+    def load(self, counts: RowCounts) -> int:
+        """Add what was saved to new counts; how many images that were."""
+        content = on_main(self._read, self._path(counts))
         rank, world = get_dist_info()
         for part in content['parts'][rank::world]:
-            meters.merge_state(part)
+            counts.merge_state(part)
         self.saved_at = time.monotonic()
         return content['done']
 
@@ -77,8 +77,8 @@ class Unfinished:
         """Forget all of the group."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, meters: Meters) -> Path:
-        return self.folder / f'{digest(list(meters.scores))}.pth'
+    def _path(self, counts: RowCounts) -> Path:
+        return self.folder / f'{digest(list(counts.rows))}.pth'
 
     @staticmethod
     def _write(path: Path, content: dict) -> None:

@@ -2,7 +2,7 @@
 
 from mmseg_ddu.apis.image_files import find_images
 
-from .manifest import MANIFEST
-from .run import export
+from .manifest import MANIFEST, read_manifest
+from .many_images import export
 
-__all__ = ['MANIFEST', 'export', 'find_images']
+__all__ = ['MANIFEST', 'export', 'find_images', 'read_manifest']

@@ -8,12 +8,23 @@ from torch import nn
 
 from mmseg_ddu.apis.map_files import MapWriter
 from mmseg_ddu.engine.checkpoint import digest, plain
-from mmseg_ddu.engine.data import evaluation_pipeline
-from mmseg_ddu.engine.report import versions
-from mmseg_ddu.engine.tta import tta_pipeline
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline
+from mmseg_ddu.engine.tta_pipeline import tta_pipeline
 from mmseg_ddu.fileio import sha256
+from mmseg_ddu.visualization.prediction import Scale
 
-from .rows import UNUSUAL
+from .manifest import UNUSUAL
+
+PNG = (
+    'value = png_low + pixel / 65535 * (png_high - png_low); values outside '
+    'are clipped'
+)
+
+
+def _scale(scale: Scale) -> dict:
+    low, high = scale.low, scale.high
+    return dict(unit=scale.unit, png_low=low, png_high=high, png=PNG)
 
 
 def describe(
@@ -25,37 +36,24 @@ def describe(
     max_pixels: int,
 ) -> dict:
     """All that determines the maps, and how to read them."""
-    meta = model.dataset_meta
+    meta, cfg = model.dataset_meta, model.cfg
+    steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
     return plain(
         dict(
-            maps={
-                name: dict(
-                    unit=scale.unit,
-                    png_low=scale.low,
-                    png_high=scale.high,
-                    png='value = png_low + pixel / 65535 * (png_high - '
-                    'png_low); values outside are clipped',
-                )
-                for name, scale in writer.scales.items()
-            },
-            unusual=f'unusual_share: pixels above percentile {UNUSUAL}',
+            maps={name: _scale(s) for name, s in writer.scales.items()},
+            unusual='unusual_share: pixels whose percentile of the total '
+            f'uncertainty is above {UNUSUAL}',
             classes=meta.get('classes') or [],
             palette=meta.get('palette') or [],
             model=type(model).__name__,
             config=str(config),
-            config_sha256=_config_digest(model, tta),
+            # Of the network and of what is done to images.
+            config_sha256=digest([cfg.model, steps], 64),
             checkpoint=str(checkpoint),
             checkpoint_sha256=sha256(checkpoint),
             tta=tta,
-            pictures=writer.pictures,
+            formats=list(writer.formats),
             max_pixels=max_pixels,
             versions=versions(),
         )
     )
-
-
-def _config_digest(model: nn.Module, tta: bool) -> str:
-    """Of the network and of what is done to images, options included."""
-    cfg = model.cfg
-    steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
-    return digest([cfg.model, steps], 64)

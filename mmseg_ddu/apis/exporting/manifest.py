@@ -1,206 +1,148 @@
-"""The manifest, and the journal that it is made from.
-
-While an export runs, ``manifest.jsonl`` holds what the manifest says of the
-export as a whole in its first line, and then a line per image; further
-processes write lines into ``manifest.1.jsonl`` and so on. At the end they
-become ``manifest.json``, and if nothing is missing they go.
-"""
+"""What a manifest holds, and whether one from elsewhere is sound."""
 
 from __future__ import annotations
 
-import errno
-import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mmseg_ddu.apis.map_files import MapWriter
-from mmseg_ddu.fileio import atomic_write, remove_temporary, write_json
-
-from .rows import still_good
+from mmseg_ddu.fileio import read_json
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 
 MANIFEST = 'manifest.json'
-JOURNAL = 'manifest.jsonl'
-MAX_LINE = 1 << 24
-# Not compared: where things lie, and what is looked at in each row.
-FREE = ('config', 'checkpoint', 'max_pixels')
+TOTAL_PERCENTILE = f'total{PERCENTILE}'
+UNUSUAL = 0.95
+MAX_PIXELS = 64_000_000
+MAX_SIDE = 1 << 16  # of what a report reads
+Form = dict | list | Callable[[Any], bool]
 
 
-class Journal:
-    """Appends rows, each in the system's hands before the next image."""
-
-    def __init__(self, folder: Path, rank: int = 0) -> None:
-        name = JOURNAL if rank == 0 else f'manifest.{rank}.jsonl'
-        self._file = (folder / name).open('ab', buffering=0)
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
-
-    def append(self, row: dict) -> None:
-        """Add a row, whole or, if that fails, not at all."""
-        start = self._file.tell()
-        rest = _line(row)
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except BaseException:
-            self._file.truncate(start)
-            raise
-
-
-def has_record(folder: Path) -> bool:
-    """Whether an export, or a part of one, is described there."""
-    return (folder / JOURNAL).is_file() or (folder / MANIFEST).is_file()
-
-
-def begin(
-    header: dict, files: Mapping[str, Path], writer: MapWriter, resume: bool
-) -> list[tuple[str, Path]]:
-    """Start a journal, with what an earlier run has done if it goes on.
-
-    Args:
-        header (dict): What the manifest says of the export as a whole.
-        files (Mapping[str, Path]): Name to image.
-        writer (MapWriter): Of the maps.
-        resume (bool): Go on with what is in the folder.
-
-    Returns:
-        list: Names and images that are still to do.
+def read_manifest(folder: Path) -> dict:
+    """Read ``manifest.json``; files that it names lie in its folder.
 
     Raises:
-        ValueError: If the earlier run was of another checkpoint, or had
-            other settings.
+        FileNotFoundError: If there is none.
+        ValueError: If it is damaged, lists no image, or names files outside
+            its folder.
     """
-    folder = writer.out_dir
-    remove_temporary(folder)
-    for key in ('class', 'overlay', *writer.scales):
-        if not (folder / key).is_symlink():
-            remove_temporary(folder / key, below=True)
-    done: set[str] = set()
-    with (
-        atomic_write(folder / JOURNAL) as temporary,
-        temporary.open('wb') as journal,
-    ):
-        journal.write(_line(header))
-        rows = _earlier_rows(folder, header) if resume else ()
-        for row in rows:
-            name = row.get('name') if isinstance(row, dict) else None
-            if not isinstance(name, str) or name in done or name not in files:
-                continue
-            if still_good(row, files[name], writer, header['max_pixels']):
-                journal.write(_line(row))
-                done.add(name)
-    for path in folder.glob('manifest.*.jsonl'):
-        path.unlink()
-    (folder / MANIFEST).unlink(missing_ok=True)
-    return [item for item in files.items() if item[0] not in done]
-
-
-def finish(header: dict, files: Mapping[str, Path], writer: MapWriter) -> dict:
-    """Write the manifest of all that is in the journals.
-
-    If the disk is full, the last images are given up until there is room.
-
-    Returns:
-        dict: The manifest; ``complete`` if every image has its row.
-    """
-    folder = writer.out_dir
-    rows = {row['name']: row for row in _rows(folder) if 'name' in row}
-    manifest = dict(complete=len(rows) == len(files), **header)
-    manifest['images'] = [rows[name] for name in files if name in rows]
-    while True:
-        bad = sum('error' in row for row in manifest['images'])
-        manifest['num_exported'] = len(manifest['images']) - bad
-        manifest['num_skipped'] = bad
-        try:
-            write_json(folder / MANIFEST, manifest)
-            break
-        except OSError as error:
-            if not (is_disk_full(error) and manifest['images']):
-                raise
-            manifest['complete'] = False
-            writer.remove(manifest['images'].pop()['name'], writer.scales)
-    if manifest['complete']:
-        for path in _journals(folder):
-            path.unlink()
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no {path}; run tools/export_uncertainty.py first.'
+        )
+    damaged = f'{path} is damaged; export the maps again.'
+    manifest = read_json(path, lambda value: has_form(value, FORM), damaged)
+    rows = [row for row in manifest['images'] if 'files' in row]
+    if not rows:
+        raise ValueError(f'{path} lists no exported image.')
+    for row in rows:
+        for file in row['files'].values():
+            if not (folder / file).resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f'{path} names {file}, outside its folder.')
     return manifest
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that nothing more fits."""
-    return isinstance(error, OSError) and error.errno in (
-        errno.ENOSPC,
-        errno.EDQUOT,
+def still_good(
+    row: dict, path: Path, writer: MapWriter, max_pixels: int
+) -> bool:
+    """Whether the row of an earlier run is that of an image, done and whole.
+
+    The row may come from anywhere, but for its name, which is that of one of
+    the images: no path in it is used, it must name the files that would be
+    written now.
+    """
+    numbers = {
+        f'{key}_{what}'
+        for key in writer.scales
+        for what in ('mean', 'max', 'clipped')
+    } | {'lost_share'}
+    if TOTAL_PERCENTILE in writer.scales:
+        numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
+    if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
+        return False
+    shape = row['height'], row['width']
+    return (
+        row['image'] == str(path)
+        and all(type(side) is int and side > 0 for side in shape)
+        and math.prod(shape) <= max_pixels
+        and all(is_number(row[key]) for key in numbers)
+        and row['files'] == writer.files(row['name'])
+        and writer.has_whole(row['name'], shape)
     )
 
 
-def _earlier_rows(folder: Path, header: dict) -> Iterator[Any]:
-    """Rows of an earlier run; nothing in them has been looked at."""
-    if not has_record(folder):
-        return
-    path = folder / JOURNAL
-    if path.is_file():
-        found = next(_lines(path), None)
-        rows = _rows(folder)
-    else:
-        path = folder / MANIFEST
-        found = _parsed(path.read_bytes())
-        rows = found.get('images') if isinstance(found, dict) else ()
-        rows = rows if isinstance(rows, list) else ()
-    _require_same(path, found, header)
-    yield from rows
+def has_form(value: Any, form: Form) -> bool:
+    """Whether JSON from anywhere is as a form has it.
 
-
-def _require_same(path: Path, found: Any, header: dict) -> None:
-    if not isinstance(found, dict):
-        raise ValueError(
-            f'{path} is damaged, so the export cannot be resumed; start it '
-            'again with --overwrite.'
+    Args:
+        value: Of JSON.
+        form: A test; a list with the form of all items; or a dict with the
+            forms of keys, of which those that end in ``?`` may be missing.
+    """
+    if isinstance(form, list):
+        (item,) = form
+        return isinstance(value, list) and all(
+            has_form(each, item) for each in value
         )
-    different = [
-        f'{key} (was {json.dumps(found.get(key))[:80]}, now '
-        f'{json.dumps(value)[:80]})'
-        for key, value in header.items()
-        if key not in FREE and found.get(key) != value
-    ]
-    if different:
-        raise ValueError(
-            f'The export in {path.parent} was made with other settings: '
-            f'{"; ".join(different)}. Resume it with the same ones, or start '
-            'again with --overwrite or in another folder.'
-        )
+    if not isinstance(form, dict):
+        return form(value)
+    return isinstance(value, dict) and all(
+        has_form(value[key], inner) if key in value else name.endswith('?')
+        for name, inner in form.items()
+        for key in [name.removesuffix('?')]
+    )
 
 
-def _journals(folder: Path) -> list[Path]:
-    """That of the main process first."""
-    found = [folder / JOURNAL, *sorted(folder.glob('manifest.*.jsonl'))]
-    return [path for path in found if path.is_file()]
+def is_text(value: Any) -> bool:
+    """Whether JSON is a string."""
+    return isinstance(value, str)
 
 
-def _rows(folder: Path) -> Iterator[Any]:
-    for path in _journals(folder):
-        lines = _lines(path)
-        if path.name == JOURNAL:
-            next(lines, None)
-        yield from (row for row in lines if row is not None)
+def is_number(value: Any) -> bool:
+    """Whether JSON is a number, and not true or false."""
+    return type(value) in (int, float)
 
 
-def _lines(path: Path) -> Iterator[Any]:
-    """What each line says, None for one that is cut off or damaged."""
-    with open(path, 'rb') as file:
-        while line := file.readline(MAX_LINE):
-            yield _parsed(line)
+def _is_color(value: Any) -> bool:
+    levels = isinstance(value, list) and len(value) == 3
+    return levels and all(type(v) is int and 0 <= v <= 255 for v in value)
 
 
-def _parsed(text: bytes) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_SIDE
 
 
-def _line(value: dict) -> bytes:
-    return json.dumps(value).encode() + b'\n'
+def _are_maps(value: Any) -> bool:
+    there = isinstance(value, dict) and set(MAPS) <= set(value)
+    return there and all(has_form(scale, SCALE) for scale in value.values())
+
+
+def _is_row(value: Any) -> bool:
+    if not isinstance(value, dict) or 'files' not in value:
+        return isinstance(value, dict)
+    return (
+        has_form(value, ROW)
+        and all(map(is_text, value['files'].values()))
+        and Path(value['files']['class']).parts[:1] == ('class',)
+    )
+
+
+ROW: Form = {
+    'files': {'class': is_text},
+    'image': is_text,
+    'height': _is_side,
+    'width': _is_side,
+    'unusual_share?': is_number,
+    f'{NOVELTY}?': is_number,
+    f'{NOVELTY}{PERCENTILE}?': is_number,
+    **{f'{name}_mean': is_number for name in MAPS},
+}
+SCALE: Form = dict(unit=is_text, png_low=is_number, png_high=is_number)
+FORM: Form = dict(
+    maps=_are_maps,
+    classes=[is_text],
+    palette=[_is_color],
+    images=[_is_row],
+)

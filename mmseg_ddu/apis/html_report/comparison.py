@@ -8,21 +8,16 @@ from pathlib import Path
 from PIL import Image
 
 from mmseg_ddu.apis.compare.curves import draw_curves
-from mmseg_ddu.apis.compare.report import read_results
-from mmseg_ddu.apis.compare.tables import cell, columns, value_of
+from mmseg_ddu.apis.compare.results_file import read_results
+from mmseg_ddu.apis.compare.results_tables import (
+    cell,
+    columns,
+    lower_is_better,
+    value_of,
+)
 
 from .encode import file_uri
 
-LOWER_IS_BETTER = (
-    'ece',
-    'nll',
-    'brier',
-    'aurc',
-    'ms',
-    'peak_mib',
-    'passes',
-    'parameters',
-)
 CURVES = {
     'risk_coverage': 'Risk against coverage',
     'reliability': 'Reliability',
@@ -34,14 +29,7 @@ CURVES = {
 
 
 def comparison(folder: Path) -> dict:
-    """Everything about a comparison that the page shows.
-
-    Args:
-        folder (Path): Written by ``tools/compare_uncertainty.py``.
-
-    Returns:
-        dict: ``protocol``, ``headings``, ``rows``, ``failed``, ``figures``.
-    """
+    """What ``tools/compare_uncertainty.py`` wrote, as the page shows it."""
     content = read_results(folder)
     methods = content['methods']
     return dict(
@@ -60,28 +48,17 @@ def comparison(folder: Path) -> dict:
 
 def table_rows(methods: dict[str, dict], default: str | None) -> list[dict]:
     """Rows of cells: ``text``, ``value`` (to sort by), ``best`` of all."""
-    keys = list(columns(methods))
-    values = {
-        key: {row: value_of(entry, key) for row, entry in methods.items()}
-        for key in keys
-    }
-    best = {key: best_of(key, list(values[key].values())) for key in keys}
-    return [
-        dict(
-            name=row,
-            default=row == default,
-            cells=[
-                dict(
-                    text=cell(key, values[key][row]),
-                    value=values[key][row],
-                    best=best[key] is not None
-                    and cell(key, values[key][row]) == best[key],
-                )
-                for key in keys
-            ],
-        )
-        for row in methods
+    rows = [
+        dict(name=row, default=row == default, cells=[]) for row in methods
     ]
+    for key in columns(methods):
+        values = [value_of(entry, key) for entry in methods.values()]
+        best = best_of(key, values)
+        for row, value in zip(rows, values):
+            text = cell(key, value)
+            is_best = best is not None and text == best
+            row['cells'].append(dict(text=text, value=value, best=is_best))
+    return rows
 
 
 def best_of(key: str, values: list[float | None]) -> str | None:
@@ -89,26 +66,22 @@ def best_of(key: str, values: list[float | None]) -> str | None:
     there = [value for value in values if value is not None]
     if len({cell(key, value) for value in there}) < 2:
         return None
-    lower = key in LOWER_IS_BETTER or key.endswith('fpr95')
-    return cell(key, min(there) if lower else max(there))
+    best = min(there) if lower_is_better(key) else max(there)
+    return cell(key, best)
 
 
 def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
     """The pictures of the curves; drawn if the folder has none."""
-    if not any((folder / f'{name}.png').is_file() for name in CURVES):
-        with tempfile.TemporaryDirectory() as temporary:
-            draw_curves(methods, Path(temporary))
-            return _embedded(Path(temporary))
-    return _embedded(folder)
-
-
-def _embedded(folder: Path) -> list[dict]:
-    found = []
-    for name, title in CURVES.items():
-        file = folder / f'{name}.png'
-        if file.is_file():
-            with Image.open(file) as picture:
-                wide = picture.width > 2 * picture.height
-            uri = file_uri(file)
-            found.append(dict(name=name, title=title, uri=uri, wide=wide))
-    return found
+    with tempfile.TemporaryDirectory() as temporary:
+        if not any((folder / f'{name}.png').is_file() for name in CURVES):
+            folder = Path(temporary)
+            draw_curves(methods, folder)
+        found = []
+        for name, title in CURVES.items():
+            file = folder / f'{name}.png'
+            if file.is_file():
+                with Image.open(file) as picture:
+                    wide = picture.width > 2 * picture.height
+                uri = file_uri(file)
+                found.append(dict(name=name, title=title, uri=uri, wide=wide))
+        return found

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
-import matplotlib
 import numpy as np
 from PIL import Image
+
+from mmseg_ddu.visualization.heatmap import lookup_table
 
 MAX_SIDE = 320
 JPEG_QUALITY = 82
@@ -20,12 +21,6 @@ def target_size(height: int, width: int) -> tuple[int, int]:
     """(height, width) with no side above 320 pixels."""
     factor = min(1.0, MAX_SIDE / max(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
-
-
-def shrink_scores(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Means over areas, (H, W) -> ``size``; as float32."""
-    values = np.ascontiguousarray(values, np.float32)
-    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA)
 
 
 def shrink_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -60,8 +55,7 @@ def file_uri(path: Path) -> str:
 
 def color_map(name: str) -> str:
     """256 colours of a colour map as hexadecimal digits."""
-    colors = matplotlib.colormaps[name](np.linspace(0, 1, 256))[:, :3]
-    return (255 * colors).round().astype(np.uint8).tobytes().hex()
+    return lookup_table(name).tobytes().hex()
 
 
 def _uri(image: Image.Image, kind: str, **options: object) -> str:

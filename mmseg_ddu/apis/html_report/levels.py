@@ -1,43 +1,75 @@
-"""Scores as 256 levels of equal share: a grey value is a percentile."""
+"""Scores as 8-bit levels that are fine where scores are rare.
+
+Level 255 is a pixel without a score. The others part the pixels of all
+images: half of them what is below the 90th percentile, half of them what is
+above, up to one pixel in ten thousand.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
-LEVELS = 256
+from mmseg_ddu.visualization.prediction import is_lost
+
+LOST = 255
 SAMPLES = 2_000_000
+# Of the pixels that are not above the upper end of a level.
+SHARES = np.concatenate(
+    [np.linspace(0, 0.9, 128)[1:], 1 - np.geomspace(0.1, 1e-4, 128)[1:], [1]]
+)
+
+
+def shrink_scores(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Means over areas of the pixels that have a score.
+
+    Args:
+        values (np.ndarray): (H, W).
+        size (tuple): (h, w).
+
+    Returns:
+        np.ndarray: (h, w) float32, infinite where most have none.
+    """
+    lost = is_lost(values)
+    kept = np.stack([np.where(lost, 0, values), ~lost], 2).astype(np.float32)
+    total, share = np.moveaxis(
+        cv2.resize(kept, size[::-1], interpolation=cv2.INTER_AREA), 2, 0
+    )
+    mean = total / np.maximum(share, 1e-6)
+    return np.where(share > 0.5, mean, np.float32(np.inf))
 
 
 def level_bounds(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """The 255 quantiles between the levels, over the pixels of all maps.
+    """The upper ends of the levels, which are quantiles of all pixels.
 
     Large sets are thinned evenly to two million pixels.
 
     Args:
-        maps (Sequence[np.ndarray]): Of any shapes.
+        maps (Sequence[np.ndarray]): Of :func:`shrink_scores`.
 
     Returns:
         np.ndarray: (255,) ascending, in the unit of the maps.
     """
-    total = sum(values.size for values in maps)
-    step = max(1, total // SAMPLES)
-    pixels = np.concatenate([values.ravel()[::step] for values in maps])
-    shares = np.arange(1, LEVELS) / LEVELS
-    return np.quantile(pixels[np.isfinite(pixels)], shares)
+    pixels = thinned(maps)
+    pixels = pixels[np.isfinite(pixels)]
+    return np.quantile(pixels if pixels.size else np.zeros(1), SHARES)
+
+
+def thinned(maps: Sequence[np.ndarray]) -> np.ndarray:
+    """Every so-manieth pixel of all maps, two million of them."""
+    step = max(1, sum(values.size for values in maps) // SAMPLES)
+    return np.concatenate([values.ravel()[::step] for values in maps])
 
 
 def to_levels(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """The number of bounds below each value, as uint8.
-
-    A pixel is above the p-th percentile if its level is at least 2.56 p; of
-    equal values none is above the others.
-    """
-    return np.searchsorted(bounds, values, side='left').astype(np.uint8)
+    """The first level whose upper end is no lower than a value, as uint8."""
+    levels = np.searchsorted(bounds, values, side='left')
+    levels = np.minimum(levels, len(bounds) - 1)
+    return np.where(np.isfinite(values), levels, LOST).astype(np.uint8)
 
 
-def level_values(bounds: np.ndarray) -> list[float]:
-    """The value at the lower edge of each level, six digits."""
-    edges = np.concatenate([bounds[:1], bounds])
-    return [float(f'{value:.6g}') for value in edges]
+def rounded(values: np.ndarray) -> list[float]:
+    """Seven digits of each."""
+    return [float(f'{value:.7g}') for value in values]

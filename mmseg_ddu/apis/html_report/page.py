@@ -9,13 +9,13 @@ from pathlib import Path
 
 import jinja2
 
-from mmseg_ddu.apis.compare.report import RESULTS, strict
+from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.version import __version__
 
+from .browser_data import browser
 from .comparison import comparison
-from .images import browser
 from .truth import no_truth, truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
@@ -67,11 +67,9 @@ def write_report(
         )
     if config is not None and masks is not None:
         raise ValueError('Expected config or masks, but got both.')
-    truth = no_truth
+    truth = no_truth if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
-    elif masks is not None:
-        truth = truth_from_masks(masks)
     html = render(
         title,
         comparison(results_dir) if compared else None,

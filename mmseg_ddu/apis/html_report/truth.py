@@ -26,11 +26,7 @@ def no_truth(image: Path) -> None:
 
 
 def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
-    """Masks of class indices (255 is void) named as the images are.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-    """
+    """Masks of class indices (255 is void) named as the images are."""
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f'There is no folder of masks {folder}.')

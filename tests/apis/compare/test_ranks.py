@@ -10,8 +10,7 @@ import torch
 from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import compare
-from mmseg_ddu.apis.compare import group, meters, methods
-from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.apis.compare import method_runs, predictors, row_counts
 from tests.conftest import ROOT
 from tests.processes import run_ranks
 
@@ -40,8 +39,8 @@ def test_more_ranks_than_images(few, sample_cfg, tmp_path):
 
     def member():
         seen = []
-        original = meters.Meters.update
-        meters.Meters.update = lambda self, *args: (
+        original = row_counts.RowCounts.update
+        row_counts.RowCounts.update = lambda self, *args: (
             seen.append(args[0]),
             original(self, *args),
         )
@@ -55,40 +54,40 @@ def test_more_ranks_than_images(few, sample_cfg, tmp_path):
 
 def fails_at_image(rank):
     """The second image of a rank does not fit its memory."""
-    original, calls = methods.Predictor.__call__, []
+    original, calls = predictors.Predictor.__call__, []
 
     def call(self, *args):
-        if rank == 1 and any(m.name == 'ddu-paper' for m in self.methods):
+        if rank == 1 and any(m.name == 'ddu' for m in self.methods):
             calls.append(args)
             if len(calls) % 2 == 0:
                 raise MemoryError('too large')
         return original(self, *args)
 
-    methods.Predictor.__call__ = call
+    predictors.Predictor.__call__ = call
 
 
 def fails_when_built(rank):
-    """A file is damaged on one machine."""
+    """A machine has too little memory for the densities."""
+    original = predictors.Predictor._single
 
-    def read(path):
-        content = read_checkpoint(path)
-        if rank == 1 and 'ddu-paper' in path.name:
+    def single(self, *args):
+        if rank == 1 and any(m.name == 'ddu' for m in self.methods):
             raise MemoryError('too large')
-        return content
+        return original(self, *args)
 
-    methods.read_checkpoint = read
+    predictors.Predictor._single = single
 
 
 def fails_when_timed(rank):
     """What only the first rank does."""
-    original = group.measure_cost
+    original = method_runs.measure_cost
 
     def measure(predictor, *args):
-        if any(m.name == 'ddu-paper' for m in predictor.methods):
+        if any(m.name == 'ddu' for m in predictor.methods):
             raise MemoryError('too large')
         return original(predictor, *args)
 
-    group.measure_cost = measure
+    method_runs.measure_cost = measure
 
 
 @pytest.mark.parametrize(
@@ -97,8 +96,9 @@ def fails_when_timed(rank):
 def test_an_error_on_one_rank(fault, alone, few, sample_cfg, tmp_path):
     results = run_ranks(2, run, sample_cfg, few[:2], tmp_path, fault)
     assert results[0] == results[1]
-    entry = results[0]['methods'].pop('ddu-paper')
-    assert entry['error'] == 'MemoryError: too large'
+    for row in ('ddu-epistemic', 'ddu-total', 'constant-per-image'):
+        entry = results[0]['methods'].pop(row)
+        assert entry['error'] == 'MemoryError: too large'
     assert_same_figures(results[0], alone, few[:1])
 
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import compare
-from mmseg_ddu.apis.compare import meters, report, unfinished
+from mmseg_ddu.apis.compare import results_file, row_counts, unfinished
 from mmseg_ddu.apis.compare.unfinished import FOLDER
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.processes import run_ranks
@@ -33,12 +33,12 @@ def saved(out):
 
 def before_image(number, action):
     """Do something in the middle of counting an image."""
-    original, count = meters.Meters._update_plain, itertools.count()
+    original, count = row_counts.RowCounts.update, itertools.count()
 
-    def update(self, *args):
-        if next(count) == number:
+    def update(self, pool, *args):
+        if pool == 'plain' and next(count) == number:
             action()
-        original(self, *args)
+        original(self, pool, *args)
 
     return update
 
@@ -48,7 +48,7 @@ def die():
 
 
 def dies_while_counting(patch):
-    patch.setattr(meters.Meters, '_update_plain', before_image(2, die))
+    patch.setattr(row_counts.RowCounts, 'update', before_image(2, die))
     return 2
 
 
@@ -66,7 +66,7 @@ def dies_while_saving(patch):
 
 
 def dies_when_all_is_counted(patch):
-    patch.setattr(report.Report, 'add', lambda *args: die())
+    patch.setattr(results_file.ResultsFile, 'add', lambda *args: die())
     return IMAGES
 
 
@@ -80,9 +80,9 @@ def test_killed(fault, alone, few, sample_cfg, tmp_path, monkeypatch):
             run_ranks(1, lambda: run(sample_cfg, few, tmp_path, save_every=0))
     assert saved(tmp_path) == counted
     seen = []
-    original = meters.Meters.update
+    original = row_counts.RowCounts.update
     monkeypatch.setattr(
-        meters.Meters,
+        row_counts.RowCounts,
         'update',
         lambda self, *args: (seen.append(args), original(self, *args)),
     )
@@ -98,7 +98,7 @@ def test_a_signal_saves(number, few, alone, sample_cfg, tmp_path, monkeypatch):
     """In the second group; the first is in the results."""
     with monkeypatch.context() as patch:
         send = before_image(4 + 1, lambda: os.kill(os.getpid(), number))
-        patch.setattr(meters.Meters, '_update_plain', send)
+        patch.setattr(row_counts.RowCounts, 'update', send)
         with pytest.raises(Interrupted, match='with 2 of 8 .* same command'):
             run(sample_cfg, few, tmp_path)
     assert saved(tmp_path) == 2
@@ -109,7 +109,7 @@ def test_a_signal_saves(number, few, alone, sample_cfg, tmp_path, monkeypatch):
 def stopped(cfg, names, out):
     """The second rank is told to stop at its second image."""
     if get_rank() == 1:
-        meters.Meters._update_plain = before_image(
+        row_counts.RowCounts.update = before_image(
             1, lambda: os.kill(os.getpid(), signal.SIGTERM)
         )
     return run(cfg, names, out)
@@ -144,7 +144,7 @@ def test_belongs_to_its_settings(files, few, sample_cfg, tmp_path):
             stop = before_image(
                 image, lambda: os.kill(os.getpid(), signal.SIGINT)
             )
-            patch.setattr(meters.Meters, '_update_plain', stop)
+            patch.setattr(row_counts.RowCounts, 'update', stop)
             with pytest.raises(Interrupted):
                 run(sample_cfg, names, out, shifts=['none'], **options)
         return {

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.apis import export
-from mmseg_ddu.apis.exporting import one_image, run
+from mmseg_ddu.apis.exporting import many_images, one_image
 
 TEMPORARY = '.tmp-'
 
@@ -108,6 +108,6 @@ def stopped(tiny, photos, out, after=3):
         return one_image.export_one(*args) if len(calls) <= after else broken()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, 'export_one', works_for_a_while)
+        patch.setattr(many_images, 'export_one', works_for_a_while)
         with pytest.raises(RuntimeError, match='out of order'):
             export(*tiny, photos, out)

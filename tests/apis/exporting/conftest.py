@@ -1,4 +1,4 @@
-"""A tiny fitted network, built once, and few small images."""
+"""A stand-in for a fitted network, and few small images."""
 
 from __future__ import annotations
 
@@ -6,45 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from PIL import Image
 
-from mmseg_ddu.apis import fit_gda
-from mmseg_ddu.registry import MODELS
-from tests.conftest import CONFIGS, DEMO, shrink
-
-
-def make_tiny(folder: Path, sample_root: Path) -> tuple[Path, Path]:
-    """A config and a fitted checkpoint, for images as they are."""
-    init_default_scope('mmseg')
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv('DDU_SAMPLE', str(sample_root))
-        cfg = shrink(Config.fromfile(CONFIGS / 'ddu' / f'ddu_{DEMO}'))
-    cfg.custom_hooks = []
-    cfg.model.type = 'EncoderDecoder'
-    cfg.model.pop('gda_head')
-    cfg.test_dataloader.dataset.pipeline = [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations'),
-        dict(type='PackSegInputs'),
-    ]
-    torch.manual_seed(1)
-    model = MODELS.build(cfg.model)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
-    weights = folder / 'weights.pth'
-    torch.save(model.state_dict(), weights)
-    cfg.dump(folder / 'config.py')
-    return folder / 'config.py', fit_gda(cfg, weights)
+from tests.stand_in import make_stand_in
 
 
 @pytest.fixture(scope='session')
-def tiny(sample_root, tmp_path_factory) -> tuple[Path, Path]:
+def tiny(tmp_path_factory) -> tuple[Path, Path]:
     """Arguments of export(): config and checkpoint."""
-    return make_tiny(tmp_path_factory.mktemp('tiny'), sample_root)
+    return make_stand_in(tmp_path_factory.mktemp('tiny'))
 
 
 @pytest.fixture

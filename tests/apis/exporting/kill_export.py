@@ -21,8 +21,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_ddu.apis import export
-from mmseg_ddu.datasets.sample import make_sample
-from tests.conftest import SMALL
+from tests.stand_in import make_stand_in
 
 from .checks import (
     TEMPORARY,
@@ -32,7 +31,6 @@ from .checks import (
     journal_rows,
     start_child,
 )
-from .conftest import make_tiny
 
 
 def lost_images(out: Path) -> int:
@@ -58,7 +56,7 @@ def main() -> None:
     for index in range(args.images):
         pixels = rng.integers(0, 255, (30, 30, 3), np.uint8)
         Image.fromarray(pixels).save(photos / f'{index:03d}.png')
-    tiny = make_tiny(work, make_sample(work / 'sample', SMALL))
+    tiny = make_stand_in(work)
     start = time.monotonic()
     export(*tiny, photos, work / 'whole')
     longest = time.monotonic() - start

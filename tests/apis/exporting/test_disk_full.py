@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_ddu.apis import export
-from mmseg_ddu.apis.exporting import manifest as manifest_module
+from mmseg_ddu.apis.exporting import journal as journal_module
 
 from .checks import assert_manifest_is_the_disk, contents
 
@@ -32,7 +32,7 @@ def fill(patch: pytest.MonkeyPatch, after: int) -> None:
     patch.setattr(Path, 'write_bytes', limited)
 
 
-@pytest.mark.parametrize('after', [0, 1, 10, 11, 12, 30, 65])
+@pytest.mark.parametrize('after', [0, 1, 16, 17, 18, 40, 101])
 def test_full_within_an_image(tiny, photos, tmp_path, after):
     out = tmp_path / 'maps'
     with pytest.MonkeyPatch.context() as patch:
@@ -40,7 +40,7 @@ def test_full_within_an_image(tiny, photos, tmp_path, after):
         with pytest.raises(OSError, match='is full.*free.*--resume'):
             export(*tiny, photos, out)
     manifest = assert_manifest_is_the_disk(out)
-    assert manifest['num_exported'] == after // 11
+    assert manifest['num_exported'] == after // 17
     export(*tiny, photos, out, resume=True)
     export(*tiny, photos, tmp_path / 'whole')
     assert contents(out) == contents(tmp_path / 'whole')
@@ -48,7 +48,7 @@ def test_full_within_an_image(tiny, photos, tmp_path, after):
 
 def test_full_within_a_line_of_the_journal(tiny, photos, tmp_path):
     out = tmp_path / 'maps'
-    append = manifest_module.Journal.append
+    append = journal_module.Journal.append
 
     class HalfFile:
         """Takes half of what it is given, then nothing."""
@@ -71,7 +71,7 @@ def test_full_within_a_line_of_the_journal(tiny, photos, tmp_path):
         append(journal, row)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module.Journal, 'append', half)
+        patch.setattr(journal_module.Journal, 'append', half)
         with pytest.raises(OSError, match='--resume'):
             export(*tiny, photos, out)
     assert (out / 'manifest.jsonl').read_bytes().endswith(b'}\n')
@@ -84,7 +84,7 @@ def test_full_within_a_line_of_the_journal(tiny, photos, tmp_path):
 def test_no_room_for_the_manifest(tiny, photos, tmp_path):
     """The last images are given up for it."""
     out = tmp_path / 'maps'
-    write_json = manifest_module.write_json
+    write_json = journal_module.write_json
 
     def limited(path, value):
         if len(value['images']) > 4:
@@ -92,7 +92,7 @@ def test_no_room_for_the_manifest(tiny, photos, tmp_path):
         write_json(path, value)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(manifest_module, 'write_json', limited)
+        patch.setattr(journal_module, 'write_json', limited)
         with pytest.raises(OSError, match='is full.*--resume'):
             export(*tiny, photos, out)
     manifest = assert_manifest_is_the_disk(out)
@@ -106,7 +106,7 @@ def test_other_errors_give_nothing_up(tiny, photos, tmp_path, monkeypatch):
     def refuse(path, value):
         raise PermissionError(errno.EACCES, 'Permission denied')
 
-    monkeypatch.setattr(manifest_module, 'write_json', refuse)
+    monkeypatch.setattr(journal_module, 'write_json', refuse)
     with pytest.raises(PermissionError):
         export(*tiny, photos, tmp_path / 'maps')
     assert len(list((tmp_path / 'maps/class').rglob('*.png'))) == 6

@@ -18,8 +18,8 @@ from PIL import Image
 from mmseg_ddu.apis import export, init_ddu
 from mmseg_ddu.apis.image_files import SUFFIXES, check_image, find_images
 from mmseg_ddu.apis.inference import loaded_pixels
-from mmseg_ddu.models import DDUEncoderDecoder
 from mmseg_ddu.visualization.heatmap import TITLE_HEIGHT
+from tests.stand_in import StandIn
 
 from .checks import assert_manifest_is_the_disk, assert_whole, in_child
 from .hostile import animated, bomb, encoded, make_corpus, rotated, sixteen_bit
@@ -180,8 +180,8 @@ def test_the_network_may_fail_on_an_image(tiny, tmp_path, monkeypatch):
             raise RuntimeError('not enough memory')
         return original(self, data)
 
-    original = DDUEncoderDecoder.test_step
-    monkeypatch.setattr(DDUEncoderDecoder, 'test_step', fails)
+    original = StandIn.test_step
+    monkeypatch.setattr(StandIn, 'test_step', fails)
     manifest = export(*tiny, photos, tmp_path / 'maps', pictures=False)
     errors = [row.get('error') for row in manifest['images']]
     assert errors == [None, 'RuntimeError: not enough memory', None]

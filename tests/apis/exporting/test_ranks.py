@@ -13,7 +13,7 @@ import pytest
 from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import export
-from mmseg_ddu.apis.exporting import run
+from mmseg_ddu.apis.exporting import many_images
 from mmseg_ddu.engine.ranks import RankError
 from tests.processes import run_ranks
 
@@ -60,14 +60,14 @@ def test_two_ranks_share_the_images(tiny, photos, tmp_path):
     shares = tmp_path / 'shares'
 
     def share():
-        original = run.export_one
+        original = many_images.export_one
 
         def noted(model, writer, name, *args):
             with shares.open('a') as file:
                 file.write(f'{get_rank()} {name}\n')
             return original(model, writer, name, *args)
 
-        run.export_one = noted
+        many_images.export_one = noted
         manifest = export(*tiny, photos, tmp_path / 'two')
         assert manifest['num_exported'] == 6  # on both
 
@@ -85,14 +85,14 @@ def test_an_error_of_one_rank_ends_the_other(tiny, photos, tmp_path, fails):
     out = tmp_path / 'two'
 
     def failing():
-        original = run.export_one
+        original = many_images.export_one
 
         def broken(model, writer, name, *args):
             if get_rank() == fails and name not in ('0', '2'):
                 raise OSError('the cable is out')
             return original(model, writer, name, *args)
 
-        run.export_one = broken
+        many_images.export_one = broken
         export(*tiny, photos, out)
 
     errors = run_ranks(2, failing)

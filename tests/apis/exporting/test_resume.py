@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from mmseg_ddu.apis import export
-from mmseg_ddu.apis.exporting import manifest as manifest_module
-from mmseg_ddu.apis.exporting import one_image, run
+from mmseg_ddu.apis.exporting import journal as journal_module
+from mmseg_ddu.apis.exporting import many_images, one_image
 from mmseg_ddu.engine.stopping import Interrupted
+from tests.stand_in import make_stand_in
 
 from .checks import (
     assert_manifest_is_the_disk,
@@ -36,7 +37,7 @@ class Killer:
 
     def __init__(self, step: int, patch: pytest.MonkeyPatch) -> None:
         self.left = step
-        replace, append = os.replace, manifest_module.Journal.append
+        replace, append = os.replace, journal_module.Journal.append
 
         def killed_replace(*args):
             self.count()
@@ -51,7 +52,7 @@ class Killer:
             append(journal, row)
 
         patch.setattr(os, 'replace', killed_replace)
-        patch.setattr(manifest_module.Journal, 'append', killed_append)
+        patch.setattr(journal_module.Journal, 'append', killed_append)
 
     def count(self) -> None:
         self.left -= 1
@@ -63,8 +64,8 @@ def test_killed_again_and_again(tiny, photos, tmp_path, whole):
     out = tmp_path / 'maps'
     rng = np.random.default_rng(0)
     killed = 0
-    # Eleven files an image, two steps each: always some progress.
-    for step in [1, 2, 3, 47, *rng.integers(24, 60, 20)]:
+    # Seventeen files an image, two steps each: always some progress.
+    for step in [1, 2, 3, 71, *rng.integers(36, 90, 20)]:
 
         def one_try(step=step):
             with pytest.MonkeyPatch.context() as patch:
@@ -148,7 +149,7 @@ def test_only_what_is_missing_is_predicted(
         predicted.append(name)
         return export_one(model, writer, name, *args)
 
-    monkeypatch.setattr(run, 'export_one', counted)
+    monkeypatch.setattr(many_images, 'export_one', counted)
     export(*tiny, photos, out, resume=True)
     assert contents(out) == whole
     # '3' is the damaged one, which is tried again.
@@ -182,7 +183,7 @@ def test_other_settings_are_refused(tiny, photos, tmp_path):
     other = tmp_path / 'other.pth'
     other.write_bytes(tiny[1].read_bytes() + b'\0')
     cases = [
-        (dict(pictures=False), 'pictures'),
+        (dict(pictures=False), 'formats'),
         (dict(tta=True), 'tta'),
         (
             dict(cfg_options={'model.test_cfg.mode': 'slide'}),
@@ -232,16 +233,9 @@ def test_the_output_folder_may_lie_among_the_images(tiny, photos):
         export(*tiny, photos, photos, overwrite=True)
 
 
-def test_sampled_maps_do_not_depend_on_where_it_stopped(
-    tiny, photos, tmp_path
-):
+def test_sampled_maps_do_not_depend_on_where_it_stopped(photos, tmp_path):
     """MC dropout draws the same for an image, whatever came before."""
-    from mmengine.config import Config
-
-    cfg = Config.fromfile(tiny[0])
-    cfg.model.type = 'mmseg_ddu.MCDropoutEncoderDecoder'
-    cfg.dump(tmp_path / 'mc.py')
-    args = tmp_path / 'mc.py', tiny[1].with_name('weights.pth'), photos
+    args = *make_stand_in(tmp_path, sampled=True), photos
     export(*args, tmp_path / 'one')
     stopped(args[:2], photos, tmp_path / 'two')
     export(*args, tmp_path / 'two', resume=True)

@@ -1,4 +1,4 @@
-"""Exports of two densities and a comparison, on the small sample."""
+"""Exports of two methods and a comparison, on the small sample."""
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from mmseg_ddu.engine.fit import fit_gda
 from mmseg_ddu.models.convert import to_plain_model
 from mmseg_ddu.registry import DATASETS, MODELS
 from tests.conftest import CONFIGS, DEMO, shrink
+from tests.stand_in import make_stand_in
 
 
 @pytest.fixture(scope='session')
@@ -27,7 +28,7 @@ def config(sample_root, tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def weights(config, tmp_path_factory):
-    """Random weights, and two kinds of densities on them."""
+    """Random weights with fitted densities."""
     folder = tmp_path_factory.mktemp('weights')
     cfg = Config.fromfile(config)
     torch.manual_seed(0)
@@ -37,16 +38,7 @@ def weights(config, tmp_path_factory):
             torch.nn.init.kaiming_normal_(module.weight)
     meta = dict(dataset_meta=dict(cfg.metainfo))
     save_checkpoint(folder / 'a.pth', model.state_dict(), meta)
-    options = dict(shrinkage='oas')
-    return {
-        views: fit_gda(
-            cfg,
-            folder / 'a.pth',
-            folder / f'{views}.pth',
-            gda_head=dict(views=views, **options),
-        )
-        for views in ('ddu-paper', 'direction')
-    }
+    return fit_gda(cfg, folder / 'a.pth', folder / 'fitted.pth')
 
 
 @pytest.fixture(scope='session')
@@ -59,20 +51,25 @@ def test_images(config):
 
 
 @pytest.fixture(scope='session')
-def exports(config, weights, test_images, tmp_path_factory):
+def exports(test_images, tmp_path_factory):
     """Name of the method to its folder of maps."""
     folder = tmp_path_factory.mktemp('exports')
-    for name, path in weights.items():
-        export(config, path, list(test_images), folder / name, pictures=False)
-    return {name: folder / name for name in weights}
+    for channel, name in enumerate(('red', 'blue')):
+        (folder / f'of_{name}').mkdir()
+        args = make_stand_in(folder / f'of_{name}', channel=2 * channel)
+        export(*args, list(test_images), folder / name, pictures=False)
+    return {name: folder / name for name in ('red', 'blue')}
 
 
 @pytest.fixture(scope='session')
 def compared(config, weights, tmp_path_factory):
     """A comparison without pictures, one row of which failed."""
     folder = tmp_path_factory.mktemp('compared')
-    path = weights['ddu-paper']
-    methods = [f'entropy={path}', f'ddu={path}', 'energy=/<b>absent</b>.pth']
+    methods = [
+        f'entropy={weights}',
+        f'ddu={weights}',
+        'energy=/<b>absent</b>.pth',
+    ]
     compare(
         config,
         methods,

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_ddu.models.map_names import MAPS
+from mmseg_ddu.visualization import colorize
+from mmseg_ddu.visualization.prediction import surprise
+
 BINARIES = ('chromium', 'chromium-browser', 'google-chrome')
-LAYERS = ('image', 'truth', 'prediction', 'error', 'aleatoric', 'epistemic')
+LAYERS = ('image', 'truth', 'prediction', 'error', *MAPS)
 
 
 @pytest.fixture(scope='module')
@@ -51,7 +55,8 @@ class Page:
         """Wait until the canvas shows the present state."""
         done = self.browser.execute_async_script(
             'const done = arguments[0], end = Date.now() + 15000;'
-            'const look = () => canvas.dataset.drawn === String(drawing)'
+            'const look = () => typeof drawing !== "undefined"'
+            ' && canvas.dataset.drawn === String(drawing)'
             ' ? done(true) : Date.now() > end ? done(false)'
             ' : setTimeout(look, 20); look();'
         )
@@ -114,45 +119,61 @@ def test_layers_switch_by_click_and_by_key(view):
 def test_full_opacity_shows_the_prediction_itself(view, exports):
     view.press('3')
     view.set('opacity', 100)
-    path = exports['ddu-paper'] / 'class' / f'{view.name()}.png'
+    path = exports['red'] / 'class' / f'{view.name()}.png'
     expected = np.asarray(Image.open(path).convert('RGB'))
     assert np.array_equal(view.pixels(), expected)
 
 
-@pytest.mark.parametrize('layer', ['aleatoric', 'epistemic'])
-@pytest.mark.parametrize('percentile', [60, 90])
-def test_the_threshold_is_a_percentile(view, exports, layer, percentile):
+@pytest.mark.parametrize('layer', MAPS)
+@pytest.mark.parametrize('tens', [0.4, 1])
+def test_the_threshold_is_a_percentile(view, exports, layer, tens):
     view.run(f'document.querySelector("[value={layer}]").click()')
     view.set('opacity', 100)
-    folder = exports['ddu-paper'] / layer
+    folder = exports['red'] / layer
     mine = np.load(folder / f'{view.name()}.npy')
     files = folder.glob('*.npy')
     everyone = np.concatenate([np.load(file).ravel() for file in files])
     before = view.pixels()
     for reference, values in (('image', mine), ('all', everyone)):
         view.set('reference', reference)
-        view.set('threshold', percentile)
-        above = mine > np.percentile(values, percentile)
+        view.set('threshold', tens)
+        above = mine > np.quantile(values, 1 - 10**-tens)
         assert (view.shown() != above).mean() <= 0.02
         assert not np.array_equal(view.pixels(), before)
-    view.set('threshold', 100)
-    assert not view.shown().any()
-    assert view.text('threshold-note').startswith('0.0 %')
+    assert view.text('threshold-text') == (
+        '60.2 % (1 in 3)' if tens < 1 else '90.0 % (1 in 10)'
+    )
 
 
-def test_threshold_among_training_pixels(view, exports):
-    view.set('reference', 'training')
-    view.set('threshold', 80)
-    path = exports['ddu-paper'] / 'percentile' / f'{view.name()}.npy'
-    assert (view.shown() != (np.load(path) > 0.8)).mean() <= 0.02
-    view.press('5')  # entropy has no training percentiles
-    assert view.run('return $("reference").value') == 'all'
+@pytest.mark.parametrize('layer', MAPS)
+def test_threshold_among_training_pixels(view, exports, layer):
+    assert view.run('return $("reference").value') == 'training'
+    view.run(f'document.querySelector("[value={layer}]").click()')
+    view.set('threshold', 1)
+    path = exports['red'] / f'{layer}_percentile' / f'{view.name()}.npy'
+    above = np.load(path) > 0.9
+    assert (view.shown() != above).mean() <= 0.02
+    assert 0 < above.mean() < 1
+
+
+def test_colours_are_those_of_rarity(view, exports):
+    """And a pixel without a score is cyan."""
+    view.set('opacity', 100)
+    path = exports['red'] / 'total_percentile' / f'{view.name()}.npy'
+    place = surprise(np.load(path)) / 4
+    expected = colorize(place, 0, 1, 'inferno').astype(int)
+    assert np.median(np.abs(view.pixels() - expected).max(-1)) <= 3
+    colors = view.run(
+        'const score = method().scores.total;'
+        'return levelColors(score, luts.total, 4, data.lost_color)'
+    )
+    assert colors[255] == [0, 255, 255] and len(colors) == 256
 
 
 def test_most_unusual_first_and_every_order(view, exports):
-    manifest = json.loads((exports['ddu-paper'] / 'manifest.json').read_text())
+    manifest = json.loads((exports['red'] / 'manifest.json').read_text())
     rows = manifest['images']
-    for order in ('unusual_share', 'aleatoric_mean'):
+    for order in ('unusual_share', 'image_novelty', 'aleatoric_mean'):
         view.set('order', order)
         found = view.run(
             'return [...document.querySelectorAll("#thumbnails button")]'
@@ -172,12 +193,12 @@ def test_most_unusual_first_and_every_order(view, exports):
 def test_methods_differ_and_keys_work(view):
     before = view.pixels()
     view.press('m')
-    assert 'direction' in view.text('caption')
+    assert 'blue' in view.text('caption')
     assert not np.array_equal(view.pixels(), before)
     view.press(']]')
-    assert view.run('return $("threshold").value') == '10'
+    assert view.run('return $("threshold").value') == '0.4'
     view.press('[')
-    assert view.run('return $("threshold").value') == '5'
+    assert view.run('return $("threshold").value') == '0.2'
 
 
 def test_everything_is_reached_with_tab(view):
@@ -200,7 +221,11 @@ def test_pointing_reads_the_scores(view):
         'clientY: box.top + box.height / 2}));'
     )
     text = view.text('readout')
-    assert 'epistemic' in text and 'nats' in text and 'of training' in text
+    assert (
+        all(name in text for name in MAPS)
+        and 'nats' in text
+        and 'of training' in text
+    )
 
 
 def test_the_table_sorts(view):
@@ -251,7 +276,7 @@ def test_no_console_errors_and_no_network(chromium, page):
     for log in ('browser', 'performance'):
         chromium.get_log(log)  # empties it
     view = Page(chromium, page)
-    view.press('123456nm]')
+    view.press('1234567nm]')
     assert chromium.get_log('browser') == []
     events = [
         json.loads(entry['message'])['message']

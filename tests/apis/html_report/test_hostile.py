@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mmseg_ddu.apis import write_report
-from mmseg_ddu.apis.compare.report import read_results
+from mmseg_ddu.apis.compare.results_file import read_results
 from mmseg_ddu.apis.html_report.images import browser
 from tests import hostile
 
@@ -20,7 +20,7 @@ EVIL = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
 def folder(exports, tmp_path):
     """A copy of an export that may be spoiled."""
     target = tmp_path / 'maps'
-    shutil.copytree(exports['ddu-paper'], target)
+    shutil.copytree(exports['red'], target)
     return target
 
 
@@ -100,17 +100,21 @@ DAMAGES = [
     lambda m, row: m.update(palette=[['url(x)', 0, 0]]),
     lambda m, row: m.update(palette=[[0, 0, 256]]),
     lambda m, row: m.update(maps=[]),
+    lambda m, row: m['maps'].pop('total'),
+    lambda m, row: m['maps']['total_percentile'].update(png_low='0'),
     lambda m, row: m.update(images=3),
     lambda m, row: m['images'].append(3),
     lambda m, row: row.update(files=[]),
     lambda m, row: row['files'].pop('class'),
     lambda m, row: row['files'].update({'class': '/class/a.png'}),
-    lambda m, row: row['files'].update(percentile=3),
+    lambda m, row: row['files'].update(total_percentile=3),
     lambda m, row: row.update(height=10**9),
     lambda m, row: row.update(width='48'),
     lambda m, row: row.update(image=None),
     lambda m, row: row.update(epistemic_mean='<b>'),
     lambda m, row: row.update(unusual_share=[1]),
+    lambda m, row: row.update(image_novelty='<b>'),
+    lambda m, row: row.update(image_novelty_percentile=True),
 ]
 
 

@@ -3,21 +3,27 @@
 const data = JSON.parse(document.getElementById('data').textContent);
 const $ = (id) => document.getElementById(id);
 const canvas = $('canvas');
-const colors = Object.fromEntries(SCORES.map((s) => [s, readColors(data.luts[s])]));
+const SCORES = data.maps;
+const luts = Object.fromEntries(SCORES.map((s) => [s, readColors(data.luts[s])]));
 const ORDERS = {
-  unusual_share: 'most unusual pixels first',
-  epistemic_mean: 'highest mean epistemic first',
-  aleatoric_mean: 'highest mean aleatoric first',
-  error_share: 'most errors first',
-  name: 'name',
+  unusual_share: ['unusual pixels', 'most unusual pixels first'],
+  image_novelty: ['image novelty', 'most novel image first'],
+  total_mean: ['mean total', 'highest mean total first'],
+  epistemic_mean: ['mean epistemic', 'highest mean epistemic first'],
+  aleatoric_mean: ['mean aleatoric', 'highest mean aleatoric first'],
+  error_share: ['wrong pixels', 'most errors first'],
+  name: ['', 'name'],
 };
-const state = { image: 0, method: 0, layer: 'epistemic', order: 'name' };
+const state = { image: 0, method: 0, layer: SCORES[SCORES.length - 1], order: 'name' };
 let ranking = [];
 let drawing = 0;
 let shownGrey = {};
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
-const number = (value) => String(Number(value.toPrecision(3)));
+const number = (value) => (Math.abs(value) < 1e5
+  ? String(Number(value.toPrecision(3))) : value.toExponential(1));
+const percentile = (share) => `${(100 * share).toFixed(share > 0.99 ? 2 : 1)} %`;
+const oneIn = (share) => Math.round(1 / Math.max(1 - share, 1e-6)).toLocaleString('en');
 const method = () => data.methods[state.method];
 const mapsOf = (index) => method().images[index];
 const className = (label) => (label === 255 ? 'void' : label === 254
@@ -30,20 +36,19 @@ function element(tag, properties, parent) {
   return made;
 }
 
-function scoreText(key, value) {
-  const share = key === 'unusual_share' || key === 'error_share';
-  return share ? percent(value) : number(value);
+function scoreText(key, value, scores) {
+  if (key === 'unusual_share' || key === 'error_share') return percent(value);
+  const among = scores[`${key}_percentile`];
+  if (among === undefined) return number(value);
+  return `${number(value)} (above ${percent(among)} of training images)`;
 }
 
 function describeImage() {
-  const words = {
-    unusual_share: 'unusual pixels', epistemic_mean: 'mean epistemic',
-    aleatoric_mean: 'mean aleatoric', error_share: 'wrong pixels',
-  };
-  const scores = Object.entries(mapsOf(state.image).scores)
-    .map(([key, value]) => `${words[key]} ${scoreText(key, value)}`);
+  const { scores } = mapsOf(state.image);
+  const words = Object.keys(ORDERS).filter((key) => key in scores)
+    .map((key) => `${ORDERS[key][0]} ${scoreText(key, scores[key], scores)}`);
   const many = data.methods.length > 1 ? `${method().name}: ` : '';
-  return `${data.images[state.image].name} (${many}${scores.join(', ')})`;
+  return `${data.images[state.image].name} (${many}${words.join(', ')})`;
 }
 
 function swatches(entries) {
@@ -66,19 +71,32 @@ function drawLegend() {
       [data.error_colors[2], 'out of distribution'],
       [data.error_colors[3], 'void'], [[80, 80, 80], 'right (photo, dark)']]);
   } else if (SCORES.includes(state.layer)) {
-    const stops = colors[state.layer].filter((_, i) => i % 17 === 0).map(rgb);
-    element('div', { className: 'bar' }, legend)
-      .style.background = `linear-gradient(to right, ${stops.join(',')})`;
-    const ticks = element('div', { className: 'ticks' }, legend);
-    const { values, unit } = method().scores[state.layer];
-    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-      const value = values[Math.min(255, Math.round(share * LEVELS))];
-      const tick = element('span', {}, ticks);
-      element('span', { textContent: `${100 * share} %` }, tick);
-      element('span', { textContent: number(value) }, tick);
-    }
-    element('span', { textContent: 'colour: percentile among the pixels of '
-      + `the images here · ${state.layer} score (${unit})` }, legend);
+    drawBar(legend, method().scores[state.layer]);
+  }
+}
+
+function drawBar(legend, score) {
+  const stops = luts[state.layer].filter((_, i) => i % 17 === 0).map(rgb);
+  element('div', { className: 'bar' }, legend)
+    .style.background = `linear-gradient(to right, ${stops.join(',')})`;
+  const ticks = element('div', { className: 'ticks' }, legend);
+  const { top } = data.rarity;
+  const [low, high] = score.bounds;
+  const marks = score.training ? data.rarity.ticks
+    : [0, 0.25, 0.5, 0.75, 1].map((p) => [p, number(low + p * (high - low))]);
+  for (const [place, text] of marks) {
+    const tick = element('span', {}, ticks);
+    element('span', { textContent: text }, tick);
+    if (!score.training) continue;
+    const level = score.values.findIndex((_, i) => position(score, i, top) >= place / top);
+    const value = level < 0 ? '' : number(score.values[level]);
+    element('span', { textContent: value }, tick);
+  }
+  element('span', { textContent: score.training
+    ? `colour: how rare among training pixels · ${state.layer} score (${score.unit})`
+    : `colour: ${state.layer} score (${score.unit})` }, legend);
+  if (shownGrey[state.layer].some((level, i) => i % 4 === 0 && level === LOST)) {
+    swatches([[data.lost_color, 'no score']]);
   }
 }
 
@@ -91,7 +109,7 @@ async function draw() {
   const size = [image.width, image.height];
   const layer = state.layer;
   const opacity = Number($('opacity').value) / 100;
-  const p = Number($('threshold').value);
+  const cutShare = 1 - 10 ** -Number($('threshold').value);
   const uri = layer === 'image' ? null : layer === 'truth' ? image.truth : maps[layer];
   const [photo, over, ...greys] = await Promise.all([
     decode(image.photo, ...size), uri ? decode(uri, ...size) : null,
@@ -101,11 +119,12 @@ async function draw() {
   shownGrey = Object.fromEntries(SCORES.map((s, i) => [s, greys[i]]));
   const result = new ImageData(new Uint8ClampedArray(photo), ...size);
   const pixels = result.data;
-  let note = 'The threshold acts on the layers aleatoric and epistemic.';
+  let note = `The threshold acts on the layers ${SCORES.join(', ')}.`;
   if (SCORES.includes(layer)) {
     const score = method().scores[layer];
-    const cut = cutLevel(p, $('reference').value, score, over);
-    const share = composeScore(pixels, photo, over, colors[layer], cut, opacity);
+    const cut = cutLevel(cutShare, $('reference').value, score, over);
+    const colors = levelColors(score, luts[layer], data.rarity.top, data.lost_color);
+    const share = composeScore(pixels, photo, over, colors, cut, opacity);
     note = `${percent(share)} of the pixels of this image are shown.`;
   } else if (over) {
     composeColors(pixels, photo, over, layer === 'error' && data.error_colors[0], opacity);
@@ -126,13 +145,14 @@ function showThumbnails() {
   strip.replaceChildren();
   for (const index of ranking) {
     const image = data.images[index];
-    const score = mapsOf(index).scores[state.order];
+    const { scores } = mapsOf(index);
+    const score = scores[state.order];
     const button = element('button', { type: 'button', title: image.name }, strip);
     button.dataset.index = index;
     element('img', { src: image.photo, alt: '', loading: 'lazy' }, button);
     element('span', { textContent: image.name }, button);
     if (score !== undefined) {
-      element('span', { textContent: scoreText(state.order, score) }, button);
+      element('span', { textContent: scoreText(state.order, score, {}) }, button);
     }
     button.addEventListener('click', () => select(index));
   }
@@ -157,7 +177,9 @@ function update() {
   $('threshold').disabled = $('reference').disabled = !scored;
   $('threshold-field').classList.toggle('off', !scored);
   $('opacity-text').textContent = `${$('opacity').value} %`;
-  $('threshold-text').textContent = $('threshold').value;
+  const cutShare = 1 - 10 ** -Number($('threshold').value);
+  $('threshold-text').textContent = cutShare > 0
+    ? `${percentile(cutShare)} (1 in ${oneIn(cutShare)})` : 'all';
   $('method').value = state.method;
   $('layers').querySelector(`[value=${state.layer}]`).checked = true;
   $('position').textContent = `${ranking.indexOf(state.image) + 1} of ${ranking.length}`;
@@ -196,9 +218,10 @@ function read(event) {
   if (x < 0 || y < 0 || x >= image.width || y >= image.height) return;
   $('readout').textContent = SCORES.filter((s) => shownGrey[s]).map((name) => {
     const level = shownGrey[name][4 * (y * image.width + x)];
-    const { values, training, unit } = method().scores[name];
-    const among = training ? `, ${percent(training[level])} of training` : '';
-    return `${name} ${number(values[level])} ${unit} (${percent(level / LEVELS)} here${among})`;
+    if (level === LOST) return `${name}: no score`;
+    const { values, shares, training, unit } = method().scores[name];
+    const among = training ? `, above ${percentile(training[level])} of training` : '';
+    return `${name} ${number(values[level])} ${unit} (above ${percentile(shares[level])} here${among})`;
   }).join(' · ');
 }
 
@@ -210,7 +233,7 @@ function press(event) {
   else if (event.key === 'p') step(-1);
   else if (event.key === 'm') setMethod((state.method + 1) % data.methods.length);
   else if ((event.key === '[' || event.key === ']') && !$('threshold').disabled) {
-    $('threshold').value = Number($('threshold').value) + (event.key === ']' ? 5 : -5);
+    $('threshold').value = Number($('threshold').value) + (event.key === ']' ? 0.2 : -0.2);
     update();
   } else if (layer && !layer.disabled) layer.click();
 }
@@ -218,7 +241,7 @@ function press(event) {
 function start() {
   const keys = Object.keys(ORDERS).filter((key) => key === 'name'
     || data.methods.some((m) => m.images.some((row) => key in row.scores)));
-  for (const key of keys) element('option', { value: key, textContent: ORDERS[key] }, $('order'));
+  for (const key of keys) element('option', { value: key, textContent: ORDERS[key][1] }, $('order'));
   [state.order] = keys;
   rank();
   [state.image] = ranking;

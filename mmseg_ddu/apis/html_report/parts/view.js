@@ -1,8 +1,7 @@
 'use strict';
 // Pixels: decoding the embedded pictures and laying a layer over the photo.
 
-const SCORES = ['aleatoric', 'epistemic'];
-const LEVELS = 256;
+const LOST = 255; // the level of pixels without a score
 const decoded = new Map();
 
 // RGBA bytes of an embedded picture.
@@ -28,29 +27,47 @@ function decode(uri, width, height) {
 // A colour map from its hexadecimal digits: 256 x [r, g, b].
 function readColors(digits) {
   const bytes = digits.match(/../g).map((pair) => parseInt(pair, 16));
-  return Array.from({ length: LEVELS }, (_, i) => bytes.slice(3 * i, 3 * i + 3));
+  return Array.from({ length: 256 }, (_, i) => bytes.slice(3 * i, 3 * i + 3));
 }
 
-// The lowest level that is above the p-th percentile.
-function cutLevel(p, reference, score, grey) {
-  if (p <= 0) return 0;
-  if (p >= 100) return LEVELS;
-  if (reference === 'training' && score.training) {
-    const first = score.training.findIndex((share) => share >= p / 100);
-    return first < 0 ? LEVELS : first;
-  }
+// -log10 of the share above: 1 is one pixel in ten.
+function surprise(share) {
+  return -Math.log10(Math.max(1 - share, 1e-12));
+}
+
+// Where a level stands on the colour bar, from 0 to 1.
+function position(score, level, top) {
+  const [low, high] = score.bounds;
+  const place = score.training ? surprise(score.training[level]) / top
+    : (score.values[level] - low) / (high - low);
+  return Math.min(1, Math.max(0, place));
+}
+
+// The colour of each level.
+function levelColors(score, lut, top, lost) {
+  return Array.from({ length: 256 }, (_, level) => (level === LOST ? lost
+    : lut[Math.round(255 * position(score, level, top))]));
+}
+
+// The lowest level that is above a percentile, given as a share.
+function cutLevel(share, reference, score, grey) {
+  if (share <= 0) return 0;
   if (reference === 'image') {
-    const counts = new Array(LEVELS).fill(0);
+    const counts = new Array(256).fill(0);
     for (let i = 0; i < grey.length; i += 4) counts[grey[i]] += 1;
-    let room = (grey.length / 4) * (1 - p / 100);
-    let level = LEVELS;
+    let room = (grey.length / 4) * (1 - share);
+    let level = 256;
     while (level > 0 && counts[level - 1] <= room) {
       level -= 1;
       room -= counts[level];
     }
     return level;
   }
-  return Math.ceil(p * LEVELS / 100);
+  // Shares are of the lower end of a level, training is of the upper one.
+  const first = reference === 'training'
+    ? score.training.findIndex((each) => each > share)
+    : score.shares.findIndex((each) => each >= share);
+  return first < 0 ? LOST : first;
 }
 
 // What is not shown: the photo, grey and dark.

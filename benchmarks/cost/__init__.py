@@ -1,0 +1,1 @@
+"""What a prediction costs: plain, with densities, sampled, in ensembles."""

@@ -1,0 +1,1 @@
+"""Does one set of Gaussians serve all places in the image?"""

@@ -1,0 +1,176 @@
+"""The images and pixels that all methods are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from PIL import Image
+from torch.utils.data import Dataset
+
+from mmseg_ddu.apis.exporting import find_images
+from mmseg_ddu.apis.inference import check_image, inference_pipeline
+from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
+from mmseg_ddu.core.metrics.pixel_ranking import OOD
+from mmseg_ddu.datasets.shifts import SHIFTS, shifted
+from mmseg_ddu.engine.fitting_data import SeededSubset
+from mmseg_ddu.evaluation.judged_samples import judge
+from mmseg_ddu.registry import DATASETS
+
+PLAIN = 'plain'
+HELD_OUT, NEAR, FAR = 'held_out', 'held_out_near', 'held_out_far'
+# Questions that are asked about plain images.
+KINDS = {HELD_OUT: [HELD_OUT, NEAR, FAR], NEAR: [NEAR], FAR: [FAR]}
+NEAR_KEYS = ('near_ood_labels', 'held_out_labels')
+JPEG = ('.jpg', '.jpeg')
+
+
+class FolderImages(Dataset):
+    """Images of another domain, without masks, as a data set.
+
+    Args:
+        folder (str): Searched for images.
+        cfg (Config): Whose test pipeline prepares them.
+    """
+
+    metainfo: dict = {}
+
+    def __init__(self, folder: str, cfg: Config) -> None:
+        self.files = list(find_images(folder).values())
+        self.pipeline = inference_pipeline(cfg)
+
+    def full_init(self) -> None:
+        """Everything is there already."""
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def get_data_info(self, index: int) -> dict:
+        """Where an image is."""
+        return dict(img_path=str(self.files[index]))
+
+    def __getitem__(self, index: int) -> dict:
+        check_image(self.files[index])
+        return self.pipeline(self.get_data_info(index))
+
+
+def resolve_shifts(shifts: Sequence[str] | None) -> list[str]:
+    """Names of shifts; None is all, ``['none']`` none.
+
+    Raises:
+        ValueError: If a name is unknown.
+    """
+    if shifts is None or list(shifts) == ['all']:
+        return list(SHIFTS)
+    if list(shifts) == ['none']:
+        return []
+    unknown = sorted(set(shifts) - set(SHIFTS))
+    if unknown:
+        raise ValueError(
+            f'Unknown shifts {unknown}; there are {", ".join(SHIFTS)}, all '
+            'and none.'
+        )
+    return list(dict.fromkeys(shifts))
+
+
+def build_pools(
+    cfg: Config,
+    shifts: Sequence[str],
+    domains: Mapping[str, str],
+    max_images: int | None,
+    shift_images: int | None,
+    seed: int,
+) -> dict[str, Dataset]:
+    """The test images, and a few of them under each shift.
+
+    The images that are shifted are the same for each shift, and are among
+    the plain ones.
+
+    Args:
+        cfg (Config): With a ``test_dataloader``.
+        shifts (Sequence[str]): Keys of ``SHIFTS``.
+        domains (Mapping[str, str]): Name to a folder of other images.
+        max_images (int, optional): Most test images.
+        shift_images (int, optional): Most images for each shift or domain.
+        seed (int): Of the choices and the shifts.
+    """
+    config = cfg.test_dataloader.dataset
+
+    def choose(dataset: Dataset, *limits: int | None) -> Dataset:
+        size = min([x for x in limits if x] or [len(dataset)])
+        return SeededSubset(dataset, size, seed)
+
+    pools = {PLAIN: choose(DATASETS.build(config), max_images)}
+    for kind in shifts:
+        dataset = DATASETS.build(shifted(config, kind, seed))
+        pools[kind] = choose(dataset, max_images, shift_images)
+    for name, folder in domains.items():
+        if name in pools or name in KINDS:
+            raise ValueError(f'The domain needs another name than {name!r}.')
+        pools[name] = choose(FolderImages(folder, cfg), shift_images)
+    return pools
+
+
+def read_item(pool: SeededSubset, index: int) -> dict | str:
+    """An image of a pool; its name and the error if it cannot be read."""
+    info = pool.dataset.get_data_info(pool.indices[index])
+    path = Path(info['img_path'])
+    try:
+        if path.suffix.lower() in JPEG and path.is_file():
+            check_image(path)  # OpenCV reads half a JPEG and says nothing
+        return pool[index]
+    except Exception as error:  # whatever a decoder raises
+        return f'{path.name}: {type(error).__name__}: {error}'
+
+
+def judge_in_pool(
+    pool: str,
+    sample: dict,
+    stride: int,
+    near: Sequence[int] = (),
+    ignore_index: int = VOID,
+) -> JudgedImage:
+    """What counts of an image, at every n-th pixel.
+
+    Of a plain image all that is known, its out-of-distribution pixels as
+    held out, or near and far; of a shifted or foreign one the pixels that
+    are shifted, without labels.
+
+    Args:
+        pool (str): Where the image is from.
+        sample (dict): Its prediction, see :func:`judge`.
+        stride (int): n.
+        near (Sequence[int]): Mask values that are near.
+        ignore_index (int): Void label.
+    """
+    image = judge(sample, ignore_index, stride)
+    if pool != PLAIN:
+        image.labels = torch.full_like(image.labels, VOID)
+        image.unlabelled = None
+        every = torch.ones_like(image.labels, dtype=torch.bool)
+        image.strange = {pool: image.strange.get(OOD, every)}
+    elif image.strange and not near:
+        image.strange = {HELD_OUT: image.strange[OOD]}
+    elif image.strange:
+        with Image.open(sample['seg_map_path']) as file:
+            raw = np.asarray(file)[::stride, ::stride]
+        close = torch.from_numpy(np.isin(raw, list(near)))
+        ood = image.strange[OOD]
+        close = close.to(ood.device)
+        image.strange = {NEAR: ood & close, FAR: ood & ~close}
+    return image
+
+
+def near_labels(cfg: Config) -> list[int]:
+    """Mask values of the classes that are near out of distribution.
+
+    ``near_ood_labels`` of the config, or its ``held_out_labels``: classes
+    whose images were kept from training.
+    """
+    for key in NEAR_KEYS:
+        if cfg.get(key) is not None:
+            return [int(label) for label in cfg[key]]
+    return []

@@ -1,0 +1,163 @@
+"""results.json, the tables and the pictures of a comparison."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size, master_only
+
+from mmseg_ddu.engine.checkpoint import plain
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.fileio import read_json, write_json
+
+from .curves import draw_curves
+from .method_names import DDU
+from .results_tables import write_tables
+from .unfinished import forget_unfinished
+
+RESULTS = 'results.json'
+FORMAT = 2  # of the entries; the first had other rows
+
+
+class ResultsFile:
+    """Results as they come; on disk after each method.
+
+    Args:
+        out_dir (Path): Where everything goes.
+        protocol (dict): What the numbers depend on beside the networks.
+        default (str, optional): Row of the package's default score; the
+            total of the first DDU method if it is not said.
+        rows (list[str]): Rows in the order of the table.
+        overwrite (bool): Forget earlier results.
+
+    Raises:
+        FileExistsError: If there are results of another protocol.
+    """
+
+    def __init__(
+        self,
+        out_dir: Path,
+        protocol: dict,
+        default: str | None,
+        rows: list[str],
+        overwrite: bool = False,
+    ) -> None:
+        self.out_dir = out_dir
+        self.rows = rows
+        self.earlier: dict[str, dict] = {}
+        path = out_dir / RESULTS
+        protocol = json.loads(json.dumps(protocol))
+        if path.is_file() and not overwrite:
+            content = read_results(out_dir)
+            if content['protocol'] != protocol:
+                raise FileExistsError(
+                    f'{path} was measured with other settings. Choose '
+                    'another folder, or overwrite it (--overwrite).'
+                )
+            self.earlier = content['methods']
+        if default is None:
+            default = next(
+                (r for r in rows if re.fullmatch(f'{DDU}.*-total', r)), None
+            )
+        self.content: dict[str, Any] = dict(
+            protocol=protocol,
+            default=default,
+            complete=False,
+            versions=versions(),
+            machine=dict(
+                processor=platform.processor() or platform.machine(),
+                threads=torch.get_num_threads(),
+                processes=get_world_size(),
+                cuda=torch.cuda.get_device_name()
+                if torch.cuda.is_available()
+                else None,
+            ),
+            methods={},
+        )
+
+    def has(self, rows: Iterable[str], checkpoints: list) -> bool:
+        """Take over rows that an earlier run has finished."""
+        found = {row: self.earlier.get(row, dict(error='')) for row in rows}
+        for entry in found.values():
+            if 'error' in entry or entry['checkpoints'] != checkpoints:
+                return False
+        self.add(found)
+        return True
+
+    def add(self, entries: dict[str, dict]) -> None:
+        """Finished rows, or ones with their error; not yet on disk."""
+        methods = {**self.content['methods'], **strict(plain(entries))}
+        self.content['methods'] = {
+            name: methods[name] for name in self.rows if name in methods
+        }
+        self.content['complete'] = set(methods) == set(self.rows)
+
+    @master_only
+    def write(self) -> None:
+        """Write results and tables, each file whole or not at all."""
+        write_json(self.out_dir / RESULTS, self.content)
+        write_tables(self.content, self.out_dir)
+
+    @master_only
+    def finish(self, pictures: bool = True) -> None:
+        """Write everything there is, pictures too."""
+        if not self.content['methods']:
+            return
+        self.write()
+        if pictures:
+            draw_curves(self.content['methods'], self.out_dir)
+        if self.content['complete']:
+            forget_unfinished(self.out_dir)
+
+
+def read_results(folder: Path) -> dict:
+    """Results of a comparison.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If the file is not of this kind.
+    """
+    path = Path(folder) / RESULTS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no {path}; run tools/compare_uncertainty.py first.'
+        )
+    wrong = f'{path} holds no results of a comparison.'
+    return read_json(path, _is_results, wrong)
+
+
+def _is_results(content: Any) -> bool:
+    def have(value: Any, *keys: str) -> bool:
+        return isinstance(value, dict) and set(keys) <= set(value)
+
+    if not have(content, 'protocol', 'methods'):
+        return False
+    protocol, methods = content['protocol'], content['methods']
+    return (
+        have(protocol, 'config', 'stride', 'images')
+        and have(protocol['images'], 'plain')
+        and have(methods)
+        and all(
+            have(entry, 'error')
+            or (have(entry, 'shifts') and have(entry['shifts']))
+            for entry in methods.values()
+        )
+    )
+
+
+def strict(value: Any) -> Any:
+    """NaN and infinity as null, which JSON has not; six digits of others."""
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [strict(item) for item in value]
+    if isinstance(value, float):
+        return float(f'{value:.6g}') if math.isfinite(value) else None
+    return value

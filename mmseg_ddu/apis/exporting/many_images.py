@@ -1,0 +1,180 @@
+"""The export of many images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.dist import get_dist_info
+from mmengine.logging import MMLogger
+from rich.progress import track
+
+from mmseg_ddu.apis.image_files import find_images
+from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.map_files import MapWriter, choose_formats
+from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
+from mmseg_ddu.fileio import remove_temporary, require_writable_folder
+from mmseg_ddu.visualization.prediction import map_scales
+
+from . import journal
+from .header import describe
+from .manifest import MANIFEST, MAX_PIXELS
+from .one_image import export_one
+
+
+def export(
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    images: str | os.PathLike | Sequence[str | os.PathLike],
+    out_dir: str | os.PathLike,
+    *,
+    device: str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    formats: Sequence[str] | None = None,
+    pictures: bool = True,
+    max_pixels: int = MAX_PIXELS,
+    cfg_options: dict | None = None,
+    tta: bool = False,
+) -> dict:
+    """Predict images and write their maps.
+
+    Under ``out_dir``: ``class/`` (PNG with palette); a folder for each of
+    ``aleatoric``, ``epistemic`` and ``total`` (float32 ``.npy``, 16-bit PNG
+    on the linear scale that the manifest states, heat map), and with fitted
+    densities for their percentiles among training pixels; ``overlay/``
+    (image, prediction and the maps side by side) and ``manifest.json`` with
+    a row per image.
+
+    An image that cannot be used is listed in the manifest and skipped. After
+    Ctrl-C or SIGTERM the manifest lists what was done, with ``complete:
+    false``. Processes of a launcher share the images.
+
+    Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        images (str or list): An image, a folder that is searched for
+            images, or a list of images.
+        out_dir (str): Created if need be.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        overwrite (bool): Write into a folder that is not empty.
+        resume (bool): Go on with an export that was stopped: images that are
+            done and whole are not predicted again.
+        formats (Sequence[str], optional): Of ``npy``, ``png16``, ``heat``,
+            ``overlay`` and those added in ``mmseg_ddu/apis/writers``; all by
+            default. Classes are always written.
+        pictures (bool): Also write heat maps and overlays.
+        max_pixels (int): Larger images are not read.
+        cfg_options (dict, optional): Overrides settings of the config.
+        tta (bool): Means over augmentations, see :func:`init_ddu`.
+
+    Returns:
+        dict: The manifest.
+
+    Raises:
+        FileNotFoundError: If there is no image.
+        FileExistsError: If ``out_dir`` is not empty.
+        ValueError: If the export to resume had other settings, or there is
+            no such format.
+        OSError: If the outputs cannot be written.
+    """
+    if overwrite and resume:
+        raise ValueError('Expected overwrite or resume, but got both.')
+    if max_pixels < 1:
+        raise ValueError(f'Expected max_pixels above 0, but got {max_pixels}.')
+    formats = choose_formats(formats, pictures)
+    rank, world = get_dist_info()
+    group = patient_group()  # one process may have the large images
+    out_dir = Path(out_dir)
+    files = on_main(_inputs, images, out_dir, overwrite, resume, group=group)
+    model = init_ddu(config, checkpoint, device, cfg_options, tta)
+    palette = model.dataset_meta.get('palette')
+    writer = MapWriter(out_dir, map_scales(model), palette, formats)
+    header = describe(model, config, checkpoint, writer, tta, max_pixels)
+    todo = on_main(journal.begin, header, files, writer, resume, group=group)
+    try:
+        _export_share(model, writer, todo[rank::world], max_pixels, group)
+    except BaseException as error:
+        # It ends its own process without waiting for the others: the
+        # launcher ends those.
+        done = _close(header, files, writer) if rank == 0 else ''
+        if isinstance(error, Interrupted):
+            raise Interrupted(done) from None
+        if done:
+            MMLogger.get_current_instance().warning(done)
+        if journal.is_disk_full(error):
+            raise _disk_full(writer, len(todo)) from error
+        raise
+    manifest = on_main(journal.finish, header, files, writer, group=group)
+    if not manifest['complete']:  # there was no room for it
+        raise _disk_full(writer, len(todo))
+    return manifest
+
+
+def _export_share(model, writer, share, max_pixels: int, group) -> None:
+    """Export the images of one process, then wait for the others."""
+    rank, _ = get_dist_info()
+    with StopRequest() as stop, journal.Journal(writer.out_dir, rank) as lines:
+        for name, path in track(share, 'Exporting maps', disable=rank > 0):
+            row = export_one(model, writer, name, path, max_pixels)
+            try:
+                lines.append(row)
+            except BaseException:
+                writer.remove(name)
+                raise
+            if stop.made:
+                raise Interrupted
+        wait_for_all(group)
+
+
+def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
+    """Output name to image, when the folder may be written."""
+    one = isinstance(images, (str, os.PathLike))
+    if one and os.path.realpath(images) == os.path.realpath(out_dir):
+        raise ValueError(
+            f'Expected an output folder beside the images, but {out_dir} is '
+            'the folder of images itself.'
+        )
+    files = find_images(images, exclude=out_dir)
+    if resume:
+        remove_temporary(out_dir)
+    used = out_dir.is_dir() and any(out_dir.iterdir())
+    if used and not (overwrite or (resume and journal.has_record(out_dir))):
+        why, how = '', ', go on with an export that was stopped (--resume),'
+        if resume:
+            why = ', and no export was begun in it that could be resumed'
+            how = ''
+        raise FileExistsError(
+            f'The output folder {out_dir} is not empty{why}. Choose another '
+            f'one{how} or overwrite what is in it (--overwrite).'
+        )
+    require_writable_folder(out_dir)
+    return files
+
+
+def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> str:
+    """Write the manifest of an export that was stopped; what is saved."""
+    try:
+        manifest = journal.finish(header, files, writer)
+    except OSError as error:
+        return (
+            f'{MANIFEST} cannot be written ({error}); {journal.JOURNAL} '
+            'holds the same rows.'
+        )
+    return (
+        f'Stopped after {len(manifest["images"])} of {len(files)} images; '
+        'the same command with --resume goes on.'
+    )
+
+
+def _disk_full(writer: MapWriter, images: int) -> OSError:
+    """The error, with a guess at what is needed."""
+    left = images - writer.images_written
+    size = writer.bytes_written / max(1, writer.images_written)
+    return OSError(
+        f'The disk of {writer.out_dir} is full. What is there is whole. Up to '
+        f'{left:,} images are left, which need about {left * size / 1e6:,.0f} '
+        'MB: free as much, then run the same command with --resume.'
+    )

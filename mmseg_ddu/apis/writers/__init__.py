@@ -1,0 +1,11 @@
+"""File formats of exported images. To add one is to add a module here."""
+
+import sys
+
+from mmseg_ddu.core.name_registry import import_all
+
+from .file_format import FORMATS, Exported, FileFormat
+
+import_all(sys.modules[__name__])
+
+__all__ = ['FORMATS', 'Exported', 'FileFormat']

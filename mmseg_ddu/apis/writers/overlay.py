@@ -1,0 +1,25 @@
+"""Everything in one picture."""
+
+from collections.abc import Iterable
+
+from mmseg_ddu.models.map_names import MAPS
+from mmseg_ddu.visualization.prediction import draw_map, panel
+
+from .file_format import FORMATS, Exported, FileFormat, png
+
+
+@FORMATS.register('overlay')
+class Overlay(FileFormat):
+    """Image, prediction and the maps side by side."""
+
+    is_picture = True
+
+    def folders(self, maps: Iterable[str]) -> dict[str, str]:
+        return dict(overlay='overlay')
+
+    def encode(self, what: str, image: Exported) -> memoryview:
+        heat_maps = {
+            name: draw_map(name, image.maps, image.scales) for name in MAPS
+        }
+        classes = dict(prediction=image.classes)
+        return png(panel(image.photo, classes, heat_maps, image.palette))

@@ -1,0 +1,68 @@
+"""Are strange images told from ordinary ones?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import METRIC
+from .metric import JudgedImage, Metric
+from .ranking_counts import RankingCounts
+
+
+@METRIC.register('novelty')
+class NoveltyRanking(Metric):
+    """Mean percentile of ``image_novelty``, and AUROC over images.
+
+    An image is shifted if it has out-of-distribution pixels and no others;
+    so are those of ``WithShift``. Figures: ``percentile`` of the other
+    images in [0, 1], and where there are shifted ones ``shifted_percentile``
+    and ``AUROC``, shifted against other images.
+    """
+
+    prefix = 'novelty'
+    per_map = False
+    in_comparison = False  # which has it as a row of its own
+    not_percent = ('percentile', 'shifted_percentile')
+
+    def __init__(self) -> None:
+        self.ranking = RankingCounts(bits=32)
+        # Rows: other, shifted. Columns: images, sum of their percentiles.
+        self.sums = torch.zeros(2, 2, dtype=torch.float64)
+
+    def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
+        """Add an image, if the model says how novel it is."""
+        if image.novelty is None or image.novelty_percentile is None:
+            return
+        ordinary = image.known
+        if image.unlabelled is not None:
+            ordinary = ordinary | image.unlabelled
+        strange = any(mask.any() for mask in image.strange.values())
+        shifted = bool(strange and not ordinary.any())
+        self.ranking.update(
+            torch.tensor([image.novelty]), torch.tensor([shifted])
+        )
+        self.sums[int(shifted), 0] += 1
+        self.sums[int(shifted), 1] += image.novelty_percentile
+
+    def state_dict(self) -> dict:
+        return dict(ranking=self.ranking.state_dict(), sums=self.sums)
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        self.ranking.merge_state(state['ranking'])
+        self.sums = self.sums + state['sums']
+
+    def figures(self) -> dict[str, float]:
+        """Those of the class."""
+        result = {}
+        (plain, shifted), totals = self.sums.T
+        if plain:
+            result['percentile'] = float(totals[0] / plain)
+        if shifted:
+            result['shifted_percentile'] = float(totals[1] / shifted)
+        if plain and shifted:
+            result['AUROC'] = self.ranking.auroc()
+        return result

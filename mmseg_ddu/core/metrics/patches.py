@@ -1,0 +1,239 @@
+"""Does uncertainty go with error? PAvPU and its two conditionals.
+
+Patch Accuracy vs Patch Uncertainty (Mukhoti and Gal, 2018, arXiv
+1811.12709): a map is cut into windows. A window is *accurate* if the share
+of right pixels is above a threshold, *uncertain* if the mean uncertainty of
+its pixels is above another; both comparisons are strict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import METRIC
+from .metric import JudgedImage, Metric
+from .ranking_counts import RankingCounts
+
+
+class PatchCurves(NamedTuple):
+    """The trio at each threshold, float64; NaN where nothing is counted.
+
+    Attributes:
+        accurate_certain (Tensor): p(accurate | certain).
+        uncertain_inaccurate (Tensor): p(uncertain | inaccurate).
+        pavpu (Tensor): Share of windows that are accurate and certain, or
+            inaccurate and uncertain.
+    """
+
+    accurate_certain: Tensor
+    uncertain_inaccurate: Tensor
+    pavpu: Tensor
+
+    def plain(self) -> dict[str, list[float | None]]:
+        """The same in types that JSON has."""
+        return {
+            name: [None if v != v else v for v in values.tolist()]
+            for name, values in self._asdict().items()
+        }
+
+
+@METRIC.register('patches')
+class PatchCounts(Metric):
+    """Counts of windows, mergeable over images and ranks.
+
+    Thresholds are chosen afterwards, because the mean uncertainties of
+    accurate and inaccurate windows are counted on the fine grid of
+    ``RankingCounts``: constant memory, exact with ``bits=32``.
+
+    A window at the border has the pixels that are inside the image. Void
+    pixels are left out, and a window of void alone is not counted; or, with
+    ``void_inaccurate``, they are pixels like others, always wrong.
+
+    Args:
+        size (int): Side of a window in pixels; 1 is the pixel level.
+        accuracy (float): A window is accurate above this share.
+        void_inaccurate (bool): Count void as wrong.
+        percentiles (Sequence[float]): Give the figures at these thresholds
+            too, with the suffix ``@p``.
+        bits (int): See ``RankingCounts``.
+
+    Example:
+        >>> counts = PatchCounts(size=1)
+        >>> counts.update(torch.tensor([[.1, .2, .9, .3]]),
+        ...               torch.tensor([[True, True, False, True]]))
+        >>> counts.at_thresholds(.5).pavpu
+        tensor([1.], dtype=torch.float64)
+    """
+
+    prefix = 'pavpu'
+    curve = 'trio'
+
+    def __init__(
+        self,
+        size: int = 4,
+        accuracy: float = 0.5,
+        void_inaccurate: bool = False,
+        percentiles: Sequence[float] = (),
+        bits: int = 22,
+    ) -> None:
+        if size < 1:
+            raise ValueError(f'Expected size >= 1, but got {size}.')
+        if not 0 <= accuracy < 1:
+            raise ValueError(f'Expected accuracy in [0, 1), got {accuracy}.')
+        self.size, self.accuracy = size, accuracy
+        self.void_inaccurate = void_inaccurate
+        self.percentiles = tuple(percentiles)
+        self.settings = dict(
+            size=size, accuracy=accuracy, void_inaccurate=void_inaccurate
+        )
+        self.windows = RankingCounts(bits)
+
+    def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
+        """Add an image; score (H, W)."""
+        self.update(score, image.right, image.known)
+
+    def update(
+        self, scores: Tensor, right: Tensor, known: Tensor | None = None
+    ) -> None:
+        """Add one image.
+
+        Args:
+            scores (Tensor): (H, W); higher is more uncertain.
+            right (Tensor): (H, W) bool, the prediction is the label.
+            known (Tensor, optional): (H, W) bool, False for void.
+
+        Raises:
+            ValueError: If the shapes differ or a known score is NaN.
+        """
+        known = torch.ones_like(right) if known is None else known
+        shapes = [tuple(x.shape) for x in (scores, right, known)]
+        if scores.dim() != 2 or len(set(shapes)) > 1:
+            raise ValueError(
+                'Expected scores, right and known of one shape (H, W), but '
+                f'got {shapes}.'
+            )
+        rights = self._sum(right & known)
+        if self.void_inaccurate:
+            known = torch.ones_like(known)
+        number = self._sum(known)
+        mean = self._sum(scores.where(known, 0)) / number
+        accurate = rights / number > self.accuracy
+        counted = number > 0
+        self.windows.update(mean[counted], ~accurate[counted])
+
+    def _sum(self, image: Tensor) -> Tensor:
+        """Sum over each window, (ceil(H / size), ceil(W / size)) float64."""
+        height, width = image.shape
+        size = self.size
+        right, bottom = -width % size, -height % size
+        image = F.pad(image.double(), (0, right, 0, bottom))
+        # (rows, size, columns, size)
+        cut = image.unflatten(1, (-1, size)).unflatten(0, (-1, size))
+        return cut.sum((1, 3))
+
+    def state_dict(self) -> dict:
+        return self.windows.state_dict()
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        self.windows.merge_state(state)
+
+    @property
+    def num_windows(self) -> int:
+        return self.windows.num_negatives + self.windows.num_positives
+
+    def at_thresholds(self, thresholds: Tensor | float) -> PatchCurves:
+        """The trio at absolute thresholds, (T,) in the unit of the scores.
+
+        A window in the same cell of the grid as the threshold is certain.
+        """
+        limits = torch.as_tensor(thresholds, dtype=torch.float32).reshape(-1)
+        return _trio(self.windows, self.windows.key(limits))
+
+    def at_percentiles(self, percentiles: Tensor | None = None) -> PatchCurves:
+        """The trio at percentiles of the windows; None is 1, 2, … 100."""
+        return trio_at_percentiles(self.windows, percentiles)
+
+    def figures(self) -> dict[str, float]:
+        """Means of the trio over the percentiles 1, 2, … 100."""
+        curves = {'': self.at_percentiles()}
+        for p in self.percentiles:
+            curves[f'@{p:g}'] = self.at_percentiles(torch.tensor([p]))
+        names = 'p_accurate_certain', 'p_uncertain_inaccurate', 'PAvPU'
+        means = {
+            name + suffix: float(curve.nanmean())
+            for suffix, trio in curves.items()
+            for name, curve in zip(names, trio)
+        }
+        return {name: mean for name, mean in means.items() if mean == mean}
+
+    def curves(self) -> dict:
+        """The trio at the percentiles 1, 2, … 100."""
+        return {self.curve: self.at_percentiles().plain()}
+
+
+@METRIC.register('patches_void_wrong')
+class PatchCountsVoidWrong(PatchCounts):
+    """The curves alone with void as wrong, as the paper seems to have it."""
+
+    in_test = False
+    curve = 'trio_void_wrong'
+
+    def __init__(self, size: int = 4) -> None:
+        super().__init__(size, void_inaccurate=True)
+
+    def figures(self) -> dict[str, float]:
+        """None: they are those of the curves."""
+        return {}
+
+
+def trio_at_percentiles(
+    counts: RankingCounts, percentiles: Tensor | None = None
+) -> PatchCurves:
+    """The trio at percentiles of what was counted.
+
+    Percentile p is the order statistic at position floor(p / 100 · (n - 1)),
+    so that different scores leave about the same share uncertain: numpy's
+    percentile with ``method='lower'``.
+
+    Args:
+        counts (RankingCounts): Positives are inaccurate windows or pixels.
+        percentiles (Tensor, optional): (T,) in [0, 100]; None is 1, 2, …
+            100.
+
+    Raises:
+        ValueError: If a percentile is outside [0, 100].
+    """
+    if percentiles is None:
+        percentiles = torch.arange(1, 101)
+    percentiles = torch.as_tensor(percentiles).double().reshape(-1)
+    if ((percentiles < 0) | (percentiles > 100)).any():
+        raise ValueError('Expected percentiles in [0, 100].')
+    number = counts.counts.sum(1).cumsum(0)
+    if len(number) == 0:
+        nothing = torch.full_like(percentiles, torch.nan)
+        return PatchCurves(nothing, nothing.clone(), nothing.clone())
+    last = number[-1] - 1
+    position = (percentiles * last / 100).floor().long()
+    position.clamp_(max=last)  # float64 rounds up beyond 2**53
+    where = torch.searchsorted(number, position, right=True)
+    return _trio(counts, counts.keys[where])
+
+
+def _trio(counts: RankingCounts, limits: Tensor) -> PatchCurves:
+    """The trio with what lies above keys, (T,), of the grid uncertain."""
+    table = counts.counts
+    certain = torch.cat([table.new_zeros(1, 2), table.cumsum(0)])
+    where = torch.searchsorted(counts.keys, limits.long(), right=True)
+    accurate_certain, inaccurate_certain = certain[where].double().unbind(1)
+    accurate, inaccurate = table.sum(0).double()
+    caught = inaccurate - inaccurate_certain
+    return PatchCurves(
+        accurate_certain / (accurate_certain + inaccurate_certain),
+        caught / inaccurate,
+        (accurate_certain + caught) / (accurate + inaccurate),
+    )

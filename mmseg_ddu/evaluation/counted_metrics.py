@@ -1,0 +1,133 @@
+"""The metrics of ``mmseg_ddu.core.metrics`` as mmseg metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mmseg_ddu.core.metrics import METRIC
+from mmseg_ddu.core.metrics.metric import Metric
+from mmseg_ddu.registry import METRICS
+
+from .counting import CountingMetric, log_figures, percent
+from .judged_samples import judge, score_maps
+
+OPTIONS = (
+    'scores',
+    'ignore_index',
+    'collect_device',
+    'prefix',
+    'collect_dir',
+)
+
+
+@METRICS.register_module()
+class CountedMetric(CountingMetric):
+    """A metric of ``mmseg_ddu.core.metrics`` over a whole data set.
+
+    Figures that are shares are in percent; names begin with the name of the
+    map if the metric judges maps. After ``evaluate``, ``merged`` holds the
+    counts: map (``''`` if it judges predictions) to object.
+
+    Args:
+        metric (str): Name in ``METRIC``, such as ``ranking``.
+        options: Those of the metric, and of :class:`CountingMetric`
+            (``scores``, ``ignore_index``, ``prefix``, …).
+    """
+
+    metric = ''
+
+    def __init__(self, metric: str = '', **options) -> None:
+        self.metric = metric or self.metric
+        self.kind: type[Metric] = METRIC.find(self.metric)
+        shared = {k: options.pop(k) for k in OPTIONS if k in options}
+        self.default_prefix = self.kind.prefix or self.metric
+        super().__init__(**shared)
+        self.options = options
+        self.new_counts()  # wrong options are an error now
+        self.merged: dict[str, Metric] = {}
+
+    def new_counts(self) -> Metric:
+        """Empty counts."""
+        return self.kind(**self.options)
+
+    def count(self, sample: dict) -> None:
+        """Add one image, for every score."""
+        image = judge(sample, self.ignore_index)
+        if not self.kind.per_map:
+            self.counter('', self.new_counts).count(image)
+            return
+        for name, score in score_maps(sample, self.scores):
+            self.counter(name, self.new_counts).count(image, score)
+
+    def compute_metrics(self, results: dict) -> dict:
+        """Figures from merged counts; also printed as a table."""
+        self.merged = dict(sorted(results.items()))
+        metrics, columns = {}, {}
+        for name, counts in self.merged.items():
+            figures = {
+                key: round(value, 4)
+                if key in self.kind.not_percent
+                else percent(value)
+                for key, value in counts.figures().items()
+            }
+            start = f'{name}_' if name else ''
+            metrics.update({f'{start}{k}': v for k, v in figures.items()})
+            columns[name or 'value'] = figures
+        if metrics:
+            log_figures(self.prefix, columns)
+        return metrics
+
+
+@METRICS.register_module()
+class UncertaintyMetric(CountedMetric):
+    """Ranking quality of uncertainty maps, see :class:`PixelRanking`.
+
+    - ``mis``: misclassified against correct pixels, in distribution;
+    - ``ood``: out-of-distribution against in-distribution pixels, where the
+      data has ``gt_ood_map`` (see ``LoadOoDAnnotations``);
+    - ``amb``: pixels of ``ambiguous_classes`` against other labelled ones.
+
+    Args:
+        ambiguous_classes (Sequence[str]): Classes that cannot be told
+            apart, so that a good aleatoric score is high there.
+        options: Those of :class:`CountingMetric`.
+    """
+
+    metric = 'ranking'
+
+    def __init__(
+        self, ambiguous_classes: Sequence[str] = (), **options
+    ) -> None:
+        self.ambiguous_classes = tuple(ambiguous_classes)
+        super().__init__(**options)
+
+    def new_counts(self) -> Metric:
+        ids = []
+        if self.ambiguous_classes and self.dataset_meta:
+            classes = list(self.dataset_meta['classes'])
+            ids = [classes.index(name) for name in self.ambiguous_classes]
+        return self.kind(**self.options, ambiguous=ids)
+
+
+@METRICS.register_module()
+class CalibrationMetric(CountedMetric):
+    """ECE, adaptive ECE, NLL (nats) and Brier score (0 to 2).
+
+    Args:
+        options: ``n_bins``, and those of :class:`CountingMetric`.
+    """
+
+    metric = 'calibration'
+
+
+@METRICS.register_module()
+class PAvPUMetric(CountedMetric):
+    """p(accurate | certain), p(uncertain | inaccurate) and PAvPU.
+
+    Means over the thresholds at percentiles 1, 2, … 100 of the patches.
+
+    Args:
+        options: Those of :class:`PatchCounts` and :class:`CountingMetric`.
+    """
+
+    metric = 'patches'

@@ -1,0 +1,130 @@
+"""What the figures of a test mean, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mmseg_ddu.models.map_names import MAPS, NOVELTY
+
+CHANCE = 50.0
+NOVEL = 0.9  # mean percentile from which images look foreign
+NO_BETTER = 'no map of this model does better'
+ADVICE = (
+    'Where no map is better than chance, look at the maps of a few images '
+    'before you rely on any.'
+)
+
+
+def verdict(metrics: Mapping[str, float]) -> list[str]:
+    """Sentences about a model, its maps and the test images.
+
+    Args:
+        metrics (Mapping[str, float]): Figures of ``tools/test.py``, such as
+            ``uncertainty/total_mis_AUROC``, in percent.
+
+    Returns:
+        list[str]: First the network, then each map that was judged, then the
+        novelty of the images.
+    """
+    shifted = 'novelty/AUROC' in metrics
+    strangers = 'pixels of shifted images' if shifted else 'unknown objects'
+    lines = [_network(metrics)]
+    for name in MAPS:
+        sentences = [
+            _errors(name, metrics),
+            _strangers(name, metrics, strangers),
+        ]
+        lines.append(' '.join(s for s in sentences if s))
+    if any(NO_BETTER in line for line in lines):
+        lines.append(ADVICE)
+    lines.append(_novelty(metrics))
+    return [line for line in lines if line]
+
+
+def _network(metrics: Mapping[str, float]) -> str:
+    parts = []
+    if 'mIoU' in metrics:
+        parts.append(f'has a mIoU of {metrics["mIoU"]:.1f}')
+    if 'calibration/ECE' in metrics:
+        gap = metrics['calibration/ECE']
+        parts.append(
+            f'is {gap:.1f} percentage points too sure or too unsure on '
+            'average (ECE)'
+        )
+    return f'The network {" and ".join(parts)}.' if parts else ''
+
+
+def _errors(name: str, metrics: Mapping[str, float]) -> str:
+    values = _of_maps('mis_AUROC', metrics)
+    if name not in values:
+        return ''
+    if values[name] < CHANCE:
+        return (
+            f'{name} ranks wrong pixels below right ones (AUROC '
+            f'{_auroc(values[name])}, chance is .50); '
+            f'{_instead(values, "to find errors")}.'
+        )
+    text = f'{name} finds wrong pixels with an AUROC of {_auroc(values[name])}'
+    first = MAPS[0]
+    if name != first and first in values:
+        text += f' ({first} {_auroc(values[first])})'
+    before = metrics.get(f'uncertainty/{name}_mis_share')
+    after = metrics.get(f'uncertainty/{name}_mis_risk90')
+    if before is None or after is None:
+        return f'{text}.'
+    end = f'lowers the error from {before:.1f}% to {after:.1f}%'
+    if after >= before:
+        end = f'does not lower the error of {before:.1f}%'
+    return f'{text}; refusing the most uncertain 10% of pixels {end}.'
+
+
+def _strangers(name: str, metrics: Mapping[str, float], strangers: str) -> str:
+    values = _of_maps('ood_AUROC', metrics)
+    if name not in values:
+        return ''
+    value = values[name]
+    if value >= CHANCE:
+        return (
+            f'{name} ranks {strangers} above ordinary pixels with '
+            f'{_auroc(value)}.'
+        )
+    return (
+        f'{name} ranks {strangers} below ordinary pixels (AUROC '
+        f'{_auroc(value)}, chance is .50), as if they were more familiar; '
+        f'{_instead(values, "for them")}.'
+    )
+
+
+def _instead(values: Mapping[str, float], purpose: str) -> str:
+    best = max(values, key=values.__getitem__)
+    if values[best] < CHANCE:
+        return NO_BETTER
+    return f'use {best} ({_auroc(values[best])}) {purpose}'
+
+
+def _novelty(metrics: Mapping[str, float]) -> str:
+    share = metrics.get('novelty/percentile')
+    if share is None:
+        return ''
+    text = (
+        f'By {NOVELTY} the test images are on average stranger than '
+        f'{100 * share:.0f}% of the training images (50% is usual)'
+    )
+    if share > NOVEL:
+        text += ', so expect more errors on them than in training'
+    if 'novelty/AUROC' in metrics:
+        value = metrics['novelty/AUROC']
+        text += f'; it tells shifted images with an AUROC of {_auroc(value)}'
+        if value < CHANCE:
+            text += ', worse than chance: do not sort such images by it'
+    return f'{text}.'
+
+
+def _of_maps(figure: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    keys = {name: f'uncertainty/{name}_{figure}' for name in MAPS}
+    return {n: metrics[key] for n, key in keys.items() if key in metrics}
+
+
+def _auroc(value: float) -> str:
+    """As in tables: 93.2 is .93."""
+    return f'{value / 100:.2f}'.removeprefix('0')

@@ -1,0 +1,152 @@
+"""What the browser of images is given."""
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mmseg_ddu.apis import export
+from mmseg_ddu.apis.html_report.browser_data import browser
+from mmseg_ddu.apis.html_report.encode import photo_uri, target_size
+from mmseg_ddu.apis.html_report.truth import truth_from_config
+from mmseg_ddu.models.map_names import MAPS
+from tests.stand_in import StandIn, make_stand_in
+
+
+def picture(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.split(',', 1)[1])))
+
+
+@pytest.fixture(scope='module')
+def content(exports, config):
+    return browser(exports, truth_from_config(config))
+
+
+def edited(folder, target, change):
+    """A copy of an export with another manifest."""
+    shutil.copytree(folder, target)
+    manifest = json.loads((target / 'manifest.json').read_text())
+    change(manifest)
+    (target / 'manifest.json').write_text(json.dumps(manifest))
+    return target
+
+
+def test_large_photos_are_scaled_down(tmp_path):
+    Image.new('RGB', (1000, 500), 'red').save(tmp_path / 'a.png')
+    size = target_size(500, 1000)
+    assert size == (160, 320)
+    small = picture(photo_uri(tmp_path / 'a.png', size))
+    assert small.size == (320, 160) and small.format == 'JPEG'
+    assert target_size(40, 30) == (40, 30) and target_size(6, 9000) == (1, 320)
+
+
+def test_pictures_are_the_exported_maps(content, exports):
+    palette = np.array(content['palette'])
+    for method in content['methods']:
+        folder = exports[method['name']]
+        for image, maps in zip(content['images'], method['images']):
+            classes = Image.open(folder / 'class' / f'{image["name"]}.png')
+            shown = np.asarray(picture(maps['prediction']).convert('RGB'))
+            assert (shown == palette[np.asarray(classes)]).all()
+            for name in MAPS:
+                values = np.load(folder / name / f'{image["name"]}.npy')
+                levels = np.asarray(picture(maps[name]))
+                ends = np.array([-np.inf, *method['scores'][name]['values']])
+                assert levels.dtype == np.uint8
+                values = values.astype(float)
+                error = np.maximum(
+                    ends[levels] - values, values - ends[levels + 1]
+                )
+                assert error.max() < 1e-4
+
+
+def test_training_percentiles_are_those_of_the_score(content):
+    model = StandIn()
+    for method in content['methods']:
+        for name in MAPS:
+            score = method['scores'][name]
+            training = np.array(score['training'])
+            assert len(training) == 255 and (np.diff(training) >= 0).all()
+            values = torch.tensor(score['values'])
+            expected = model.percentile(name, values).numpy()
+            np.testing.assert_allclose(training, expected, atol=2e-3)
+
+
+def test_sampled_methods_have_their_own_scale(test_images, tmp_path):
+    args = make_stand_in(tmp_path, sampled=True)
+    export(*args, list(test_images), tmp_path / 'maps', pictures=False)
+    content = browser({'a': tmp_path / 'maps'})
+    for score in content['methods'][0]['scores'].values():
+        assert score['training'] is None and score['unit'] == 'nats'
+        assert score['bounds'] == pytest.approx([0, np.log(4)])
+    scores = content['methods'][0]['images'][0]['scores']
+    assert set(scores) == {f'{name}_mean' for name in MAPS}
+
+
+def test_the_values_are_needed(test_images, tmp_path):
+    args = make_stand_in(tmp_path)
+    export(*args, list(test_images), tmp_path / 'maps', formats=['png16'])
+    with pytest.raises(ValueError, match='--formats npy'):
+        browser({'a': tmp_path / 'maps'})
+
+
+def test_error_pictures_and_shares_agree(content):
+    red, white = content['error_colors'][1], content['error_colors'][0]
+    for maps in content['methods'][0]['images']:
+        shown = np.asarray(picture(maps['error']).convert('RGB'))
+        wrong = (shown == red).all(-1).sum()
+        right = (shown == white).all(-1).sum()
+        share = maps['scores']['error_share']
+        assert share == pytest.approx(wrong / (wrong + right))
+
+
+def test_the_most_unusual_images_stay(exports):
+    folder = exports['blue']
+    rows = json.loads((folder / 'manifest.json').read_text())['images']
+    top = sorted(rows, key=lambda row: -row['unusual_share'])[:2]
+    content = browser({'a': folder}, max_images=2)
+    names = {image['name'] for image in content['images']}
+    assert names == {Path(row['files']['class']).stem for row in top}
+    assert content['total'] == len(rows) > 2
+    assert not content['has_truth']
+
+
+def test_exports_that_do_not_fit_are_refused(exports, tmp_path):
+    folder = exports['blue']
+    other = edited(
+        folder,
+        tmp_path / 'classes',
+        lambda manifest: manifest['classes'].append('more'),
+    )
+    with pytest.raises(ValueError, match='other classes'):
+        browser({'a': folder, 'b': other})
+
+    def rename(manifest):
+        for row in manifest['images']:
+            row['files']['class'] += '.other'
+
+    other = edited(folder, tmp_path / 'names', rename)
+    with pytest.raises(ValueError, match='no image in common'):
+        browser({'a': folder, 'b': other})
+    other = edited(
+        folder, tmp_path / 'none', lambda manifest: manifest['images'].clear()
+    )
+    with pytest.raises(ValueError, match='lists no exported image'):
+        browser({'a': other})
+
+
+def test_missing_files_are_named(exports, tmp_path):
+    def move(manifest):
+        manifest['images'][0]['image'] = '/absent.png'
+
+    folder = edited(exports['blue'], tmp_path / 'moved', move)
+    with pytest.raises(FileNotFoundError, match=r'/absent\.png'):
+        browser({'a': folder})
+    with pytest.raises(FileNotFoundError, match=r'export_uncertainty\.py'):
+        browser({'a': tmp_path})
