@@ -8,6 +8,7 @@ from torch import Tensor
 
 LEVELS = 4  # of fine structure: 1, 2, 4 and 8 pixels
 SMALLEST = 1e-8  # of a variance
+ROUNDING = 1e-5  # of the variance of the image
 
 
 def num_statistics(channels: int) -> int:
@@ -38,4 +39,6 @@ def image_statistics(images: Tensor) -> Tensor:
         every = torch.stack(variances, 1)  # from fine to coarse
         inside = (every[:, :-1] - every[:, 1:]).flatten(1)
         numbers = torch.cat([variances[-1], inside, between], 1)
-        return torch.cat([means, numbers.clamp_min(SMALLEST).log()], 1)
+        # Less than rounding makes of a difference is no structure.
+        floor = every[:, 0].mean(1, keepdim=True) * ROUNDING + SMALLEST
+        return torch.cat([means, numbers.maximum(floor).log()], 1)

@@ -49,5 +49,5 @@ def test_predict_test_and_export(plain_cfg, checkpoint, tmp_path):
     plain = test_checkpoint(Config.fromfile(config), fitted)
     merged = test_checkpoint(Config.fromfile(config), fitted, tta=True)
     assert set(merged) == set(plain)
-    key = 'uncertainty/epistemic_errors_AUROC'
+    key = 'uncertainty/epistemic_mis_AUROC'
     assert merged[key] != plain[key]
