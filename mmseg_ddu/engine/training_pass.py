@@ -1,8 +1,8 @@
-"""The pass over the training images of a fit."""
+"""The passes over the training images of a fit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -12,11 +12,15 @@ from rich.progress import Progress
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg_ddu.core.sampling import PixelReservoir
-
+from .component_look import LOOK_IMAGES, heads_with_components
 from .fitter import DensityFitter
-from .fitting_data import fitting_loader, seeded_order, share_of_rank
-from .labelled_windows import labelled_image
+from .fitting_data import (
+    MOST_HELD_OUT,
+    fitting_loader,
+    seeded_order,
+    share_of_rank,
+)
+from .labelled_windows import LabelledImage, labelled_image
 from .ranks import together
 from .saved_fit import SavedFit
 from .stopping import Interrupted, StopRequest
@@ -24,15 +28,14 @@ from .stopping import Interrupted, StopRequest
 # Images between two exchanges of the processes: few enough that an error on
 # one soon ends all, and enough that they seldom wait for each other.
 IMAGES_TOGETHER = 8
-LOOK_IMAGES = 64
 
 
 class TrainingPass:
-    """Shows each image of this process to a fitter, once, in order.
+    """Shows each image of this process to a fitter.
 
     Args:
         model (DDUMixin): In eval mode.
-        fitter (DensityFitter): What looks at the features.
+        fitter (DensityFitter): What looks at the images.
         dataset: Items as mmseg's, with ``gt_sem_seg``.
         num_workers (int): Of the loader.
         saved (SavedFit, optional): Where the state is kept; the images that
@@ -51,35 +54,70 @@ class TrainingPass:
         saved: SavedFit | None = None,
     ) -> None:
         self.model, self.fitter, self.saved = model, fitter, saved
-        self.dataset = dataset
+        self.dataset, self.num_workers = dataset, num_workers
         self.unreadable: list[dict] = []
         if saved:
             self.unreadable = saved.restore(fitter.sums)
-        left_out = {row['image'] for row in self.unreadable}
-        done = fitter.sums.images | left_out
-        share = share_of_rank(len(dataset))
-        self.total = len(share)
-        rest = [index for index in share if index not in done]
-        self.loader = fitting_loader(dataset, rest, num_workers)
+        self.total = len(share_of_rank(len(dataset)))
         self.stop = StopRequest()
 
+    def look(self) -> None:
+        """Show a few images first, if a head has several Gaussians a class.
+
+        Unless a state says what was seen then.
+        """
+        if not heads_with_components(self.model):
+            return
+        found = all_gather_object(self.fitter.sums.centers)
+        centers = next(filter(None, found), None)
+        if centers is None:
+            order = seeded_order(len(self.dataset), self.fitter.seed)
+            self._show(order[:LOOK_IMAGES], self.fitter.look)
+            centers = self.fitter.finish_look()
+        self.fitter.use_centers(centers)
+
+    def calibrate(self) -> None:
+        """Show the held-out images again; a few of all if there are none."""
+        images = sorted(self.fitter.held_out)
+        if not images:
+            order = seeded_order(len(self.dataset), self.fitter.seed)
+            images = order[:MOST_HELD_OUT]
+        self._show(images, self.fitter.calibrate)
+        self.fitter.maps.synchronize()
+
+    def _show(
+        self,
+        images: Sequence[int],
+        see: Callable[[LabelledImage, int], None],
+    ) -> None:
+        own = [images[place] for place in share_of_rank(len(images))]
+        with together():
+            loader = fitting_loader(self.dataset, own, self.num_workers)
+            for ((index, item, error),) in loader:
+                if error is None:
+                    see(labelled_image(self.model, item), index)
+
     def run(self) -> None:
-        """Look at all images that are left.
+        """Show all images that are left, once, in order.
 
         Raises:
             RankError: If another process has failed.
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
-        most = max(all_gather_object(len(self.loader)))
+        left_out = {row['image'] for row in self.unreadable}
+        done = self.fitter.sums.images | left_out
+        share = share_of_rank(len(self.dataset))
+        rest = [index for index in share if index not in done]
+        most = max(all_gather_object(len(rest)))
+        batches = iter(fitting_loader(self.dataset, rest, self.num_workers))
         listening = self.stop if self.saved else nullcontext()
         bar = Progress(disable=not is_main_process())
         with listening, bar:
             task = bar.add_task(
                 'Fitting densities',
                 total=self.total,
-                completed=self.total - len(self.loader),
+                completed=self.total - len(rest),
             )
-            batches = iter(self.loader)
             for _ in range(0, most, IMAGES_TOGETHER):
                 with self._leaving_in_order(), together():
                     for batch in islice(batches, IMAGES_TOGETHER):
@@ -87,29 +125,8 @@ class TrainingPass:
                         self._between_images()
                         bar.advance(task)
                     self._between_images()  # if there was none
-
-    def look(self) -> None:
-        """Show a few images first, if a head has several Gaussians a class."""
-        if not self.fitter.mixtures:
-            return
-        chosen = seeded_order(len(self.dataset), self.fitter.seed)
-        chosen = chosen[:LOOK_IMAGES]
-        own = [chosen[place] for place in share_of_rank(len(chosen))]
-        with together():
-            for batch in fitting_loader(self.dataset, own):
-                index, item, error = batch[0]
-                if error is None:
-                    image = labelled_image(self.model, item)
-                    for number, window in enumerate(image.windows(self.model)):
-                        self.fitter.look(
-                            window.features, window.labels, index, number
-                        )
-        looked: dict[int, PixelReservoir] = {}
-        for part in all_gather_object(self.fitter.looked):
-            for key, reservoir in part.items():
-                kept = looked.setdefault(key, PixelReservoir(reservoir.size))
-                kept.merge(reservoir)
-        self.fitter.finish_look(looked)
+        if self.saved:
+            self.saved.write(self.fitter.sums, self.unreadable)
 
     def _see(self, index: int, item: dict | None, error: str | None) -> None:
         if error is not None:
@@ -119,10 +136,7 @@ class TrainingPass:
                 f'{error}'
             )
             return
-        image = labelled_image(self.model, item)
-        self.fitter.add_image(image.image, index)
-        for number, window in enumerate(image.windows(self.model)):
-            self.fitter.update(window.features, window.labels, index, number)
+        self.fitter.update(labelled_image(self.model, item), index)
 
     def _between_images(self) -> None:
         if not self.saved:
