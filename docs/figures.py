@@ -65,7 +65,7 @@ def three_maps(path):
     entropies = softmax_entropy(logits.T[None, :, None])[0, 0, 0]
     entropy, known = entropies.split([len(grid), len(points)])
     score = -density.score_samples(grid)
-    surprises = Surprise(logarithmic=True), Surprise()
+    surprises = Surprise(near_zero=True), Surprise()
     surprises[0].fit(known)
     surprises[1].fit(-density.score_samples(points))
     total = total_surprise(surprises[0](entropy), surprises[1](score))

@@ -2,9 +2,9 @@
 
 A feature with NaN or infinity has no density, and one that is finite but
 absurdly far away has one that float32 cannot hold. Such a pixel is *lost*.
-On its way through windows and resizing its score is NaN, which spreads to
-whatever is interpolated from it and to nothing else; at the end NaN becomes
-``WORST``, more uncertain than all others, so that it stays visible.
+On its way through windows and resizing its score is NaN or infinite, which
+spreads to whatever is interpolated from it and to nothing else; at the end it
+becomes ``WORST``, more uncertain than all others, so that it stays visible.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor
 WORST = 1e30
 
 
-def mark_lost(scores: Tensor) -> Tensor:
-    """NaN in place of infinity."""
-    nan = torch.nan
-    return scores.nan_to_num(nan=nan, posinf=nan, neginf=nan)
+def lost_to_infinity(scores: Tensor) -> Tensor:
+    """Infinity, larger than all numbers, in place of what is no number."""
+    top = torch.inf
+    return scores.nan_to_num(nan=top, posinf=top, neginf=top)
 
 
 def make_visible(scores: Tensor) -> Tensor:
-    """At most ``WORST``, which NaN becomes as well.
+    """``WORST`` in place of infinity and of whatever is beyond it.
 
     Example:
-        >>> make_visible(torch.tensor([2.0, torch.nan])).tolist()
+        >>> make_visible(torch.tensor([2.0, torch.inf])).tolist()
         [2.0, 1.0000000150474662e+30]
     """
-    return scores.nan_to_num(nan=WORST, posinf=WORST).clamp(max=WORST)
+    return scores.clamp(max=WORST)
 
 
 def is_lost(scores: Tensor) -> Tensor:

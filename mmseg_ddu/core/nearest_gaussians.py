@@ -1,4 +1,4 @@
-"""Squared Mahalanobis distances to a few of many Gaussians.
+"""Mahalanobis distances to a few of many Gaussians.
 
 Everything here is a fixed number of tensor operations, whatever the number
 of vectors, and none looks at the data: it traces to one graph, and a GPU is
@@ -15,37 +15,45 @@ from torch import Tensor
 HALVED = 256  # dimensions from which on halves save time
 
 
-def distances(vectors: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """``|P^T x - s|^2``; in two halves where that saves time.
+def distances(vectors: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
+    """``|P^T x - s|``; in two halves where that saves time.
 
     P is triangular, so the first half needs half of the features.
 
     Args:
-        vectors (Tensor): (..., n, K).
-        factor (Tensor): (..., K, K).
-        shift (Tensor): (..., 1, K), ``P^T μ``.
+        vectors (Tensor): (G, n, K), or (n, K) for all G alike.
+        factors (Tensor): (G, K, K).
+        shifts (Tensor): (G, K), ``P^T μ``.
 
     Returns:
-        Tensor: (..., n).
+        Tensor: (G, n).
     """
-    size = factor.shape[-1]
+    number, size = shifts.shape
+    vectors = vectors.expand(number, *vectors.shape[-2:])
     half = size // 2 if size >= HALVED else 0
     parts = []
     for first, last in ((0, half), (half, size))[half == 0 :]:
-        rows = vectors[..., :last] @ factor[..., :last, first:last]
-        rows = rows - shift[..., first:last]
-        parts.append(torch.linalg.vector_norm(rows, dim=-1).square())
-    return sum(parts[1:], parts[0])
+        rows = torch.baddbmm(
+            shifts[:, None, first:last],
+            vectors[..., :last],
+            factors[:, :last, first:last],
+            beta=-1,
+        )
+        parts.append(torch.linalg.vector_norm(rows, dim=2))
+    if len(parts) == 1:
+        return parts[0]
+    return torch.linalg.vector_norm(torch.stack(parts), dim=0)
 
 
 def distances_to_own(
     vectors: Tensor, groups: Tensor, factors: Tensor, shifts: Tensor
 ) -> Tensor:
-    """Squared distance of each vector to some Gaussians of its own.
+    """Distance of each vector to some Gaussians of its own.
 
-    Vectors are sorted by Gaussian into blocks that each have one factor, so
-    all of it is a batched product. Blocks are filled up: there are at most
-    ``5 G`` of them, and a quarter of the rows are wasted at most.
+    Pairs of a vector and a Gaussian are sorted by Gaussian into blocks that
+    each have one factor, so all of it is a batched product. Blocks are filled
+    up: there are at most ``5 G`` of them, and a quarter of the rows are
+    wasted at most.
 
     Args:
         vectors (Tensor): (N, K).
@@ -56,27 +64,23 @@ def distances_to_own(
     Returns:
         Tensor: (N, m).
     """
-    number, dim = factors.shape[:2]
-    picks = groups.shape[1]
+    number, dim = shifts.shape
     flat = groups.flatten()
     pairs = flat.shape[0]
     block = pairs // (4 * number) + 64
     blocks = pairs // block + number  # enough, however they are shared out
 
-    order = flat.argsort()
-    ordered = flat.index_select(0, order)
+    ordered, order = flat.sort()
     count = torch.zeros_like(shifts[:, 0], dtype=torch.long)
     count = count.scatter_add(0, flat, torch.ones_like(flat))
-    ends = ((count + block - 1) // block).cumsum(0)
+    filling = -count % block  # rows behind those of each Gaussian
+    before = filling.cumsum(0) - filling
     # From a place in the order to a row of the blocks.
-    behind = ends * block - count.cumsum(0)
-    filled = (count + block - 1) // block * block - count
     slots = torch.arange(pairs, device=flat.device)
-    slots = slots + (behind - filled).index_select(0, ordered)
-    rows = torch.zeros(blocks * block, dtype=torch.long, device=flat.device)
-    rows = rows.scatter(0, slots, order // picks)
-    owner = torch.arange(blocks, device=flat.device)[:, None] >= ends
-    owner = owner.sum(1).clamp(max=number - 1)
+    slots = slots + before.index_select(0, ordered)
+    empty = torch.zeros(blocks * block, dtype=torch.long, device=flat.device)
+    rows = empty.scatter(0, slots, order // groups.shape[1])
+    owner = empty.scatter(0, slots, ordered)[::block]
 
     parts = []
     chunks = max(1, dim // 256)  # to need less memory
@@ -88,11 +92,12 @@ def distances_to_own(
             distances(
                 vectors.index_select(0, part).view(-1, block, dim),
                 factors.index_select(0, own),
-                shifts.index_select(0, own)[:, None],
+                shifts.index_select(0, own),
             ).flatten()
         )
-    found = torch.cat(parts).index_select(0, slots)
-    return torch.zeros_like(found).scatter(0, order, found).view_as(groups)
+    found = torch.cat(parts) if chunks > 1 else parts[0]
+    found = found.index_select(0, slots)
+    return found.scatter(0, order, found).view_as(groups)
 
 
 class Sketch(NamedTuple):
@@ -124,11 +129,13 @@ class Sketch(NamedTuple):
 
     def estimate(self, vectors: Tensor, reference_distance: Tensor) -> Tensor:
         """Log densities, (N, K) and (N,) -> (N, G), to choose by."""
-        along = vectors @ self.directions - self.shifts
-        along = along.unflatten(1, self.signs.shape).square()
+        along = torch.addmm(self.shifts, vectors, self.directions, beta=-1)
+        along = along.square().unflatten(1, self.signs.shape)
         curved = (along * self.signs).sum(2)
-        wide = self.rest * reference_distance[:, None]
-        return self.constant + vectors @ self.linear - 0.5 * (curved + wide)
+        flat = torch.addmm(self.constant, vectors, self.linear)
+        wide = reference_distance.square()[:, None]
+        flat = torch.addcmul(flat, self.rest, wide, value=-0.5)
+        return torch.sub(flat, curved, alpha=0.5)
 
 
 def sketch_gaussians(

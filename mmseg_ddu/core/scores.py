@@ -41,7 +41,8 @@ def softmax_entropy(logits: Tensor) -> Tensor:
     """
     if logits.shape[1] == 1 or torch.jit.is_tracing():  # ONNX has no entr
         return entropy(log_probabilities(logits))
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
     return torch.special.entr(logits.softmax(1)).sum(1, keepdim=True)
 
 

@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .bounds import is_lost
+from .bounds import is_lost, lost_to_infinity
 
 KNOTS = 1024
+ROOT = 8
 TAIL = 50  # scores from which on the tail is an exponential
-SMALLEST = 1e-5  # of a score on a logarithmic scale
 ORDINARY = math.log(10)  # nats of surprise: one pixel in ten
 
 
@@ -27,8 +27,16 @@ class Surprise(nn.Module):
     Scores are looked up on an even grid: a handful of tensor operations.
 
     Args:
-        logarithmic (bool): The grid is even in log(score + 1e-5), for scores
-            that are mostly near zero, such as entropies.
+        near_zero (bool): The grid is even in the eighth root of the score,
+            which is not below 0: for scores that are mostly near it, such as
+            entropies.
+
+    Attributes:
+        cells (Tensor): (KNOTS - 1, 2), surprise where a cell of the grid
+            begins, and how much it rises there. In the first one, below all
+            scores, both are 0; the last is the tail.
+        scale (Tensor): Cells for each unit of score.
+        shift (Tensor): The place of score 0.
 
     Example:
         >>> surprise = Surprise()
@@ -37,18 +45,16 @@ class Surprise(nn.Module):
         0.9
     """
 
-    knots: Tensor
-    rises: Tensor
-    low: Tensor
-    step: Tensor
+    cells: Tensor
+    scale: Tensor
+    shift: Tensor
 
-    def __init__(self, logarithmic: bool = False) -> None:
+    def __init__(self, near_zero: bool = False) -> None:
         super().__init__()
-        self.logarithmic = logarithmic
-        self.register_buffer('knots', torch.zeros(KNOTS))
-        self.register_buffer('rises', torch.zeros(KNOTS - 1))
-        self.register_buffer('low', torch.zeros(()))
-        self.register_buffer('step', torch.ones(()))
+        self.near_zero = near_zero
+        self.register_buffer('cells', torch.zeros(KNOTS - 1, 2))
+        self.register_buffer('scale', torch.ones(()))
+        self.register_buffer('shift', torch.zeros(()))
 
     @torch.no_grad()
     def fit(self, scores: Tensor) -> None:
@@ -58,7 +64,7 @@ class Surprise(nn.Module):
             ValueError: If none is finite.
         """
         scores = scores.detach().double().cpu().flatten()
-        scores = scores[scores.isfinite() & ~is_lost(scores)]
+        scores = self._in_range(scores[scores.isfinite() & ~is_lost(scores)])
         if len(scores) == 0:
             raise ValueError('Expected at least one finite score.')
         values, count = scores.unique(return_counts=True)
@@ -69,31 +75,35 @@ class Surprise(nn.Module):
         inside = values <= start
         grid = self._grid(values[inside])
         low, high = float(grid[0]), float(grid[-1])
-        step = max((high - low) / (KNOTS - 2), 1e-6 * max(1.0, abs(high)))
-        places = low + step * torch.arange(KNOTS - 1, dtype=torch.float64)
+        step = max((high - low) / (KNOTS - 3), 1e-6 * max(1.0, abs(high)))
+        places = low + step * torch.arange(KNOTS - 2, dtype=torch.float64)
         knots = _interpolate(places, grid, surprise[inside])
         excess = float((self._grid(scores[scores >= start]) - high).mean())
         last = knots[-1] + step / max(excess, step)
-        self.knots.copy_(torch.cat([knots, last[None]]))
-        self.rises.copy_(self.knots.diff())
-        self.low.fill_(low)
-        self.step.fill_(step)
+        knots = torch.cat([knots[:1], knots, last[None]])
+        self.cells.copy_(torch.stack([knots[:-1], knots.diff()], 1))
+        self.scale.fill_(1 / step)
+        self.shift.fill_(1 - low / step)
+
+    def _in_range(self, scores: Tensor) -> Tensor:
+        return scores.clamp_min(0) if self.near_zero else scores
 
     def _grid(self, scores: Tensor) -> Tensor:
-        if self.logarithmic:
-            return (scores.clamp_min(0) + SMALLEST).log()
-        return scores
+        return scores.pow(1 / ROOT) if self.near_zero else scores
 
     def forward(self, scores: Tensor) -> Tensor:
-        """Surprise in nats, the shape of ``scores``; NaN stays NaN."""
-        place = (self._grid(scores.float()) - self.low) / self.step
-        place = place.clamp_min(0)
+        """Surprise in nats, the shape of ``scores``; infinite for NaN."""
+        scores = self._in_range(scores.float())
+        return self.look_up(lost_to_infinity(scores))
+
+    def look_up(self, scores: Tensor) -> Tensor:
+        """The same for scores in range, none of which is NaN."""
+        place = torch.addcmul(self.shift, self._grid(scores), self.scale)
         # int32 and index_select: a quarter of the time of plain indexing.
-        index = place.clamp(max=KNOTS - 2).nan_to_num(nan=0).int()
-        flat = index.flatten()
-        below = self.knots.index_select(0, flat).view(index.shape)
-        rises = self.rises.index_select(0, flat)
-        return torch.addcmul(below, place - index, rises.view(index.shape))
+        index = place.clamp(0, KNOTS - 2).int()
+        cells = self.cells.index_select(0, index.flatten())
+        start, rise = cells.view(*index.shape, 2).unbind(-1)
+        return torch.addcmul(start, place - index, rise)
 
     def percentile(self, scores: Tensor) -> Tensor:
         """Share of calibration scores that are lower, in [0, 1].
@@ -104,16 +114,15 @@ class Surprise(nn.Module):
 
     def range(self) -> tuple[float, float]:
         """Lowest score, and that where the exponential tail begins."""
-        high = self.low + self.step * (KNOTS - 2)
-        ends = torch.stack([self.low, high]).double()
-        if self.logarithmic:
-            ends = (ends.exp() - SMALLEST).clamp_min(0)
-        return float(ends[0]), float(ends[1])
+        places = torch.tensor([1, KNOTS - 2], dtype=torch.float64)
+        ends = (places - self.shift.cpu()) / self.scale.cpu()
+        low, high = (ends.pow(ROOT) if self.near_zero else ends).tolist()
+        return low, high
 
 
 def to_percentile(surprise: Tensor) -> Tensor:
-    """``1 - exp(-surprise)``; 1 where there is none."""
-    return 1 - (-surprise).exp().nan_to_num(nan=0.0)
+    """``1 - exp(-surprise)``."""
+    return 1 - math.exp(-1) ** surprise
 
 
 def total_surprise(aleatoric: Tensor, epistemic: Tensor) -> Tensor:

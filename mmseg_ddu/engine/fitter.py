@@ -7,7 +7,6 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from mmseg_ddu.core.image_statistics import image_statistics
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.sampling import pixels_of, random_keys
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
@@ -100,7 +99,8 @@ class DensityFitter:
             ValueError: If a label is neither a class nor void.
         """
         key = random_keys((1,), self.seed, index)
-        self.sums.statistics.update(key, image_statistics(image.image))
+        statistics = self.model.image_novelty.statistics(image.image)
+        self.sums.statistics.update(key, statistics)
         for number, window in enumerate(image.windows(self.model)):
             grid = window.features[LOGITS].shape[2:]
             self._count(labels_on_grid(window.labels, grid))

@@ -8,7 +8,7 @@ import torch
 from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
 from torch import Tensor, nn
 
-from mmseg_ddu.core.bounds import make_visible
+from mmseg_ddu.core.bounds import lost_to_infinity, make_visible
 from mmseg_ddu.core.surprise import to_percentile, total_surprise
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
@@ -219,14 +219,16 @@ class DDUMixin(UncertaintyMapsMixin):
         if self.num_maps == 0:
             return dict(pred_aleatoric=entropies)
         calibration = self.map_calibration
+        maps = lost_to_infinity(maps)
         values = dict(aleatoric=entropies)
-        surprises = dict(aleatoric=calibration.aleatoric(entropies))
+        surprises = dict(aleatoric=calibration.aleatoric.look_up(entropies))
         for (name, head), scores in zip(self.heads.items(), maps.split(1, 1)):
-            values[name], surprises[name] = scores, head.surprise(scores)
+            values[name] = scores
+            surprises[name] = head.surprise.look_up(scores)
         values['total'] = total_surprise(
             surprises['aleatoric'], surprises['epistemic']
         )
-        surprises['total'] = calibration.total(values['total'])
+        surprises['total'] = calibration.total.look_up(values['total'])
         shares = to_percentile(torch.stack(list(surprises.values())))
         shares = dict(zip(surprises, shares.unbind()))
         fields = {}

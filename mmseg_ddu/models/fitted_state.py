@@ -16,8 +16,8 @@ FIT_PREFIXES = (
     'map_calibration.',
     'image_novelty.',
 )
-POSITIVE = ('step', 'temperature')
-NOT_NEGATIVE = ('class_count', 'sketch_rest', 'rises')
+POSITIVE = ('scale', 'temperature')
+NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference', 'cells')
 MAY_BE_ENDLESS = ('log_norms', 'sketch_constant')  # -inf: a class not seen
 AGAIN = 'Fit again with tools/fit_gda.py.'
 
@@ -99,9 +99,7 @@ def _sound(key: str, value: Tensor) -> bool:
         return bool((value > 0).all())
     if name in NOT_NEGATIVE:
         return bool((value >= 0).all())
-    if name == 'sketch_reference':
-        return bool((value >= 0).all())
-    if name == 'knots':
+    if name == 'quantiles':
         return bool((value.diff() >= 0).all())
     return True
 

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmseg_ddu.core.bounds import mark_lost
 from mmseg_ddu.core.densities import DENSITIES
 from mmseg_ddu.core.densities.gaussian import at_least_float32
 from mmseg_ddu.core.errors import NotFittedError
@@ -165,8 +164,8 @@ class GDAHead(BaseModule):
     def forward(self, feature: Tensor) -> Tensor:
         """Score of every cell, (B, D, h, w) -> (B, 1, h, w), in nats.
 
-        Higher is more uncertain; NaN where there is no score, and in the
-        cells interpolated from such a one.
+        Higher is more uncertain; NaN or infinite where there is no score,
+        and in the cells interpolated from such a one.
 
         Raises:
             NotFittedError: Before the fit.
@@ -184,8 +183,7 @@ class GDAHead(BaseModule):
         some = feature[:, :, ::step, ::step]
         rows = some.movedim(1, -1).reshape(-1, self.channels)
         log_probs = self.density.score_samples(self.vectors(rows))
-        scores = mark_lost(-log_probs)
-        scores = scores.view(some.shape[0], 1, *some.shape[2:])
+        scores = -log_probs.view(some.shape[0], 1, *some.shape[2:])
         return _between(scores, step, feature.shape[2:])
 
     def percentile(self, scores: Tensor) -> Tensor:

@@ -8,17 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_ddu.core.densities.gaussian import at_least_float32
-from mmseg_ddu.core.image_statistics import image_statistics, num_statistics
-from mmseg_ddu.core.surprise import Surprise
+from mmseg_ddu.core.image_statistics import ImageStatistics
 
 SHRINKAGE = 0.1  # at least, towards independent statistics
 FOLDS = 10
+QUANTILES = 1001
 
 
 class ImageNovelty(nn.Module):
     """Distance of an image's colours and fine structure from training.
 
-    Mahalanobis distance of :func:`image_statistics` of the preprocessed
+    Mahalanobis distance of :class:`ImageStatistics` of the preprocessed
     image, in standard deviations. It sees another camera, noise, blur and
     faded colours, and says nothing about pixels: for sorting and watching,
     never part of a map.
@@ -27,16 +27,18 @@ class ImageNovelty(nn.Module):
         channels (int): Of the images.
     """
 
-    mean: Tensor
+    shift: Tensor
     root: Tensor
+    quantiles: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        size = num_statistics(channels)
-        self.surprise = Surprise()
-        self.register_buffer('mean', torch.zeros(size))
+        self.statistics = ImageStatistics(channels)
+        size = self.statistics.size
+        self.register_buffer('shift', torch.zeros(size))
         self.register_buffer('root', torch.eye(size))
+        self.register_buffer('quantiles', torch.zeros(QUANTILES))
 
     @torch.no_grad()
     def fit(self, vectors: Tensor) -> None:
@@ -55,21 +57,22 @@ class ImageNovelty(nn.Module):
             others = vectors[fold != number]
             rule = _rule(others if len(others) else vectors)
             distances.append(_distance(vectors[fold == number], *rule))
-        self.surprise.fit(torch.cat(distances))
-        mean, root = _rule(vectors)
-        self.mean.copy_(mean)
+        levels = torch.linspace(0, 1, QUANTILES, dtype=vectors.dtype)
+        self.quantiles.copy_(torch.cat(distances).quantile(levels))
+        shift, root = _rule(vectors)
+        self.shift.copy_(shift)
         self.root.copy_(root)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Images of one size, (B, C, H, W) -> (B,) distances."""
         with torch.autocast(images.device.type, enabled=False):
-            vectors = image_statistics(images)
-            return _distance(vectors, self.mean, self.root)
+            return _distance(self.statistics(images), self.shift, self.root)
 
     def percentile(self, distances: Tensor) -> Tensor:
         """Share of training images with a smaller distance, in [0, 1]."""
-        return self.surprise.percentile(distances)
+        higher = self.quantiles >= distances[..., None]
+        return 1 - higher.mean(-1, dtype=torch.float32)  # 1 for NaN
 
     def _apply(self, fn: Callable, recurse: bool = True) -> ImageNovelty:
         """Move to a device, but never below float32 (``model.half()``)."""
@@ -77,7 +80,7 @@ class ImageNovelty(nn.Module):
 
 
 def _rule(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (S,) and a root of the inverse covariance, (S, S)."""
+    """The mean, whitened, (S,), and a root of the precision, (S, S)."""
     number, size = vectors.shape
     mean = vectors.mean(0)
     gaps = vectors - mean
@@ -91,9 +94,10 @@ def _rule(vectors: Tensor) -> tuple[Tensor, Tensor]:
     lower = torch.linalg.cholesky(covariance)
     eye = torch.eye(size, dtype=vectors.dtype)
     root = torch.linalg.solve_triangular(lower, eye, upper=False).mT
-    return mean, root
+    return mean @ root, root
 
 
-def _distance(vectors: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+def _distance(vectors: Tensor, shift: Tensor, root: Tensor) -> Tensor:
     """(N, S) -> (N,)."""
-    return torch.linalg.vector_norm((vectors - mean) @ root, dim=1)
+    white = torch.addmm(shift, vectors, root, beta=-1)
+    return torch.linalg.vector_norm(white, dim=1)

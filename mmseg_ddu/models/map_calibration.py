@@ -21,7 +21,7 @@ class MapCalibration(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.aleatoric = Surprise(logarithmic=True)
+        self.aleatoric = Surprise(near_zero=True)
         self.total = Surprise()
         # Divides the logits; 1 unless one was asked for.
         self.register_buffer('temperature', torch.ones(()))

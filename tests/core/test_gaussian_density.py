@@ -150,11 +150,20 @@ def test_distances_to_own_against_a_loop(number):
     for pick in range(3):
         for row in range(number):
             g = groups[row, pick]
-            expected = (x[row] @ factors[g] - shifts[g]).square().sum()
+            expected = (x[row] @ factors[g] - shifts[g]).norm()
             assert got[row, pick] == pytest.approx(float(expected), rel=1e-4)
-    one = distances(x, factors[0], shifts[:1])
-    expected = (x @ factors[0] - shifts[0]).square().sum(1)
-    torch.testing.assert_close(one, expected)
+
+
+@pytest.mark.parametrize('dim', [10, 257])
+def test_distances_against_a_loop(dim):
+    """From 256 dimensions on in two halves."""
+    rng = torch.Generator().manual_seed(0)
+    factors = torch.randn(3, dim, dim, generator=rng).triu()
+    shifts = torch.randn(3, dim, generator=rng)
+    x = torch.randn(20, dim, generator=rng)
+    expected = [(x @ f - s).norm(dim=1) for f, s in zip(factors, shifts)]
+    got = distances(x, factors, shifts)
+    torch.testing.assert_close(got, torch.stack(expected))
 
 
 def test_rank_is_a_density_over_all_features():

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mmseg_ddu.core.bounds import WORST, is_lost, make_visible, mark_lost
+from mmseg_ddu.core.bounds import (
+    WORST,
+    is_lost,
+    lost_to_infinity,
+    make_visible,
+)
 from mmseg_ddu.core.surprise import ORDINARY, Surprise, total_surprise
 
 
@@ -15,11 +20,11 @@ def lognormal(n=20_000, scale=1.0):
     return scale * torch.randn(n, generator=rng).exp()
 
 
-@pytest.mark.parametrize('logarithmic', [False, True])
+@pytest.mark.parametrize('near_zero', [False, True])
 @pytest.mark.parametrize('scale', [1e-3, 1.0, 1e4])
-def test_percentiles_are_numpys(logarithmic, scale):
+def test_percentiles_are_numpys(near_zero, scale):
     scores = lognormal(scale=scale)
-    surprise = Surprise(logarithmic)
+    surprise = Surprise(near_zero)
     surprise.fit(scores)
     for level in (0.02, 0.3, 0.5, 0.9, 0.95, 0.99, 0.997):
         value = torch.tensor([np.quantile(scores, level)]).float()
@@ -49,6 +54,22 @@ def test_the_tail_goes_on():
     )
 
 
+def test_entropies_of_a_sure_network():
+    """Most are far below those of which anybody is in doubt."""
+    rng = torch.Generator().manual_seed(0)
+    scores = 10 ** (9 * torch.rand(20_000, generator=rng) - 9)
+    scores[:2000] = 0
+    surprise = Surprise(near_zero=True)
+    surprise.fit(scores)
+    for level in (0.15, 0.3, 0.5, 0.9, 0.99):
+        value = torch.tensor([np.quantile(scores, level)]).float()
+        got = surprise.percentile(value)
+        assert got.item() == pytest.approx(level, abs=0.004)
+    assert surprise.percentile(torch.tensor([-0.1, 0.0])).tolist() == [0, 0]
+    low, high = surprise.range()
+    assert low == 0 and 0.9 < high < 1
+
+
 def test_ties_and_constants():
     scores = torch.cat([torch.zeros(600), torch.ones(400)])
     surprise = Surprise()
@@ -66,7 +87,7 @@ def test_what_is_no_number_is_the_rarest():
     surprise = Surprise()
     surprise.fit(torch.cat([lognormal(), torch.tensor([torch.nan, WORST])]))
     odd = torch.tensor([torch.nan, WORST])
-    assert surprise(odd)[:1].isnan().all()
+    assert surprise(odd)[0] == torch.inf
     assert surprise.percentile(odd).tolist() == [1, 1]
     with pytest.raises(ValueError, match='finite'):
         surprise.fit(torch.tensor([torch.nan]))
@@ -74,15 +95,15 @@ def test_what_is_no_number_is_the_rarest():
 
 def test_total_is_the_rule():
     a = torch.tensor([0.0, 1.0, 2.0, 0.5])
-    e = torch.tensor([0.0, ORDINARY, ORDINARY + 3, torch.nan])
+    e = torch.tensor([0.0, ORDINARY, ORDINARY + 3, torch.inf])
     got = total_surprise(a, e)
     torch.testing.assert_close(got[:3], torch.tensor([0.0, 1.0, 5.0]))
-    assert got[3].isnan()
+    assert got[3] == torch.inf
 
 
 def test_lost_on_the_way_and_at_the_end():
     scores = torch.tensor([2.0, torch.inf, -torch.inf, torch.nan, 1e35])
-    assert mark_lost(scores).isnan().tolist() == [0, 1, 1, 1, 0]
-    seen = make_visible(mark_lost(scores))
+    assert lost_to_infinity(scores).isinf().tolist() == [0, 1, 1, 1, 0]
+    seen = make_visible(lost_to_infinity(scores))
     assert is_lost(seen).tolist() == [0, 1, 1, 1, 1]
     assert seen.isfinite().all()

@@ -12,13 +12,18 @@ def weight(classes=4, channels=9):
 
 def test_directions_of_any_length():
     vectors = torch.randn(5, 40) * torch.tensor(
-        [[1e-20], [1.0], [1e10], [1e20], [1e36]]
+        [[1e-9], [1e-4], [1.0], [1e10], [1e17]]
     )
     got = TRANSFORMS.find('direction')(40, 3)(vectors)
     vectors = vectors.double()
     expected = (vectors / vectors.norm(dim=1, keepdim=True)).float()
     torch.testing.assert_close(got, expected)
-    assert (TRANSFORMS.find('direction')(4, 3)(torch.zeros(1, 4)) == 0).all()
+    direction = TRANSFORMS.find('direction')(4, 3)
+    assert (direction(torch.zeros(1, 4)) == 0).all()
+    # Squares overflow: no direction, and far from all that have one.
+    assert direction(torch.full((1, 4), 1e20)).norm() > 10
+    for value in (torch.nan, torch.inf):
+        assert not direction(torch.full((1, 4), value)).isfinite().any()
 
 
 def test_what_the_classifier_reads_and_the_rest():

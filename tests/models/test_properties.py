@@ -12,7 +12,8 @@ from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 from tests.models.fitting import build, fit, metas, noise, samples
 
 # Beside views, which compute nothing; the same for a batch of any size.
-MOST_OPERATORS = 170
+MOST_OPERATORS = 60
+MORE_WHERE_CHOSEN = 36  # the nearest of many Gaussians
 WAITING = ('_local_scalar_dense', 'nonzero', 'equal', 'is_nonzero', 'item')
 
 
@@ -103,15 +104,18 @@ def test_maps_are_the_same_bits_under_autocast(model):
 
 
 class Watch(TorchDispatchMode):
-    """Counts every operator that is no view."""
+    """Counts every operator that computes or copies something.
+
+    ``_unsafe_view`` is a view as well, though not called one.
+    """
 
     def __init__(self):
         super().__init__()
         self.operators, self.waits, self.double = 0, [], []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        self.operators += not function.is_view
         name = function.overloadpacket.__name__
+        self.operators += not (function.is_view or name == '_unsafe_view')
         if name in WAITING:
             self.waits.append(name)
         result = function(*args, **(kwargs or {}))
@@ -138,7 +142,7 @@ def test_few_operators_and_no_waiting(demo_cfg, batch, many):
             network.test_step(inputs)
         counts.append(watch)
     added = counts[1].operators - counts[0].operators
-    assert added <= MOST_OPERATORS, added
+    assert added <= MOST_OPERATORS + many * MORE_WHERE_CHOSEN, added
     assert not counts[1].waits and not counts[1].double
 
 
@@ -186,7 +190,7 @@ def test_a_former_score_must_be_fitted_again(demo_cfg, model):
     ):
         with pytest.raises(ValueError, match='Fit again'):
             fresh.load_state_dict({**good, key: value}, strict=False)
-    short = {k: v for k, v in good.items() if 'knots' not in k}
+    short = {k: v for k, v in good.items() if 'cells' not in k}
     with pytest.raises(ValueError, match='another'):
         fresh.load_state_dict(short, strict=False)
     assert not fresh.gda_head.ready

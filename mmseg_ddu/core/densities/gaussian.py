@@ -293,7 +293,8 @@ class GaussianDensity(nn.Module):
                 joint = self._nearest_joint(vectors)
             else:
                 joint = self._joint(vectors)
-            return joint.logsumexp(1) + constant
+            log_probs = joint.logsumexp(1)
+            return log_probs if constant is None else log_probs + constant
 
     @torch.no_grad()
     def log_prob(self, features: Tensor) -> Tensor:
@@ -311,7 +312,7 @@ class GaussianDensity(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             precision = torch.promote_types(features.dtype, torch.float32)
             vectors, constant = self._prepared(features.to(precision))
-            joint = self._joint(vectors, exact=True)
+            joint = self._joint(vectors)
             joint = joint.unflatten(1, (-1, self.components)).logsumexp(2)
             weight = self.log_norms.isfinite().view(self.num_classes, -1)
             prior = weight.any(1).to(precision)
@@ -319,13 +320,13 @@ class GaussianDensity(nn.Module):
                 prior = prior * self.class_count.clamp_min(1)
             joint = joint - (prior / prior.sum()).log()
             joint = joint.masked_fill(prior == 0, -math.inf)
-            return joint + (constant[:, None] if self.rank else constant)
+            return joint if constant is None else joint + constant[:, None]
 
-    def _prepared(self, features: Tensor) -> tuple[Tensor, Tensor | float]:
+    def _prepared(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
         """About the offset and projected, and what all classes share."""
         vectors = features - self.offset.to(features)
         if self.rank is None:
-            return vectors, 0.0
+            return vectors, None
         everything = vectors.square().sum(1)
         vectors = vectors @ self.basis.to(features)
         residual = (everything - vectors.square().sum(1)).clamp_min(0)
@@ -334,7 +335,7 @@ class GaussianDensity(nn.Module):
         log_noise = dropped * (LOG_2_PI + noise.log())
         return vectors, -0.5 * (residual / noise + log_noise)
 
-    def _joint(self, vectors: Tensor, exact: bool = False) -> Tensor:
+    def _joint(self, vectors: Tensor) -> Tensor:
         """``log π_g N(x; μ_g, Σ_g)`` for all g, (N, K) -> (N, G)."""
         means, shifts, factors, norms = (
             getattr(self, name).to(vectors)
@@ -347,22 +348,21 @@ class GaussianDensity(nn.Module):
                 - 2 * vectors @ (weights * means).mT
                 + (weights * means.square()).sum(1)
             )
-        elif self.covariance_type == 'tied':
+            return norms - 0.5 * squares.clamp_min(0)
+        if self.covariance_type == 'tied':
             white = vectors @ factors[0]
             squares = (
                 white.square().sum(1, keepdim=True)
                 - 2 * white @ shifts.mT
                 + shifts.square().sum(1)
             )
-        elif exact or len(factors) <= NEAREST + 1:
-            squares = torch.stack(
-                [distances(vectors, *pair) for pair in zip(factors, shifts)], 1
-            )
+            return norms - 0.5 * squares.clamp_min(0)
+        if self.sketched:  # one by one: less memory
+            pairs = zip(factors.split(1), shifts.split(1))
+            roots = torch.cat([distances(vectors, *pair) for pair in pairs]).mT
         else:
-            rows = vectors @ factors.movedim(0, 1).flatten(1)
-            rows = (rows - shifts.flatten()).unflatten(1, shifts.shape)
-            squares = torch.linalg.vector_norm(rows, dim=2).square()
-        return norms - 0.5 * squares.clamp_min(0)
+            roots = distances(vectors, factors, shifts).mT
+        return torch.addcmul(norms, roots, roots, value=-0.5)
 
     def _nearest_joint(self, vectors: Tensor) -> Tensor:
         """The same for the widest Gaussian and the nearest others."""
@@ -372,15 +372,16 @@ class GaussianDensity(nn.Module):
         factors, shifts = self.precisions_cholesky, self.shifts
         widest = distances(
             vectors,
-            factors.index_select(0, sketch.reference)[0],
+            factors.index_select(0, sketch.reference),
             shifts.index_select(0, sketch.reference),
-        )
+        )[0]
         groups = sketch.estimate(vectors, widest).topk(NEAREST, 1).indices
-        squares = distances_to_own(vectors, groups, factors, shifts)
-        squares = torch.cat([widest[:, None], squares], 1)
+        roots = distances_to_own(vectors, groups, factors, shifts)
+        roots = torch.cat([widest[:, None], roots], 1)
         first = sketch.reference.expand(vectors.shape[0], 1)
         groups = torch.cat([first, groups], 1)
-        return self.log_norms[groups] - 0.5 * squares
+        norms = self.log_norms[groups]
+        return torch.addcmul(norms, roots, roots, value=-0.5)
 
     def _apply(self, fn: Callable, recurse: bool = True) -> GaussianDensity:
         """Move to a device, but never below float32 (``model.half()``)."""

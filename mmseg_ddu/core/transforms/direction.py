@@ -11,7 +11,8 @@ class Direction(nn.Module):
     """L2 normalisation: Mahalanobis++ (Müller and Hein, arXiv 2505.18032).
 
     The length of a feature says how sure the network is; its direction says
-    what it sees. The zero vector stays zero.
+    what it sees. The zero vector stays zero. Lengths beyond 1e19, whose
+    squares overflow, stay lengths: such a vector is far from all others.
 
     Example:
         >>> Direction(2, 3)(torch.tensor([[3.0, 4.0]]))
@@ -24,8 +25,5 @@ class Direction(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, D) -> (N, D)."""
-        # By the largest value first: squares from 1e19 on overflow.
-        largest = features.abs().amax(1, keepdim=True).clamp_min(1e-30)
-        features = features / largest
         lengths = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-        return features / lengths.clamp_min(1e-12)
+        return features / lengths.clamp(1e-12, 1e19)
