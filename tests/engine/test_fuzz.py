@@ -98,7 +98,9 @@ leaves = st.one_of(
     st.floats(),
     st.text(max_size=6),
     st.binary(max_size=4),
-    st.sampled_from(['oas', 'full', 'raw', 'direction', 'ddu-paper', 'torch.hub.load']),
+    st.sampled_from(
+        ['oas', 'full', 'raw', 'direction', 'ddu-paper', 'torch.hub.load']
+    ),
 )
 words = st.sampled_from(
     [*OPTIONS, 'type', 'init_cfg', 'head', 'format', 'gda', 'meta']
