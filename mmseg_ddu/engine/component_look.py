@@ -24,13 +24,17 @@ class ComponentLook:
         model (DDUMixin): In eval mode.
         pixels_per_class (int, optional): Most pixels per class and image.
         seed (int): Of all choices.
+
+    Attributes:
+        heads (list[GDAHead]): Those whose classes have several Gaussians.
     """
 
     def __init__(
         self, model: DDUMixin, pixels_per_class: int | None, seed: int
     ) -> None:
         self.model = model
-        self.heads = heads_with_components(model)
+        heads = model.heads.values()
+        self.heads = [h for h in heads if h.density.components > 1]
         self.num_classes = model.gda_head.num_classes
         self.pixels_per_class = pixels_per_class
         self.seed = seed
@@ -94,8 +98,3 @@ class ComponentLook:
             head.density.components,
             self.seed,
         ).flatten(0, 1)
-
-
-def heads_with_components(model: DDUMixin) -> list[nn.Module]:
-    """Density heads whose classes have several Gaussians."""
-    return [h for h in model.heads.values() if h.density.components > 1]

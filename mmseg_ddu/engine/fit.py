@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
@@ -221,7 +221,7 @@ def fit_densities(
     saved: SavedFit | None = None,
     **options,
 ) -> dict:
-    """Fit the density head of a built model on a data set.
+    """Fit the densities of a built model; arguments as of :func:`fit_gda`.
 
     Args:
         model (DDUMixin): In eval mode.
@@ -235,9 +235,6 @@ def fit_densities(
     Returns:
         dict: The report of :meth:`DensityFitter.finalize`, with
         ``unreadable`` images and the reason.
-
-    Raises:
-        ValueError: If the images hold no labelled pixel.
     """
     with together():
         if hasattr(dataset, 'full_init'):
@@ -252,17 +249,16 @@ def fit_densities(
         images = TrainingPass(model, fitter, dataset, num_workers, saved)
     images.look()
     images.run()
-    unreadable = sum(all_gather_object(images.unreadable), [])
-    if unreadable and len(unreadable) == total:
-        raise ValueError(
-            f'None of the {total} training images can be read; the first '
-            f'error was: {unreadable[0]["error"]}'
-        )
     fitter.synchronize()
+    unreadable = fitter.sums.unreadable
     with together():
+        if unreadable and len(unreadable) == total:
+            raise ValueError(
+                f'None of the {total} training images can be read; the first '
+                f'error was: {unreadable[0]["error"]}'
+            )
         fitter.fit_others()
     images.calibrate()
     with together():
         report = fitter.finalize()
-    unreadable.sort(key=lambda row: row['image'])
     return dict(report, unreadable=unreadable)

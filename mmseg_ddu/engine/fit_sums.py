@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from mmengine.dist import get_world_size
 from torch import Tensor
 
 from mmseg_ddu.core.moments import ClassMoments
@@ -26,6 +27,7 @@ class FitSums:
         class_count (Tensor): (C,) labelled pixels.
         statistics (PixelReservoir): Of images, for their novelty.
         images (set[int]): Numbers of the images.
+        unreadable (list[dict]): ``image`` and ``error`` of those left out.
         centers (list[Tensor]): Of the parts of each class, for the heads
             that have some, found before the first image.
     """
@@ -43,6 +45,7 @@ class FitSums:
         self.class_count = torch.zeros(classes, dtype=torch.int64)
         self.statistics = PixelReservoir(MOST_IMAGES)
         self.images: set[int] = set()
+        self.unreadable: list[dict] = []
         self.centers: list[Tensor] = []
 
     def merge(self, other: FitSums) -> None:
@@ -63,12 +66,21 @@ class FitSums:
         self.class_count += other.class_count
         self.statistics.merge(other.statistics)
         self.images |= other.images
+        self.unreadable += other.unreadable
+        self.unreadable.sort(key=lambda row: row['image'])
+
+    @property
+    def done(self) -> set[int]:
+        """Numbers of the images that need not be shown again."""
+        return self.images | {row['image'] for row in self.unreadable}
 
     def _parts(self) -> list[ClassMoments]:
         return [*self.moments, *self.held_moments]
 
     def of_all_ranks(self) -> FitSums:
         """What all ranks have seen, merged in rank order, on every rank."""
+        if get_world_size() == 1:  # no copy: it may be large
+            return self
         total = FitSums(self._model)
         for state in from_each_rank(self.state_dict()):
             total.merge(FitSums(self._model).load_state_dict(state))
@@ -81,6 +93,7 @@ class FitSums:
             class_count=self.class_count,
             statistics=self.statistics.state_dict(),
             images=torch.tensor(sorted(self.images), dtype=torch.int64),
+            unreadable=self.unreadable,
             centers=self.centers,
         )
 
@@ -91,5 +104,6 @@ class FitSums:
         self.class_count = state['class_count'].clone()
         self.statistics = PixelReservoir.from_state_dict(state['statistics'])
         self.images = set(state['images'].tolist())
+        self.unreadable = list(state['unreadable'])
         self.centers = list(state['centers'])
         return self

@@ -13,7 +13,7 @@ from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.models.heads import classifying_head, last_decode_head
 from mmseg_ddu.models.tapped_modules import LOGITS
 
-from .component_look import ComponentLook, heads_with_components
+from .component_look import ComponentLook
 from .fit_sums import FitSums
 from .labelled_windows import LabelledImage, LabelledWindow
 from .labels import cells_per_class, labels_on_grid
@@ -23,12 +23,13 @@ from .map_sample import MapSample
 class DensityFitter:
     """Streams labelled images into the densities of a model.
 
-    1. :meth:`look` at a few images, if a head has several Gaussians a class.
+    1. ``component_look`` sees a few images, if a head has several Gaussians
+       a class, and :meth:`use_centers` gets what it finds.
     2. :meth:`update` with each image, once. Those in ``held_out`` do not
        enter the densities at first.
     3. :meth:`fit_others`, the densities of all but these.
-    4. :meth:`calibrate` with each of the held-out images: percentiles come
-       from maps of images that the densities have not seen.
+    4. ``maps`` sees the held-out images: percentiles come from maps of images
+       that the densities have not seen.
     5. :meth:`finalize` merges them in, so that no image is lost.
 
     Memory does not grow with the number of images, and no result depends on
@@ -64,25 +65,15 @@ class DensityFitter:
         self.seed, self.temperature = seed, temperature
         self.sums = FitSums(model)
         self.maps = MapSample(model, calibration_pixels, seed)
-        self._look = ComponentLook(model, pixels_per_class, seed)
+        self.component_look = ComponentLook(model, pixels_per_class, seed)
         for head in self.heads:
             head.reset()
             head.prepare(classifying_head(model).conv_seg.weight)
 
-    # Looking
-
-    def look(self, image: LabelledImage, index: int) -> None:
-        """Keep a few vectors of each class."""
-        self._look.see(image, index)
-
-    def finish_look(self) -> list[Tensor]:
-        """Centres of the components, from the looks of all processes."""
-        return self._look.centers()
-
     def use_centers(self, centers: list[Tensor]) -> None:
         """Where the components of each class are."""
         self.sums.centers = centers
-        for head, center in zip(heads_with_components(self.model), centers):
+        for head, center in zip(self.component_look.heads, centers):
             head.density.centers.copy_(center)
 
     # Collecting
@@ -171,10 +162,6 @@ class DensityFitter:
             rows.append(dict(tap=head.tap, **said))
             head.set_fitted()
         return rows
-
-    def calibrate(self, image: LabelledImage, index: int) -> None:
-        """Offer the pixels of an image, as they are predicted now."""
-        self.maps.see(image, index)
 
     def finalize(self) -> dict:
         """Store the percentiles, fit the final densities, say what was done.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -12,7 +12,7 @@ from rich.progress import Progress
 from torch import nn
 from torch.utils.data import Dataset
 
-from .component_look import LOOK_IMAGES, heads_with_components
+from .component_look import LOOK_IMAGES
 from .fitter import DensityFitter
 from .fitting_data import (
     MOST_HELD_OUT,
@@ -40,9 +40,6 @@ class TrainingPass:
         num_workers (int): Of the loader.
         saved (SavedFit, optional): Where the state is kept; the images that
             it has seen are not shown again.
-
-    Attributes:
-        unreadable (list[dict]): ``image`` and ``error`` of those left out.
     """
 
     def __init__(
@@ -55,9 +52,8 @@ class TrainingPass:
     ) -> None:
         self.model, self.fitter, self.saved = model, fitter, saved
         self.dataset, self.num_workers = dataset, num_workers
-        self.unreadable: list[dict] = []
         if saved:
-            self.unreadable = saved.restore(fitter.sums)
+            saved.restore(fitter.sums)
         self.total = len(share_of_rank(len(dataset)))
         self.stop = StopRequest()
 
@@ -66,36 +62,24 @@ class TrainingPass:
 
         Unless a state says what was seen then.
         """
-        if not heads_with_components(self.model):
+        look = self.fitter.component_look
+        if not look.heads:
             return
         found = all_gather_object(self.fitter.sums.centers)
         centers = next(filter(None, found), None)
         if centers is None:
-            order = seeded_order(len(self.dataset), self.fitter.seed)
-            self._show(order[:LOOK_IMAGES], self.fitter.look)
-            centers = self.fitter.finish_look()
+            self._show(self._some(LOOK_IMAGES), look.see)
+            centers = look.centers()
         self.fitter.use_centers(centers)
 
     def calibrate(self) -> None:
         """Show the held-out images again; a few of all if there are none."""
-        images = sorted(self.fitter.held_out)
-        if not images:
-            order = seeded_order(len(self.dataset), self.fitter.seed)
-            images = order[:MOST_HELD_OUT]
-        self._show(images, self.fitter.calibrate)
+        images = sorted(self.fitter.held_out) or self._some(MOST_HELD_OUT)
+        self._show(images, self.fitter.maps.see)
         self.fitter.maps.synchronize()
 
-    def _show(
-        self,
-        images: Sequence[int],
-        see: Callable[[LabelledImage, int], None],
-    ) -> None:
-        own = [images[place] for place in share_of_rank(len(images))]
-        with together():
-            loader = fitting_loader(self.dataset, own, self.num_workers)
-            for ((index, item, error),) in loader:
-                if error is None:
-                    see(labelled_image(self.model, item), index)
+    def _some(self, number: int) -> list[int]:
+        return seeded_order(len(self.dataset), self.fitter.seed)[:number]
 
     def run(self) -> None:
         """Show all images that are left, once, in order.
@@ -104,56 +88,76 @@ class TrainingPass:
             RankError: If another process has failed.
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
-        left_out = {row['image'] for row in self.unreadable}
-        done = self.fitter.sums.images | left_out
-        share = share_of_rank(len(self.dataset))
-        rest = [index for index in share if index not in done]
-        most = max(all_gather_object(len(rest)))
-        batches = iter(fitting_loader(self.dataset, rest, self.num_workers))
-        listening = self.stop if self.saved else nullcontext()
+        sums = self.fitter.sums
         bar = Progress(disable=not is_main_process())
-        with listening, bar:
-            task = bar.add_task(
-                'Fitting densities',
-                total=self.total,
-                completed=self.total - len(rest),
-            )
-            for _ in range(0, most, IMAGES_TOGETHER):
-                with self._leaving_in_order(), together():
-                    for batch in islice(batches, IMAGES_TOGETHER):
-                        self._see(*batch[0])
-                        self._between_images()
-                        bar.advance(task)
-                    self._between_images()  # if there was none
+        task = bar.add_task('Fitting densities', total=self.total)
+
+        def between() -> None:
+            bar.update(task, completed=len(sums.done))
+            self._keep()
+
+        listening = self.stop if self.saved else nullcontext()
+        with listening, bar, self._leaving_in_order():
+            images = range(len(self.dataset))
+            self._show(images, self.fitter.update, sums.done, between)
         if self.saved:
-            self.saved.write(self.fitter.sums, self.unreadable)
+            self.saved.write(sums)
 
-    def _see(self, index: int, item: dict | None, error: str | None) -> None:
-        if error is not None:
-            self.unreadable.append(dict(image=index, error=error))
-            MMLogger.get_current_instance().warning(
-                f'Training image {index} cannot be read and is left out: '
-                f'{error}'
-            )
-            return
-        self.fitter.update(labelled_image(self.model, item), index)
+    def _show(
+        self,
+        images: Sequence[int],
+        see: Callable[[LabelledImage, int], None],
+        done: Collection[int] = (),
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Show the share of this process to a function.
 
-    def _between_images(self) -> None:
+        Args:
+            images (Sequence[int]): Of all processes.
+            see (Callable): Gets the image and its number.
+            done (Collection[int]): Images that are not shown again.
+            between (Callable, optional): Called between two images. Images
+                that cannot be read are told and noted then, else skipped.
+        """
+        own = [images[place] for place in share_of_rank(len(images))]
+        own = [index for index in own if index not in done]
+        batches = iter(fitting_loader(self.dataset, own, self.num_workers))
+        most = max(all_gather_object(len(own)))
+        for _ in range(0, most, IMAGES_TOGETHER):
+            with together():
+                for batch in islice(batches, IMAGES_TOGETHER):
+                    index, item, error = batch[0]
+                    if error is None:
+                        see(labelled_image(self.model, item), index)
+                    elif between:
+                        self._leave_out(index, error)
+                    if between:
+                        between()
+                if between:  # if there was none
+                    between()
+
+    def _leave_out(self, index: int, error: str) -> None:
+        self.fitter.sums.unreadable.append(dict(image=index, error=error))
+        MMLogger.get_current_instance().warning(
+            f'Training image {index} cannot be read and is left out: {error}'
+        )
+
+    def _keep(self) -> None:
         if not self.saved:
             return
         if self.stop.made:
             # First of all: the launcher may not have the patience to let
             # the others answer.
-            self.saved.write(self.fitter.sums, self.unreadable)
+            self.saved.write(self.fitter.sums)
             raise Interrupted
-        self.saved.write_if_due(self.fitter.sums, self.unreadable)
+        self.saved.write_if_due(self.fitter.sums)
 
     @contextmanager
     def _leaving_in_order(self) -> Iterator[None]:
         try:
             yield
         except Interrupted:  # this process, or another
-            self.saved.write(self.fitter.sums, self.unreadable)
+            self.saved.write(self.fitter.sums)
             raise Interrupted(
                 f'Stopped with {self.saved.images} of {self.total} images '
                 'saved. The same command with --resume goes on from there.'

@@ -64,12 +64,12 @@ def drawn_image(index, classes=3, size=6, shift=2.0):
 def fit_all(fitter, images) -> dict:
     """All steps of a fit on images by number; the report."""
     for index, image in images.items():
-        fitter.look(image, index)
-    fitter.use_centers(fitter.finish_look())
+        fitter.component_look.see(image, index)
+    fitter.use_centers(fitter.component_look.centers())
     for index, image in images.items():
         fitter.update(image, index)
     fitter.synchronize()
     fitter.fit_others()
     for index in sorted(fitter.held_out or images):
-        fitter.calibrate(images[index], index)
+        fitter.maps.see(images[index], index)
     return fitter.finalize()

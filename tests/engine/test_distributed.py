@@ -36,8 +36,8 @@ def collected(split):
         for index in split[fitting_data.get_dist_info()[0]]
     }
     for index, image in images.items():
-        fitter.look(image, index)
-    fitter.use_centers(fitter.finish_look())
+        fitter.component_look.see(image, index)
+    fitter.use_centers(fitter.component_look.centers())
     for index, image in images.items():
         fitter.update(image, index)
     fitter.synchronize()
@@ -45,7 +45,7 @@ def collected(split):
     fitter.fit_others()
     for index in HELD_OUT:
         if index in images:
-            fitter.calibrate(images[index], index)
+            fitter.maps.see(images[index], index)
     fitter.maps.synchronize()
     fitter.finalize()
     return state, model.state_dict()

@@ -60,19 +60,14 @@ def test_another_mode_or_scale_is_warned_of(
 
 def test_the_same_mode_written_otherwise(said):
     resize = dict(type='mmseg.Resize', scale=(64, 64), keep_ratio=True)
-    load = dict(type='LoadImageFromFile')
-    one = test_mode(SLIDE, [load, resize])
-    other = test_mode(
-        dict(SLIDE, crop_size=[32, 32]),
-        [load, dict(resize, type='Resize', scale=[64, 64])],
-    )
-    warn_of_other_mode(dict(test_mode=one), other)
-    warn_of_other_mode(dict(), other)  # an older file does not say
+    steps = [dict(type='LoadImageFromFile'), resize]
+    meta = dict(gda=dict(test_mode=test_mode(SLIDE, steps)))
+    same = [steps[0], dict(resize, type='Resize', scale=[64, 64])]
+    warn_of_other_mode(meta, dict(SLIDE, crop_size=[32, 32]), same)
+    for silent in ({}, dict(gda=3), dict(gda={})):
+        warn_of_other_mode(silent, SLIDE, steps)
     assert said == []
-    warn_of_other_mode(
-        dict(test_mode=one),
-        test_mode(dict(SLIDE, stride=(8, 8)), [load, resize]),
-    )
+    warn_of_other_mode(meta, dict(SLIDE, stride=(8, 8)), steps)
     assert len(said) == 1
 
 

@@ -86,7 +86,7 @@ def test_same_bits_after_a_signal(
     assert not out.exists()
     state = torch.load(state_file(out), weights_only=True)
     assert state['sums']['images'].tolist() == [0, 1, 3, 4, 5, 6, 7]
-    assert [row['image'] for row in state['unreadable']] == [2]
+    assert [row['image'] for row in state['sums']['unreadable']] == [2]
     fit_gda(plain_cfg, checkpoint, out, resume=True, **options)
     assert same_bits(whole, out)
     reports = [p.with_suffix('.json').read_text() for p in (whole, out)]
