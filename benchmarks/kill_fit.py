@@ -76,7 +76,7 @@ def saved_images(folder: Path) -> int:
     """Images in the state, which is read as a whole; 0 if there is none."""
     for path in folder.glob('rank*.pt'):
         state = torch.load(path, weights_only=True)
-        return len(state['sums']['images']) + len(state['unreadable'])
+        return sum(len(state['sums'][k]) for k in ('images', 'unreadable'))
     return 0
 
 

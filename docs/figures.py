@@ -106,31 +106,6 @@ def ellipse(points, scale, color):
     )
 
 
-def one_set(path):
-    """Bytes of full float32 Gaussians, 21 classes, 256 channels."""
-    each = 21 * (256 + 256**2) * 4
-    counts = {
-        'one set': 1,
-        'one for each cell, 8×8': 64,
-        'one for each position, 33×33 (stride 16)': 33**2,
-        'one for each position, 129×129 (stride 4)': 129**2,
-    }
-    figure, axis = plt.subplots(figsize=(7, 1.9), layout='tight')
-    sizes = [each * count / 1e6 for count in counts.values()]
-    bars = axis.barh(list(counts), sizes, color=COLORS[0])
-    texts = [
-        f'{size:.1f} MB' if size < 1e3 else f'{size / 1e3:.1f} GB'
-        for size in sizes
-    ]
-    axis.bar_label(bars, texts, padding=3)
-    axis.set_xscale('log')
-    axis.set_xlim(1, 1e6)
-    axis.set_xlabel('MB, 21 classes, 256 channels, float32')
-    axis.invert_yaxis()
-    axis.spines[['top', 'right']].set_visible(False)
-    save(figure, path)
-
-
 def percentiles(path):
     rng = np.random.default_rng(0)
     training = rng.gamma(4, 1, 20000)
@@ -169,7 +144,7 @@ def main():
     parser.add_argument('--out-dir', default='docs/images')
     folder = Path(parser.parse_args().out_dir)
     torch.manual_seed(0)
-    for picture in (three_maps, one_set, percentiles):
+    for picture in (three_maps, percentiles):
         picture(folder / f'{picture.__name__}.png')
 
 

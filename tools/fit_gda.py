@@ -1,8 +1,18 @@
 """Fit the densities of a trained mmseg model. No retraining, no new config.
 
-Reads the config's training images once, through its test pipeline, and writes
-<checkpoint stem>_gda.pth beside the checkpoint, with a report in JSON. Any
-EncoderDecoder whose decode head ends in cls_seg will do.
+Reads the config's training images once, as its test images are read, and some
+again for percentiles. Writes <checkpoint stem>_gda.pth beside the checkpoint,
+and a report in JSON. Any EncoderDecoder whose decode head ends in cls_seg will
+do. The defaults are good; --gda-options takes
+
+  preset=direction|ddu-paper   the default, or the method as published
+  transform=direction|raw|row_space|null_space   what becomes of the feature
+  components=4       Gaussians per class, for classes that are mixtures
+  shrinkage=0.05     towards the tied covariance; 0 to 1, or oas
+  rank=64            Gaussians in a subspace: faster, smaller files
+  stride=1           score every cell; 2 scores one in four: faster
+  covariance_type=full|tied|diag   priors=uniform|empirical   reg_covar=1e-6
+  tap=backbone[3]    another feature than the input of the classifier
 """
 
 from mmengine.config import DictAction
@@ -15,7 +25,7 @@ def parse_args():
     parser = cli.parser(
         __doc__,
         'python tools/fit_gda.py CONFIG CHECKPOINT\n  python tools/fit_gda.py'
-        ' CONFIG CHECKPOINT --gda-options views=polar shrinkage=oas',
+        ' CONFIG CHECKPOINT --gda-options components=4 shrinkage=oas',
     )
     add = parser.add_argument
     add('config', help='config the network was trained with')
@@ -26,25 +36,14 @@ def parse_args():
         dest='gda_head',
         nargs='+',
         action=DictAction,
-        metavar='KEY=VALUE',
-        help='arguments of the density head: views='
-        'multi-scale|ddu-paper|direction|polar|class-polar, normalize=True, '
-        'covariance_type=full|tied|diag, rank=64, shrinkage=0.1 or oas, '
-        'reg_covar=1e-6, priors=uniform|empirical',
+        metavar='NAME=VALUE',
+        help='options of the density head, see above',
     )
-    add(
-        '--pixels-per-class',
-        type=int,
-        default=512,
-        help='most pixels of a class taken from one image (512)',
-    )
+    text = 'most pixels of a class taken from one image (512)'
+    add('--pixels-per-class', type=int, default=512, help=text)
     add('--max-images', type=int, help='use a seeded choice of the images')
-    add(
-        '--calibration-fraction',
-        type=float,
-        default=0.1,
-        help='share of the images that calibrate the percentiles (0.1)',
-    )
+    text = 'share of the images that calibrate, 256 at most (0.1)'
+    add('--calibration-fraction', type=float, default=0.1, help=text)
     add('--temperature', action='store_true', help='calibrate the softmax too')
     add('--seed', type=int, default=0, help='seed (0)')
     add('--device', help='cuda if there is one, else cpu')

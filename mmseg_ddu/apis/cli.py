@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 import torch
@@ -14,23 +15,36 @@ from mmseg_ddu.engine.ranks import join
 from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
 
 USAGE_ERROR = 2
+UNEXPECTED_ERROR = 70  # EX_SOFTWARE of sysexits.h
 INTERRUPTED = 130
+# What a user can mend.
 EXPECTED = (
     OSError,
     ImportError,
     ValueError,
     TypeError,
+    MemoryError,
     torch.linalg.LinAlgError,
+    torch.cuda.OutOfMemoryError,
 )
+DEBUG = 'MMSEG_DDU_TRACEBACK'
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose help ends in an example."""
-    return argparse.ArgumentParser(
+    """A parser with ``--debug``, whose help ends in an example."""
+    parser = argparse.ArgumentParser(
         description=description,
         epilog=f'example:\n  {example}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        '--debug',
+        action=_Debug,
+        nargs=0,
+        dest=argparse.SUPPRESS,
+        help='show where in the code an error comes from',
+    )
+    return parser
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +86,13 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
+class _Debug(argparse.Action):
+    """Takes effect at once, for the rest of the process."""
+
+    def __call__(self, *_: object) -> None:
+        os.environ[DEBUG] = '1'
+
+
 class _Trust(argparse.Action):
     """Takes effect at once, for the rest of the process."""
 
@@ -101,10 +122,11 @@ def init_distributed(launcher: str) -> None:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a tool; what a user can mend is one line, not a traceback.
+    """Run a tool; an error is one line, not a traceback.
 
-    ``MMSEG_DDU_TRACEBACK=1`` shows the traceback. Exit codes: 0 done, 1 done
-    but something was left out, 2 an error, 130 stopped by a signal.
+    ``--debug``, or ``MMSEG_DDU_TRACEBACK=1``, shows the traceback. Exit
+    codes: 0 done, 1 done but something was left out, 2 an error that the
+    user can mend, 70 an unexpected one, 130 stopped by a signal.
     """
     try:
         with safe_loading():
@@ -113,13 +135,26 @@ def run(main: Callable[[], int | None]) -> None:
         default = 'Interrupted; files are whole or as before.'
         print(str(stop) or default, file=sys.stderr)
         code = INTERRUPTED
-    except EXPECTED as error:
-        if os.environ.get('MMSEG_DDU_TRACEBACK'):
-            raise
-        print(f'error: {error}', file=sys.stderr)
-        code = USAGE_ERROR
+    except Exception as error:
+        code = _tell(error)
     finally:
         # Else its threads may abort the process as it ends.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
     sys.exit(code)
+
+
+def _tell(error: Exception) -> int:
+    """Say what happened; the exit code."""
+    if os.environ.get(DEBUG):
+        traceback.print_exception(error)
+    if isinstance(error, EXPECTED):
+        print(f'error: {error}', file=sys.stderr)
+        return USAGE_ERROR
+    kind = type(error).__name__
+    text = ' '.join(str(error).split()) or 'no message'
+    print(
+        f'unexpected error: {kind}: {text:.500} (--debug shows where)',
+        file=sys.stderr,
+    )
+    return UNEXPECTED_ERROR

@@ -18,7 +18,7 @@ from mmseg_ddu.engine.build import (
     read_config,
 )
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.fit_meta import test_mode, warn_of_other_mode
+from mmseg_ddu.engine.fit_meta import warn_of_other_mode
 from mmseg_ddu.engine.fitting_data import as_batch, evaluation_pipeline
 from mmseg_ddu.engine.tta_pipeline import (
     TTA_MODEL,
@@ -72,8 +72,8 @@ def init_ddu(
     )
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
-        now = test_mode(model.test_cfg, evaluation_pipeline(cfg))
-        warn_of_other_mode(content['meta'].get('gda'), now)
+        steps = evaluation_pipeline(cfg)
+        warn_of_other_mode(content['meta'], model.test_cfg, steps)
     if tta:
         model = MODELS.build(dict(type=TTA_MODEL, module=model)).eval()
     model.cfg = cfg

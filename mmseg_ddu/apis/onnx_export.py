@@ -14,7 +14,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write
-from mmseg_ddu.models.map_names import NOVELTY
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 
 from .inference import init_ddu
@@ -52,7 +52,8 @@ def export_onnx(
             with, resized to each of the sizes; noise by default.
         sizes (Sequence[tuple[int, int]]): Heights and widths to compare at.
         tolerance (float): Largest difference of a map, relative to its
-            largest value if that is above 1.
+            largest value if that is above 1. Ten times that for percentiles
+            and ``total``, which are steep where many pixels are alike.
         cfg_options (dict, optional): Overrides settings of the config.
 
     Returns:
@@ -178,9 +179,14 @@ def difference(name: str, want: np.ndarray, got: np.ndarray) -> float:
 
 def require_close(checked: Sequence[dict], tolerance: float) -> None:
     """Raise ValueError if any difference is above the tolerance."""
-    worst = float(np.max([[row[name] for name in OUTPUTS] for row in checked]))
-    if not worst <= tolerance:  # NaN as well
+    limits = np.array([tolerance * (10 if _steep(n) else 1) for n in OUTPUTS])
+    found = np.array([[row[name] for name in OUTPUTS] for row in checked])
+    if not (found <= limits).all():  # NaN as well
         raise ValueError(
-            f'The exported graph differs from PyTorch by {worst:.2g}, more '
-            f'than {tolerance:g}: {list(checked)}. Nothing was written.'
+            f'The exported graph differs from PyTorch by {found.max():.2g}, '
+            f'more than {tolerance:g}: {list(checked)}. Nothing was written.'
         )
+
+
+def _steep(name: str) -> bool:
+    return name == 'total' or name.endswith(PERCENTILE)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
@@ -49,6 +49,7 @@ def fit_gda(
     out: str | os.PathLike | None = None,
     *,
     gda_head: dict | None = None,
+    extra_heads: dict[str, dict] | None = None,
     pixels_per_class: int | None = 512,
     calibration_fraction: float = 0.1,
     calibration_pixels: int = 16384,
@@ -65,7 +66,8 @@ def fit_gda(
 
     The config needs no change: an ``EncoderDecoder`` is turned into its DDU
     form. The training images go through the test pipeline once, in the
-    config's own test mode (whole or slide). Everything in the new file is
+    config's own test mode (whole or slide), and some of them again to
+    calibrate the percentiles. Everything in the new file is
     plain tensors and plain types, and the head's configuration stands in
     ``meta['gda']``, so the original config goes on working with it. A report
     is written beside it as JSON.
@@ -80,6 +82,8 @@ def fit_gda(
             beside the checkpoint by default.
         gda_head (dict, optional): Arguments of :class:`GDAHead`, such as
             ``dict(components=4)``.
+        extra_heads (dict[str, dict], optional): Those of further heads by
+            name, each with a map ``pred_epistemic_NAME``.
         pixels_per_class (int, optional): Most pixels per class and image.
         calibration_fraction (float): Share of the images that calibrate the
             percentiles before they are merged in.
@@ -123,7 +127,7 @@ def fit_gda(
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)
         require_writable_folder(out.parent)
-        model_cfg = to_ddu_model(cfg.model, gda_head)
+        model_cfg = to_ddu_model(cfg.model, gda_head, extra_heads)
         model = _build(model_cfg, content['state_dict'], checkpoint, device)
         dataset = fitting_dataset(cfg)
         if max_images is not None:
@@ -217,7 +221,7 @@ def fit_densities(
     saved: SavedFit | None = None,
     **options,
 ) -> dict:
-    """Fit the density head of a built model on a data set.
+    """Fit the densities of a built model; arguments as of :func:`fit_gda`.
 
     Args:
         model (DDUMixin): In eval mode.
@@ -231,9 +235,6 @@ def fit_densities(
     Returns:
         dict: The report of :meth:`DensityFitter.finalize`, with
         ``unreadable`` images and the reason.
-
-    Raises:
-        ValueError: If the images hold no labelled pixel.
     """
     with together():
         if hasattr(dataset, 'full_init'):
@@ -245,19 +246,19 @@ def fit_densities(
             seed=seed,
             **options,
         )
-        for head in model.heads.values():
-            head.reset()
         images = TrainingPass(model, fitter, dataset, num_workers, saved)
     images.look()
     images.run()
-    unreadable = sum(all_gather_object(images.unreadable), [])
-    if unreadable and len(unreadable) == total:
-        raise ValueError(
-            f'None of the {total} training images can be read; the first '
-            f'error was: {unreadable[0]["error"]}'
-        )
     fitter.synchronize()
+    unreadable = fitter.sums.unreadable
+    with together():
+        if unreadable and len(unreadable) == total:
+            raise ValueError(
+                f'None of the {total} training images can be read; the first '
+                f'error was: {unreadable[0]["error"]}'
+            )
+        fitter.fit_others()
+    images.calibrate()
     with together():
         report = fitter.finalize()
-    unreadable.sort(key=lambda row: row['image'])
     return dict(report, unreadable=unreadable)

@@ -84,24 +84,34 @@ def test_mode(test_cfg: Mapping | None, pipeline: list[dict]) -> dict:
     )
 
 
-def warn_of_other_mode(fit: Any, now: dict) -> None:
-    """Warn if images were treated in another way in the fit."""
+def warn_of_other_mode(
+    meta: Mapping, test_cfg: Mapping | None, pipeline: list[dict]
+) -> None:
+    """Warn if images were treated in another way in the fit.
+
+    Args:
+        meta (Mapping): Of the checkpoint.
+        test_cfg (Mapping, optional): Of the model that is used now.
+        pipeline (list[dict]): That its images go through.
+    """
+    fit = meta.get('gda')
     then = fit.get('test_mode') if isinstance(fit, dict) else None
-    if then is None or plain_text(then) == plain_text(now):
+    then = then and _in_words(then)
+    now = _in_words(test_mode(test_cfg, pipeline))
+    if then in (None, now):
         return
     MMLogger.get_current_instance().warning(
-        'The densities were fitted with the test mode '
-        f'{plain_text(then)} and are used with {plain_text(now)}. Features '
-        'depend on it: fit again with this config, or percentiles and maps '
-        'mean something else.'
+        f'The densities were fitted with the test mode {then} and are used '
+        f'with {now}. Features depend on it: fit again with this config, or '
+        'percentiles and maps mean something else.'
     )
 
 
-def plain_text(mode: Any) -> str:
+def _in_words(mode: Any) -> str:
     """Tuples and lists are the same."""
     if isinstance(mode, dict):
-        items = sorted((str(k), plain_text(v)) for k, v in mode.items())
+        items = sorted((str(k), _in_words(v)) for k, v in mode.items())
         return ', '.join(f'{key} {value}' for key, value in items)
     if isinstance(mode, (list, tuple)):
-        return '[' + ', '.join(plain_text(value) for value in mode) + ']'
+        return '[' + ', '.join(map(_in_words, mode)) + ']'
     return str(mode)

@@ -3,53 +3,52 @@
 from __future__ import annotations
 
 import torch
-from mmengine.dist import broadcast_object_list, get_dist_info
+from mmengine.dist import get_world_size
+from torch import Tensor
 
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.sampling import PixelReservoir
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 
+from .ranks import from_each_rank
+
 MOST_IMAGES = 8192  # whose statistics are kept
 
 
 class FitSums:
-    """Moments per head, samples of pixels and images, counts.
+    """Moments per head, statistics of images, counts.
 
     Args:
         model (DDUMixin): What is fitted.
-        calibration_pixels (int): Size of the sample of pixels.
 
     Attributes:
         moments (list[ClassMoments]): One for each density head.
         held_moments (list[ClassMoments]): Of the held-out images.
         class_count (Tensor): (C,) labelled pixels.
-        pixels (PixelReservoir): The sample that calibrates.
         statistics (PixelReservoir): Of images, for their novelty.
         images (set[int]): Numbers of the images.
+        unreadable (list[dict]): ``image`` and ``error`` of those left out.
+        centers (list[Tensor]): Of the parts of each class, for the heads
+            that have some, found before the first image.
     """
 
-    def __init__(self, model: DDUMixin, calibration_pixels: int) -> None:
+    def __init__(self, model: DDUMixin) -> None:
         self._model = model
         device = model.gda_head.fitted.device
         # Apple's GPUs have no float64.
-        self._device = 'cpu' if device.type == 'mps' else device
-        self.moments = self._new_moments()
-        self.held_moments = self._new_moments()
+        device = 'cpu' if device.type == 'mps' else device
+        self.moments, self.held_moments = (
+            [head.new_moments(device) for head in model.heads.values()]
+            for _ in range(2)
+        )
         classes = model.gda_head.num_classes
         self.class_count = torch.zeros(classes, dtype=torch.int64)
-        self.pixels = PixelReservoir(calibration_pixels)
         self.statistics = PixelReservoir(MOST_IMAGES)
         self.images: set[int] = set()
+        self.unreadable: list[dict] = []
+        self.centers: list[Tensor] = []
 
-    def _new_moments(self) -> list[ClassMoments]:
-        heads = self._model.heads.values()
-        return [head.new_moments(self._device) for head in heads]
-
-    def empty(self) -> FitSums:
-        """A new object of the same kind that has seen nothing."""
-        return FitSums(self._model, self.pixels.size)
-
-    def merge(self, other: FitSums) -> FitSums:
+    def merge(self, other: FitSums) -> None:
         """Add all that another object has seen.
 
         Raises:
@@ -65,27 +64,26 @@ class FitSums:
         for mine, its in zip(self._parts(), other._parts()):
             mine.merge(its)
         self.class_count += other.class_count
-        self.pixels.merge(other.pixels)
         self.statistics.merge(other.statistics)
         self.images |= other.images
-        return self
+        self.unreadable += other.unreadable
+        self.unreadable.sort(key=lambda row: row['image'])
+
+    @property
+    def done(self) -> set[int]:
+        """Numbers of the images that need not be shown again."""
+        return self.images | {row['image'] for row in self.unreadable}
 
     def _parts(self) -> list[ClassMoments]:
         return [*self.moments, *self.held_moments]
 
     def of_all_ranks(self) -> FitSums:
-        """What all ranks have seen, merged in rank order, on every rank.
-
-        One rank at a time, so that memory does not grow with their number.
-        """
-        own, world = get_dist_info()
-        if world == 1:
+        """What all ranks have seen, merged in rank order, on every rank."""
+        if get_world_size() == 1:  # no copy: it may be large
             return self
-        total = self.empty()
-        for rank in range(world):
-            state = [self.state_dict() if rank == own else None]
-            broadcast_object_list(state, src=rank)
-            total.merge(self.empty().load_state_dict(state[0]))
+        total = FitSums(self._model)
+        for state in from_each_rank(self.state_dict()):
+            total.merge(FitSums(self._model).load_state_dict(state))
         return total
 
     def state_dict(self) -> dict:
@@ -93,9 +91,10 @@ class FitSums:
         return dict(
             moments=[moments.state_dict() for moments in self._parts()],
             class_count=self.class_count,
-            pixels=self.pixels.state_dict(),
             statistics=self.statistics.state_dict(),
             images=torch.tensor(sorted(self.images), dtype=torch.int64),
+            unreadable=self.unreadable,
+            centers=self.centers,
         )
 
     def load_state_dict(self, state: dict) -> FitSums:
@@ -103,7 +102,8 @@ class FitSums:
         for moments, saved in zip(self._parts(), state['moments']):
             moments.load_state_dict(saved)
         self.class_count = state['class_count'].clone()
-        self.pixels = PixelReservoir.from_state_dict(state['pixels'])
         self.statistics = PixelReservoir.from_state_dict(state['statistics'])
         self.images = set(state['images'].tolist())
+        self.unreadable = list(state['unreadable'])
+        self.centers = list(state['centers'])
         return self

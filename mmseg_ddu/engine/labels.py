@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_ddu.core.sampling import random_keys, sample_per_class
 from mmseg_ddu.models.uncertainty_maps import padding_of
 
 
@@ -33,3 +34,28 @@ def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
         labels[None, None].float(), tuple(grid), mode='nearest-exact'
     )
     return resized[0, 0].long()
+
+
+def cells_per_class(
+    labels: Tensor,
+    grid: tuple[int, int],
+    budget: int | None,
+    num_classes: int,
+    *seed: int,
+) -> tuple[Tensor, Tensor]:
+    """A seeded choice of cells of a grid, at most so many of each class.
+
+    Args:
+        labels (Tensor): (H, W) over the same field of view.
+        grid (tuple[int, int]): (h, w).
+        budget (int, optional): Cells per class; None for all.
+        num_classes (int): C; other labels are never chosen.
+        seed (int): What the choice depends on.
+
+    Returns:
+        tuple[Tensor, Tensor]: (N,) flat numbers of cells, and their classes.
+    """
+    flat = labels_on_grid(labels, grid).flatten()
+    keys = random_keys(flat.shape, *seed).to(flat.device)
+    chosen = sample_per_class(flat, budget, keys, num_classes)
+    return chosen, flat[chosen]

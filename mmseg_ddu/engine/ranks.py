@@ -13,6 +13,8 @@ from typing import TypeVar
 import torch
 from mmengine.dist import (
     all_gather_object,
+    broadcast_object_list,
+    get_dist_info,
     get_world_size,
     init_dist,
     is_distributed,
@@ -180,6 +182,19 @@ def on_main(function: Callable[..., T], *args, group=None) -> T:
     if error is not None:
         raise error
     return box[0]
+
+
+def from_each_rank(value: T) -> Iterator[T]:
+    """What each rank gives, in their order, on every rank.
+
+    One at a time, so that memory does not grow with their number.
+    """
+    own, world = get_dist_info()
+    for rank in range(world):
+        box = [value if rank == own else None]
+        with _noticing_the_gone():
+            broadcast_object_list(box, src=rank)
+        yield box[0]
 
 
 def _portable(error: Exception | None) -> Exception | None:

@@ -15,7 +15,7 @@ from mmseg_ddu.fileio import atomic_write, remove_temporary
 from .checkpoint import plain
 from .fit_sums import FitSums
 
-FORMAT = 2
+FORMAT = 3
 
 
 class SavedFit:
@@ -57,8 +57,8 @@ class SavedFit:
         self.images = 0  # in the state
         self._tried = time.monotonic()
 
-    def restore(self, sums: FitSums) -> list[dict]:
-        """Bring back what was seen; the images that could not be read.
+    def restore(self, sums: FitSums) -> None:
+        """Bring back what was seen.
 
         Without ``resume`` an old state is only reported.
 
@@ -74,17 +74,15 @@ class SavedFit:
                     'is not used and will be overwritten; --resume would go '
                     'on from it.'
                 )
-            return []
+            return
         self._require_same_world()
         if not self.path.is_file():
             logger.info(f'There is no {self.path}; starting from the first.')
-            return []
+            return
         state = self._read()
         sums.load_state_dict(state['sums'])
-        unreadable = state['unreadable']
-        self.images = len(sums.images) + len(unreadable)
+        self.images = len(sums.done)
         logger.info(f'Going on after {self.images} images.')
-        return unreadable
 
     def _read(self) -> dict:
         advice = 'Without --resume the fit starts anew.'
@@ -122,26 +120,22 @@ class SavedFit:
                 'start anew without --resume.'
             )
 
-    def write_if_due(self, sums: FitSums, unreadable: list) -> None:
+    def write_if_due(self, sums: FitSums) -> None:
         """Write the state if the last time was long enough ago."""
         age = time.monotonic() - self._tried
         if self.every is not None and age >= self.every:
-            self.write(sums, unreadable)
+            self.write(sums)
             self._tried = time.monotonic()
 
-    def write(self, sums: FitSums, unreadable: list[dict]) -> None:
+    def write(self, sums: FitSums) -> None:
         """Write the state, whole or not at all.
 
         A disk that is full is a warning: the fit itself can go on.
         """
-        images = len(sums.images) + len(unreadable)
+        images = len(sums.done)
         if images == self.images:
             return
-        state = dict(
-            belongs=self.belongs,
-            sums=sums.state_dict(),
-            unreadable=unreadable,
-        )
+        state = dict(belongs=self.belongs, sums=sums.state_dict())
         try:
             self.folder.mkdir(exist_ok=True)
             with atomic_write(self.path) as temporary:

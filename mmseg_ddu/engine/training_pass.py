@@ -1,8 +1,8 @@
-"""The pass over the training images of a fit."""
+"""The passes over the training images of a fit."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -12,11 +12,15 @@ from rich.progress import Progress
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg_ddu.core.sampling import PixelReservoir
-
+from .component_look import LOOK_IMAGES
 from .fitter import DensityFitter
-from .fitting_data import fitting_loader, seeded_order, share_of_rank
-from .labelled_windows import labelled_image
+from .fitting_data import (
+    MOST_HELD_OUT,
+    fitting_loader,
+    seeded_order,
+    share_of_rank,
+)
+from .labelled_windows import LabelledImage, labelled_image
 from .ranks import together
 from .saved_fit import SavedFit
 from .stopping import Interrupted, StopRequest
@@ -24,22 +28,18 @@ from .stopping import Interrupted, StopRequest
 # Images between two exchanges of the processes: few enough that an error on
 # one soon ends all, and enough that they seldom wait for each other.
 IMAGES_TOGETHER = 8
-LOOK_IMAGES = 64
 
 
 class TrainingPass:
-    """Shows each image of this process to a fitter, once, in order.
+    """Shows each image of this process to a fitter.
 
     Args:
         model (DDUMixin): In eval mode.
-        fitter (DensityFitter): What looks at the features.
+        fitter (DensityFitter): What looks at the images.
         dataset: Items as mmseg's, with ``gt_sem_seg``.
         num_workers (int): Of the loader.
         saved (SavedFit, optional): Where the state is kept; the images that
             it has seen are not shown again.
-
-    Attributes:
-        unreadable (list[dict]): ``image`` and ``error`` of those left out.
     """
 
     def __init__(
@@ -51,95 +51,113 @@ class TrainingPass:
         saved: SavedFit | None = None,
     ) -> None:
         self.model, self.fitter, self.saved = model, fitter, saved
-        self.dataset = dataset
-        self.unreadable: list[dict] = []
+        self.dataset, self.num_workers = dataset, num_workers
         if saved:
-            self.unreadable = saved.restore(fitter.sums)
-        left_out = {row['image'] for row in self.unreadable}
-        done = fitter.sums.images | left_out
-        share = share_of_rank(len(dataset))
-        self.total = len(share)
-        rest = [index for index in share if index not in done]
-        self.loader = fitting_loader(dataset, rest, num_workers)
+            saved.restore(fitter.sums)
+        self.total = len(share_of_rank(len(dataset)))
         self.stop = StopRequest()
 
+    def look(self) -> None:
+        """Show a few images first, if a head has several Gaussians a class.
+
+        Unless a state says what was seen then.
+        """
+        look = self.fitter.component_look
+        if not look.heads:
+            return
+        found = all_gather_object(self.fitter.sums.centers)
+        centers = next(filter(None, found), None)
+        if centers is None:
+            self._show(self._some(LOOK_IMAGES), look.see)
+            centers = look.centers()
+        self.fitter.use_centers(centers)
+
+    def calibrate(self) -> None:
+        """Show the held-out images again; a few of all if there are none."""
+        images = sorted(self.fitter.held_out) or self._some(MOST_HELD_OUT)
+        self._show(images, self.fitter.maps.see)
+        self.fitter.maps.synchronize()
+
+    def _some(self, number: int) -> list[int]:
+        return seeded_order(len(self.dataset), self.fitter.seed)[:number]
+
     def run(self) -> None:
-        """Look at all images that are left.
+        """Show all images that are left, once, in order.
 
         Raises:
             RankError: If another process has failed.
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
-        most = max(all_gather_object(len(self.loader)))
-        listening = self.stop if self.saved else nullcontext()
+        sums = self.fitter.sums
         bar = Progress(disable=not is_main_process())
-        with listening, bar:
-            task = bar.add_task(
-                'Fitting densities',
-                total=self.total,
-                completed=self.total - len(self.loader),
-            )
-            batches = iter(self.loader)
-            for _ in range(0, most, IMAGES_TOGETHER):
-                with self._leaving_in_order(), together():
-                    for batch in islice(batches, IMAGES_TOGETHER):
-                        self._see(*batch[0])
-                        self._between_images()
-                        bar.advance(task)
-                    self._between_images()  # if there was none
+        task = bar.add_task('Fitting densities', total=self.total)
 
-    def look(self) -> None:
-        """Show a few images first, if a head has several Gaussians a class."""
-        if not self.fitter.mixtures:
-            return
-        chosen = seeded_order(len(self.dataset), self.fitter.seed)
-        chosen = chosen[:LOOK_IMAGES]
-        own = [chosen[place] for place in share_of_rank(len(chosen))]
-        with together():
-            for batch in fitting_loader(self.dataset, own):
-                index, item, error = batch[0]
-                if error is None:
-                    image = labelled_image(self.model, item)
-                    for number, window in enumerate(image.windows(self.model)):
-                        self.fitter.look(
-                            window.features, window.labels, index, number
-                        )
-        looked: dict[int, PixelReservoir] = {}
-        for part in all_gather_object(self.fitter.looked):
-            for key, reservoir in part.items():
-                kept = looked.setdefault(key, PixelReservoir(reservoir.size))
-                kept.merge(reservoir)
-        self.fitter.finish_look(looked)
+        def between() -> None:
+            bar.update(task, completed=len(sums.done))
+            self._keep()
 
-    def _see(self, index: int, item: dict | None, error: str | None) -> None:
-        if error is not None:
-            self.unreadable.append(dict(image=index, error=error))
-            MMLogger.get_current_instance().warning(
-                f'Training image {index} cannot be read and is left out: '
-                f'{error}'
-            )
-            return
-        image = labelled_image(self.model, item)
-        self.fitter.add_image(image.image, index)
-        for number, window in enumerate(image.windows(self.model)):
-            self.fitter.update(window.features, window.labels, index, number)
+        listening = self.stop if self.saved else nullcontext()
+        with listening, bar, self._leaving_in_order():
+            images = range(len(self.dataset))
+            self._show(images, self.fitter.update, sums.done, between)
+        if self.saved:
+            self.saved.write(sums)
 
-    def _between_images(self) -> None:
+    def _show(
+        self,
+        images: Sequence[int],
+        see: Callable[[LabelledImage, int], None],
+        done: Collection[int] = (),
+        between: Callable[[], None] | None = None,
+    ) -> None:
+        """Show the share of this process to a function.
+
+        Args:
+            images (Sequence[int]): Of all processes.
+            see (Callable): Gets the image and its number.
+            done (Collection[int]): Images that are not shown again.
+            between (Callable, optional): Called between two images. Images
+                that cannot be read are told and noted then, else skipped.
+        """
+        own = [images[place] for place in share_of_rank(len(images))]
+        own = [index for index in own if index not in done]
+        batches = iter(fitting_loader(self.dataset, own, self.num_workers))
+        most = max(all_gather_object(len(own)))
+        for _ in range(0, most, IMAGES_TOGETHER):
+            with together():
+                for batch in islice(batches, IMAGES_TOGETHER):
+                    index, item, error = batch[0]
+                    if error is None:
+                        see(labelled_image(self.model, item), index)
+                    elif between:
+                        self._leave_out(index, error)
+                    if between:
+                        between()
+                if between:  # if there was none
+                    between()
+
+    def _leave_out(self, index: int, error: str) -> None:
+        self.fitter.sums.unreadable.append(dict(image=index, error=error))
+        MMLogger.get_current_instance().warning(
+            f'Training image {index} cannot be read and is left out: {error}'
+        )
+
+    def _keep(self) -> None:
         if not self.saved:
             return
         if self.stop.made:
             # First of all: the launcher may not have the patience to let
             # the others answer.
-            self.saved.write(self.fitter.sums, self.unreadable)
+            self.saved.write(self.fitter.sums)
             raise Interrupted
-        self.saved.write_if_due(self.fitter.sums, self.unreadable)
+        self.saved.write_if_due(self.fitter.sums)
 
     @contextmanager
     def _leaving_in_order(self) -> Iterator[None]:
         try:
             yield
         except Interrupted:  # this process, or another
-            self.saved.write(self.fitter.sums, self.unreadable)
+            self.saved.write(self.fitter.sums)
             raise Interrupted(
                 f'Stopped with {self.saved.images} of {self.total} images '
                 'saved. The same command with --resume goes on from there.'

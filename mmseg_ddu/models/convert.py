@@ -37,13 +37,19 @@ def is_ddu(model: dict) -> bool:
     return str(model.get('type', '')).startswith(OWN_SCOPE + 'DDU')
 
 
-def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
+def to_ddu_model(
+    model: dict,
+    gda_head: dict | None = None,
+    extra_heads: dict[str, dict] | None = None,
+) -> ConfigDict:
     """The DDU form of a model config; the given one is left alone.
 
     Args:
         model (dict): ``model`` of an mmseg config.
         gda_head (dict, optional): Arguments of the density head, on top of
             those in the config.
+        extra_heads (dict[str, dict], optional): Further density heads by
+            name, beside those in the config.
 
     Returns:
         ConfigDict: The same model with a density head.
@@ -64,6 +70,9 @@ def to_ddu_model(model: dict, gda_head: dict | None = None) -> ConfigDict:
         if 'preset' in gda_head:
             there = {}
         model['gda_head'] = ConfigDict({**there, **gda_head})
+    if extra_heads:
+        there = dict(model.get('extra_heads') or {})
+        model['extra_heads'] = ConfigDict({**there, **extra_heads})
     return model
 
 

@@ -15,9 +15,9 @@ from mmseg_ddu.apis import (
 )
 from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.engine.build import build_ensemble, model_of_checkpoint
-from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fit_hook import FitGDAHook
 from mmseg_ddu.engine.safe_load import trust_checkpoints
+from mmseg_ddu.models.gda_head import FORMAT
 from mmseg_ddu.registry import MODELS
 from tests import hostile
 
@@ -165,7 +165,7 @@ def test_configs_in_checkpoints_are_never_run(plain_cfg, checkpoint, marker):
         DDUInferencer(None, checkpoint)
     with pytest.raises(FileNotFoundError):
         DDUInferencer('fcn_r50-d8_4xb2-40k_cityscapes', checkpoint)
-    fit_gda(plain_cfg, checkpoint, gda_head=dict(views='ddu-paper'))
+    fit_gda(plain_cfg, checkpoint, gda_head=dict(preset='ddu-paper'))
     assert not marker.exists()
 
 
@@ -188,7 +188,7 @@ def hub(tmp_path, marker):
 def test_a_file_names_no_function(plain_cfg, checkpoint, hub, marker):
     """``type`` in a config can be any function of Python."""
     content = torch.load(checkpoint)
-    content['meta']['gda'] = dict(head=hub)
+    content['meta']['gda'] = dict(head=hub, format=FORMAT)
     torch.save(content, checkpoint)
     for entry in ('init_ddu', 'test', 'inferencer', 'export_onnx'):
         with pytest.raises(ValueError, match='density head of type'):
@@ -199,57 +199,45 @@ def test_a_file_names_no_function(plain_cfg, checkpoint, hub, marker):
     assert marker.exists()
 
 
+def named(**head):
+    return dict(head=head, format=FORMAT)
+
+
 @pytest.mark.parametrize(
     'fit',
     [
         None,
         3,
         dict(),
-        dict(head=3),
-        dict(head=dict(type='EncoderDecoder')),
-        dict(head=dict(init_cfg=dict(type='Pretrained', checkpoint='x'))),
-        dict(head=dict(views='unknown')),
-        dict(head=dict(views=[dict(channels=10**9)])),
-        dict(head=dict(views=[dict(type='torch.hub.load')])),
-        dict(head=dict(rank=-1)),
-        dict(head={3: 4}),
+        dict(head=3, format=FORMAT),
+        named(type='EncoderDecoder'),
+        named(init_cfg=dict(type='Pretrained', checkpoint='x')),
+        named(preset='unknown'),
+        named(transform=[dict(type='torch.hub.load')]),
+        named(channels=10**9),
+        named(rank=-1),
+        named(components=10**9),
+        named(views='multi-scale'),
+        dict(named(), extra_heads=3),
+        dict(named(), extra_heads=dict(a=dict(type='torch.hub.load'))),
+        dict(named(), extra_heads={str(i): {} for i in range(99)}),
+        dict(named(), head={3: 4}),
+        dict(head={}),
         dict(head={}, format=0),
         dict(head={}, format='2'),
-        dict(head={}, format=99),
+        dict(head={}, format=FORMAT - 1),
+        dict(head={}, format=FORMAT + 1),
     ],
 )
 def test_descriptions_that_make_no_sense(fit, plain_cfg):
-    with pytest.raises(ValueError):
-        model_of_checkpoint(plain_cfg.model, dict(gda=fit))
+    with pytest.raises((ValueError, TypeError)):
+        MODELS.build(model_of_checkpoint(plain_cfg.model, dict(gda=fit)))
 
 
-def test_later_formats_say_what_to_do(plain_cfg):
-    meta = dict(gda=dict(head={}, format=3))
-    with pytest.raises(ValueError, match='upgrade mmseg_ddu'):
+def test_other_formats_say_what_to_do(plain_cfg):
+    meta = dict(gda=dict(head={}, format=FORMAT - 1))
+    with pytest.raises(ValueError, match='Fit again with tools/fit_gda.py'):
         model_of_checkpoint(plain_cfg.model, meta)
-
-
-def test_the_default_of_format_1_stays_what_it_was(plain_cfg):
-    for head in ({}, dict(views='multi-scale')):
-        model = model_of_checkpoint(plain_cfg.model, dict(gda=dict(head=head)))
-        transforms = [view['transform'] for view in model.gda_head.views]
-        assert transforms == ['direction', 'entropy', 'style', 'style']
-        assert model.gda_head.views[0]['region_weight'] == 0.6
-
-
-def test_format_1_predicts_as_before(plain_cfg, checkpoint):
-    """A file as the release before wrote it, against the same in format 2."""
-    fitted = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='polar'))
-    model = init_ddu(plain_cfg, fitted)
-    content = read_checkpoint(fitted)
-    assert content['meta']['gda'].pop('format') == 2
-    content['meta']['gda']['head'] = dict(views='polar')
-    del content['state_dict']['gda_head.format_version']
-    torch.save(content, fitted)
-    old = init_ddu(plain_cfg, fitted)
-    state = model.state_dict()
-    for key, value in old.state_dict().items():
-        assert torch.equal(value, state[key]), key
 
 
 def test_weights_of_the_wrong_kind(plain_cfg, checkpoint):

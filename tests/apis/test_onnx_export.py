@@ -13,7 +13,8 @@ from mmseg_ddu.apis.onnx_export import (
     require_close,
     to_input,
 )
-from mmseg_ddu.core import NotFittedError
+from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnx')
@@ -26,11 +27,20 @@ def drawn(height, width):
     return coarse.repeat(8, 0).repeat(8, 1)
 
 
-@pytest.mark.parametrize('views', ['multi-scale', 'ddu-paper'])
+@pytest.mark.parametrize(
+    'head, temperature',
+    [
+        (dict(), True),
+        (dict(preset='ddu-paper'), False),
+        (dict(components=2, transform=['null_space', 'direction']), False),
+    ],
+)
 def test_the_file_predicts_what_the_model_predicts(
-    plain_cfg, checkpoint, tmp_path, views
+    plain_cfg, checkpoint, tmp_path, head, temperature
 ):
-    weights = fit_gda(plain_cfg, checkpoint, gda_head=dict(views=views))
+    weights = fit_gda(
+        plain_cfg, checkpoint, gda_head=head, temperature=temperature
+    )
     out = tmp_path / 'model.onnx'
     sizes = ((48, 48), (57, 83))
     report = export_onnx(
@@ -42,28 +52,32 @@ def test_the_file_predicts_what_the_model_predicts(
     session = onnxruntime.InferenceSession(
         str(out), providers=['CPUExecutionProvider']
     )
-    assert [o.name for o in session.get_outputs()] == [
-        'class',
-        'epistemic',
-        'aleatoric',
-    ]
+    assert tuple(o.name for o in session.get_outputs()) == OUTPUTS
     model = init_ddu(plain_cfg, weights, 'cpu')
     for size in ((64, 48), (96, 128)):  # neither traced nor checked
         image = drawn(*size)
         data = to_input(image, size).numpy()
-        classes, *maps = session.run(None, dict(image=data))
-        assert classes.shape == (1, 1, *size)
-        sample = predict(model, image)  # the engine, with its groups
-        same = classes[0] == sample.pred_sem_seg.data.numpy()
+        got = dict(zip(OUTPUTS, session.run(None, dict(image=data))))
+        assert got['class'].shape == (1, 1, *size)
+        sample = predict(model, image)
+        same = got['class'][0] == sample.pred_sem_seg.data.numpy()
         assert same.mean() > 0.999
-        for values, name in zip(maps, ('epistemic', 'aleatoric')):
-            expected = sample.get(f'pred_{name}').data.numpy()
-            unit = max(1, np.abs(expected).max())
-            assert np.abs(values[0] - expected).max() / unit < 1e-3
+        expected = {
+            name: sample.get(f'pred_{name}').data.numpy()
+            for each in MAPS
+            for name in (each, each + PERCENTILE)
+        }
+        for name in (NOVELTY, NOVELTY + PERCENTILE):
+            expected[name] = sample.get(name).numpy()
+        for name, want in expected.items():
+            unit = max(1, np.abs(want).max())
+            steep = name == 'total' or name.endswith(PERCENTILE)
+            gap = np.abs(got[name][0] - want).max() / unit
+            assert gap < (1e-2 if steep else 1e-3), name
 
 
 def test_a_file_that_differs_is_not_written(plain_cfg, checkpoint, tmp_path):
-    weights = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='direction'))
+    weights = fit_gda(plain_cfg, checkpoint)
     out = tmp_path / 'model.onnx'
     with pytest.raises(ValueError, match='differs'):
         export_onnx(plain_cfg, weights, out, sizes=((48, 48),), tolerance=-1.0)
@@ -87,7 +101,7 @@ def test_a_slide_config_is_refused_and_its_windows_are_not(
     """Windows cut outside and averaged give the engine's epistemic map."""
     windows = dict(mode='slide', crop_size=(48, 48), stride=(32, 32))
     plain_cfg.model.test_cfg = windows
-    weights = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='direction'))
+    weights = fit_gda(plain_cfg, checkpoint)
     out, options = tmp_path / 'model.onnx', dict(sizes=((48, 48),))
     with pytest.raises(ValueError, match='model.test_cfg.mode=whole'):
         export_onnx(plain_cfg, weights, out, **options)
@@ -115,6 +129,10 @@ def test_a_wrong_number_anywhere_is_noticed():
     for value in (float('nan'), 0.1):
         with pytest.raises(ValueError, match='differs'):
             require_close([good, dict(good, aleatoric=value), good], 1e-3)
+    steep = dict(good, total=5e-3, epistemic_percentile=5e-3)
+    require_close([steep], 1e-3)
+    with pytest.raises(ValueError, match='differs'):
+        require_close([dict(good, total=5e-2)], 1e-3)
     want = np.array([1.0, 4.0])
     assert difference('epistemic', want, want + [0, 1]) == 0.25
     assert np.isnan(difference('epistemic', want, want + [np.nan, 0]))

@@ -23,7 +23,7 @@ METRICS = [
 def test_of_ranks(plain_cfg, checkpoint, tmp_path, monkeypatch):
     """Call it with a number of processes; the metrics of each."""
     monkeypatch.chdir(tmp_path)  # mmengine collects results there
-    fitted = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='direction'))
+    fitted = fit_gda(plain_cfg, checkpoint)
     plain_cfg.test_evaluator = METRICS
 
     def call(world):

@@ -45,7 +45,8 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
         config,
         checkpoint,
         '--gda-options',
-        'views=direction',
+        'components=2',
+        'transform=raw',
         'shrinkage=oas',
     )
     assert done.returncode == 0, done.stderr

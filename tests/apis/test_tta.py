@@ -6,6 +6,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict, test
+from mmseg_ddu.models.map_names import MAPS, PERCENTILE
 
 # pytest would take it for a test.
 test_checkpoint, test_checkpoint.__test__ = test, False
@@ -15,7 +16,7 @@ del test
 def test_predict_test_and_export(plain_cfg, checkpoint, tmp_path):
     config = tmp_path / 'config.py'
     plain_cfg.dump(config)
-    fitted = fit_gda(plain_cfg, checkpoint, gda_head=dict(views='direction'))
+    fitted = fit_gda(plain_cfg, checkpoint)
 
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (40, 56, 3), np.uint8)
@@ -23,10 +24,15 @@ def test_predict_test_and_export(plain_cfg, checkpoint, tmp_path):
     model = init_ddu(config, fitted)
     one = predict(model, image)
     two = predict(model, np.ascontiguousarray(image[:, ::-1]))
-    for field in ('pred_epistemic', 'pred_aleatoric'):
+    for name in MAPS:
+        field = f'pred_{name}'
         mirrored = two.get(field).data.flip(-1)
         torch.testing.assert_close(
             got.get(field).data, (one.get(field).data + mirrored) / 2
+        )
+        torch.testing.assert_close(
+            got.get(field + PERCENTILE).data,
+            model.percentile(name, got.get(field).data),
         )
 
     path = tmp_path / 'photo.png'

@@ -11,50 +11,50 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_ddu.engine import data, fit_gda, one_pass
+from mmseg_ddu.engine import fit_gda, fitting_data, training_pass
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fitter import DensityFitter
-from mmseg_ddu.engine.ranks import RankError, join, together
+from mmseg_ddu.engine.ranks import RankError, from_each_rank, join, together
 from mmseg_ddu.engine.stopping import Interrupted
-from mmseg_ddu.models import GDAHead
+from tests.engine.pixel_network import drawn_image, pixel_network
 from tests.processes import run_ranks
 
 ROOT = Path(__file__).resolve().parents[2]
-VIEWS = [
-    dict(tap='penultimate'),
-    dict(tap='penultimate', transform='direction', covariance_type='diag'),
-]
-
-
-def features(index):
-    rng = torch.Generator().manual_seed(index)
-    z = torch.randn(1, 4, 6, 6, generator=rng) + 1000
-    labels = torch.randint(0, 2 + (index > 2), (6, 6), generator=rng)
-    labels[0, 0] = 255
-    return dict(penultimate=z, predicted=(z[:, :1] > 1000).long()), labels
+HELD_OUT = (1, 4)
 
 
 def collected(split):
     """What the process of this number collects, with those of the others."""
-    head = GDAHead(4, views=VIEWS, channels=4)
+    model = pixel_network(classes=4, covariance_type='tied')
+    options = dict(covariance_type='diag', components=2, preset='ddu-paper')
+    model.extra_heads['parts'] = model._build_head(options)
     fitter = DensityFitter(
-        head, held_out=(1, 4), pixels_per_class=9, calibration_pixels=50
+        model, held_out=HELD_OUT, pixels_per_class=9, calibration_pixels=50
     )
-    for index in split[data.get_dist_info()[0]]:
-        fitter.update(*features(index), index)
+    images = {
+        index: drawn_image(index, 2 + (index > 2), shift=1000.0)
+        for index in split[fitting_data.get_dist_info()[0]]
+    }
+    for index, image in images.items():
+        fitter.component_look.see(image, index)
+    fitter.use_centers(fitter.component_look.centers())
+    for index, image in images.items():
+        fitter.update(image, index)
     fitter.synchronize()
-    state = fitter.collected.state_dict()
+    state = fitter.sums.state_dict()
+    fitter.fit_others()
+    for index in HELD_OUT:
+        if index in images:
+            fitter.maps.see(images[index], index)
+    fitter.maps.synchronize()
     fitter.finalize()
-    return state, head.state_dict()
+    return state, model.state_dict()
 
 
 def assert_same_moments(got, expected):
     """To 1e-10 of each entry's own scale, or of its class's spread."""
     assert len(got['moments']) == len(expected['moments']) > 0
     for mine, other in zip(got['moments'], expected['moments']):
-        if other is None:
-            assert mine is None
-            continue
         assert torch.equal(mine['counts'], other['counts'])
         assert torch.equal(mine['nonfinite'], other['nonfinite'])
         for name in ('means', 'scatters'):
@@ -64,10 +64,13 @@ def assert_same_moments(got, expected):
                 )
     assert torch.equal(got['class_count'], expected['class_count'])
     assert torch.equal(got['images'], expected['images'])
-    sample, reference = got['reservoir'], expected['reservoir']
+    sample, reference = got['statistics'], expected['statistics']
     assert torch.equal(sample['keys'], reference['keys'])
-    for mine, other in zip(sample['values'], reference['values']):
-        assert torch.equal(mine, other)
+    pairs = [(sample['values'], reference['values'])]
+    pairs.append((got['centers'], expected['centers']))
+    for mine, other in pairs:
+        assert len(mine) == len(other)
+        assert all(torch.equal(a, b) for a, b in zip(mine, other))
 
 
 @pytest.mark.parametrize(
@@ -81,13 +84,13 @@ def assert_same_moments(got, expected):
     ],
 )
 def test_any_split_gives_what_one_process_does(split):
-    expected, head = collected([range(7)])
+    expected, state = collected([range(7)])
     assert expected['moments'][0]['counts'].tolist()[3] == 0
     results = run_ranks(len(split), collected, split)
-    for got, own_head in results:
+    for got, own in results:
         assert_same_moments(got, expected)
-        for name, value in head.items():
-            torch.testing.assert_close(own_head[name], value)
+        for name, value in state.items():
+            torch.testing.assert_close(own[name], value, msg=name)
     for name, value in results[0][1].items():
         assert torch.equal(results[-1][1][name], value), name
 
@@ -105,9 +108,9 @@ def test_shares_hold_every_image_once(world, monkeypatch):
         shares = []
         for rank in range(world):
             monkeypatch.setattr(
-                data, 'get_dist_info', lambda rank=rank: (rank, world)
+                fitting_data, 'get_dist_info', lambda rank=rank: (rank, world)
             )
-            shares += data.share_of_rank(total)
+            shares += fitting_data.share_of_rank(total)
         assert sorted(shares) == list(range(total))
 
 
@@ -117,16 +120,16 @@ def fit_and_tell(cfg, checkpoint, out, **options):
     finalize = DensityFitter.finalize
 
     def telling(self):
-        told.append(self.collected.state_dict())
+        told.append(self.sums.state_dict())
         return finalize(self)
 
-    one_pass.IMAGES_TOGETHER = 2
+    training_pass.IMAGES_TOGETHER = 2
     DensityFitter.finalize = telling
     try:
         fit_gda(cfg, checkpoint, out, **options)
     finally:
         DensityFitter.finalize = finalize
-        one_pass.IMAGES_TOGETHER = 8
+        training_pass.IMAGES_TOGETHER = 8
     return told[0]
 
 
@@ -167,10 +170,18 @@ def test_bad_label_of_one_process_ends_all(
     assert not out.exists()
 
 
+def test_what_each_process_gives():
+    def give():
+        rank = fitting_data.get_dist_info()[0]
+        return list(from_each_rank('abc'[rank]))
+
+    assert run_ranks(3, give) == [['a', 'b', 'c']] * 3
+
+
 def test_all_processes_or_none():
     def work(error):
         with together():
-            if error and data.get_dist_info()[0] == 1:
+            if error and fitting_data.get_dist_info()[0] == 1:
                 raise error
 
     assert run_ranks(3, work, None) == [None] * 3
@@ -186,7 +197,7 @@ def test_a_process_that_is_killed_is_noticed(tmp_path):
     def work():
         try:
             with together():
-                if data.get_dist_info()[0] == 1:
+                if fitting_data.get_dist_info()[0] == 1:
                     os._exit(9)
         except RankError as error:
             (tmp_path / 'noticed').write_text(str(error))
@@ -216,7 +227,7 @@ def test_slurm_without_cuda(tmp_path, monkeypatch):
         join('slurm')
         join('slurm')  # once is enough
         assert os.environ['MASTER_ADDR'] == 'localhost'
-        assert data.get_dist_info() == (0, 1)
+        assert fitting_data.get_dist_info() == (0, 1)
     finally:
         torch.distributed.destroy_process_group()
     monkeypatch.delenv('SLURM_PROCID')
@@ -234,7 +245,7 @@ from mmseg_ddu.engine.fitter import DensityFitter
 finalize = DensityFitter.finalize
 def telling(self):
     if is_main_process():
-        torch.save(self.collected.state_dict(), sys.argv[-1] + '.collected')
+        torch.save(self.sums.state_dict(), sys.argv[-1] + '.collected')
     return finalize(self)
 DensityFitter.finalize = telling
 runpy.run_path('tools/fit_gda.py', run_name='__main__')

@@ -4,7 +4,9 @@ import torch
 from mmseg.structures import SegDataSample
 
 from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.labelled_windows import LabelledImage
 from mmseg_ddu.registry import MODELS
+from tests.engine.pixel_network import fit_all
 
 
 def build(cfg, kind='mmseg_ddu.DDUEncoderDecoder', **options):
@@ -21,22 +23,14 @@ def fit(model, images=4, size=48):
     inputs = torch.randn(images, channels, size, size, generator=rng)
     for head in model.heads.values():
         head.density.reg_covar = 1e-2
-    fitter = DensityFitter(model, held_out=[0])
-
-    def each(see):
-        for index, image in enumerate(inputs.split(1)):
-            for _, features in model.iter_features(image, metas(image)):
-                height, width = features['logits'].shape[2:]
-                labels = torch.arange(height * width) % model.num_classes
-                see(features, labels.reshape(height, width), index)
-
-    if fitter.mixtures:
-        each(fitter.look)
-        fitter.finish_look(fitter.looked)
-    each(fitter.update)
-    for index, image in enumerate(inputs.split(1)):
-        fitter.add_image(image, index)
-    fitter.finalize()
+    labels = torch.arange(size * size) // 2 % model.num_classes
+    pictures = {
+        index: LabelledImage(
+            image, metas(image)[0], labels.reshape(size, size)
+        )
+        for index, image in enumerate(inputs.split(1))
+    }
+    fit_all(DensityFitter(model, held_out=[0]), pictures)
     return model
 
 

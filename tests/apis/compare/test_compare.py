@@ -17,6 +17,7 @@ from sklearn.metrics import (
 )
 
 from mmseg_ddu.apis import aggregate, compare, init_ddu
+from mmseg_ddu.apis.compare import method_runs
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.registry import DATASETS
 from tests.conftest import ROOT

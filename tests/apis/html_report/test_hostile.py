@@ -8,7 +8,7 @@ import pytest
 
 from mmseg_ddu.apis import write_report
 from mmseg_ddu.apis.compare.results_file import read_results
-from mmseg_ddu.apis.html_report.images import browser
+from mmseg_ddu.apis.html_report.browser_data import browser
 from tests import hostile
 
 from .test_page import Reader

@@ -14,6 +14,7 @@ from mmseg_ddu.apis import fit_gda, train
 from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.engine import FitGDAHook
 from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 from tests.processes import run_ranks
 
 SHORT = {
@@ -44,7 +45,7 @@ def test_hook_fits_last_and_best(kind, demo_cfg, request, tmp_path):
     plain = read_checkpoint(work / 'iter_4.pth')['state_dict']
     with_density = read_checkpoint(work / 'iter_4_gda.pth')['state_dict']
     for key, value in plain.items():
-        if not key.startswith('gda_head'):
+        if not key.startswith(FIT_PREFIXES):
             assert torch.equal(with_density[key], value)
     metrics = run_test(cfg, work / 'iter_4_gda.pth', work_dir=work)
     assert 'uncertainty/epistemic_mis_AUROC' in metrics
@@ -55,7 +56,7 @@ def test_resume_and_fit_options(demo_cfg, tmp_path):
     demo_cfg.custom_hooks = [
         dict(
             type='mmseg_ddu.FitGDAHook',
-            gda_head=dict(views='direction'),
+            gda_head=dict(transform='raw'),
             fit_best=False,
             pixels_per_class=7,
         )
@@ -70,7 +71,7 @@ def test_resume_and_fit_options(demo_cfg, tmp_path):
     assert runner.iter == 6
     assert not list(work.glob('best*_gda.pth'))
     report = json.loads((work / 'iter_6_gda.json').read_text())
-    assert report['views'][0]['transform'] == 'direction'
+    assert report['head']['transform'] == 'raw'
     assert max(report['vectors_per_class']) <= 7 * 12
 
 

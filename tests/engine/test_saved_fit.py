@@ -64,16 +64,18 @@ def state_file(out, rank=0, world=1):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize('views', ['multi-scale', 'polar'])
+@pytest.mark.parametrize('components', [1, 2])
 def test_same_bits_after_a_signal(
-    number, views, plain_cfg, checkpoint, sample_root, tmp_path, signalled
+    number, components, plain_cfg, checkpoint, sample_root, tmp_path, signalled
 ):
     """An unreadable image before the stop stays in the report."""
     root = tmp_path / 'copy'
     shutil.copytree(sample_root, root)
     (root / 'JPEGImages' / 'train_0002.jpg').write_bytes(b'no image')
     plain_cfg.train_dataloader.dataset.data_root = str(root)
-    options = dict(gda_head=dict(views=views), calibration_pixels=300)
+    options = dict(
+        gda_head=dict(components=components), calibration_pixels=300
+    )
     whole = fit_gda(plain_cfg, checkpoint, tmp_path / 'a.pth', **options)
     out = tmp_path / 'b.pth'
     handler = signal.getsignal(number)
@@ -83,8 +85,8 @@ def test_same_bits_after_a_signal(
     assert signal.getsignal(number) == handler
     assert not out.exists()
     state = torch.load(state_file(out), weights_only=True)
-    assert state['collected']['images'].tolist() == [0, 1, 3, 4, 5, 6, 7]
-    assert [row['image'] for row in state['unreadable']] == [2]
+    assert state['sums']['images'].tolist() == [0, 1, 3, 4, 5, 6, 7]
+    assert [row['image'] for row in state['sums']['unreadable']] == [2]
     fit_gda(plain_cfg, checkpoint, out, resume=True, **options)
     assert same_bits(whole, out)
     reports = [p.with_suffix('.json').read_text() for p in (whole, out)]
@@ -119,7 +121,8 @@ def test_without_resume_an_old_state_is_reported(stopped, tmp_path, log):
         (dict(seed=1), 'seed is 1 but was 0'),
         (dict(pixels_per_class=9), 'pixels_per_class is 9 but was 512'),
         (dict(temperature=True), 'temperature is True but was False'),
-        (dict(gda_head=dict(views='polar')), "head is .*'polar'"),
+        (dict(gda_head=dict(rank=4)), "heads is .*'rank': 4"),
+        (dict(extra_heads=dict(a={})), "heads is .*'a'"),
         (dict(max_images=7), 'images is 7 but was 12'),
         (dict(cfg_options={'model.test_cfg.mode': 'slide'}), 'model is'),
         (
@@ -210,10 +213,17 @@ def test_library_calls_take_no_signals_and_write_no_state(
     fit_gda(plain_cfg, checkpoint)
 
 
-def test_killed_fits(plain_cfg, checkpoint, tmp_path):
+@pytest.mark.parametrize('gda_head', [dict(), dict(components=2)])
+def test_killed_fits(gda_head, plain_cfg, checkpoint, tmp_path):
     """State after every image: what the kill hits is all that is lost."""
     figures = campaign(
-        plain_cfg, checkpoint, tmp_path, kills=4, every=1e-9, num_workers=0
+        plain_cfg,
+        checkpoint,
+        tmp_path,
+        kills=4,
+        every=1e-9,
+        num_workers=0,
+        gda_head=gda_head,
     )
     assert figures['kills'] == 4 and figures['fits'] >= 1
     assert figures['most_images_lost'] <= 1
@@ -227,6 +237,7 @@ def test_several_processes(struck, plain_cfg, checkpoint, tmp_path, signalled):
     def fit(path, hit=(), **options):
         if torch.distributed.get_rank() in hit:
             signalled(2)
+        options['gda_head'] = dict(components=2)
         return fit_gda(plain_cfg, checkpoint, path, **options)
 
     run_ranks(2, fit, whole)
@@ -236,7 +247,7 @@ def test_several_processes(struck, plain_cfg, checkpoint, tmp_path, signalled):
         torch.load(state_file(out, rank, 2), weights_only=True)
         for rank in range(2)
     ]
-    images = [state['collected']['images'].tolist() for state in saved]
+    images = [state['sums']['images'].tolist() for state in saved]
     assert images[1] == [1, 3]
     assert all(index % 2 == 0 for index in images[0])
     for error in run_ranks(3, lambda: fit(out, resume=True)):

@@ -1,0 +1,100 @@
+"""A first look at a few images, for classes of several Gaussians."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_ddu.core.kmeans import class_centers
+from mmseg_ddu.core.sampling import PixelReservoir, pixels_of, random_keys
+from mmseg_ddu.models.ddu_segmentor import DDUMixin
+
+from .labelled_windows import LabelledImage
+from .labels import cells_per_class
+from .ranks import from_each_rank
+
+LOOK_IMAGES = 64
+LOOK_VECTORS = 1024  # of a class
+
+
+class ComponentLook:
+    """Finds where the Gaussians of each class are, by k-means on a sample.
+
+    Args:
+        model (DDUMixin): In eval mode.
+        pixels_per_class (int, optional): Most pixels per class and image.
+        seed (int): Of all choices.
+
+    Attributes:
+        heads (list[GDAHead]): Those whose classes have several Gaussians.
+    """
+
+    def __init__(
+        self, model: DDUMixin, pixels_per_class: int | None, seed: int
+    ) -> None:
+        self.model = model
+        heads = model.heads.values()
+        self.heads = [h for h in heads if h.density.components > 1]
+        self.num_classes = model.gda_head.num_classes
+        self.pixels_per_class = pixels_per_class
+        self.seed = seed
+        self.samples = self._new_samples()
+
+    def _new_samples(self) -> list[list[PixelReservoir]]:
+        """One for each head and class."""
+        return [
+            [PixelReservoir(LOOK_VECTORS) for _ in range(self.num_classes)]
+            for _ in self.heads
+        ]
+
+    @torch.no_grad()
+    def see(self, image: LabelledImage, index: int) -> None:
+        """Keep a few vectors of each class of an image."""
+        for place, window in enumerate(image.windows(self.model)):
+            number = self.seed, index, place
+            for head, samples in zip(self.heads, self.samples):
+                feature = window.features[head.tap]
+                where, classes = cells_per_class(
+                    window.labels,
+                    feature.shape[2:],
+                    self.pixels_per_class,
+                    self.num_classes,
+                    *number,
+                )
+                vectors = head.vectors(pixels_of(feature, where)).cpu()
+                classes = classes.cpu()
+                keys = random_keys(classes.shape, *number, 1)
+                for label in classes.unique().tolist():
+                    own = classes == label
+                    samples[label].update(keys[own], vectors[own])
+
+    def centers(self) -> list[Tensor]:
+        """From the looks of all ranks, the same on each.
+
+        Returns:
+            list[Tensor]: For each head, (C * components, D).
+        """
+        total = self._new_samples()
+        states = [[r.state_dict() for r in part] for part in self.samples]
+        for state in from_each_rank(states):
+            for mine, its in zip(sum(total, []), sum(state, [])):
+                mine.merge(PixelReservoir.from_state_dict(its))
+        return [
+            self._centers_of(head, samples)
+            for head, samples in zip(self.heads, total)
+        ]
+
+    def _centers_of(
+        self, head: nn.Module, samples: list[PixelReservoir]
+    ) -> Tensor:
+        found = [(n, r.sample()[0]) for n, r in enumerate(samples) if len(r)]
+        if not found:
+            return head.density.centers.cpu().clone()
+        labels = [torch.full((len(part),), n) for n, part in found]
+        return class_centers(
+            torch.cat([part for _, part in found]),
+            torch.cat(labels),
+            self.num_classes,
+            head.density.components,
+            self.seed,
+        ).flatten(0, 1)
