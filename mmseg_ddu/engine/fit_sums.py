@@ -84,6 +84,7 @@ class FitSums:
         total = FitSums(self._model)
         for state in from_each_rank(self.state_dict()):
             total.merge(FitSums(self._model).load_state_dict(state))
+        total.centers = self.centers  # the same on every rank
         return total
 
     def state_dict(self) -> dict:
