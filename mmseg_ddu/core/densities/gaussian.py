@@ -293,7 +293,7 @@ class GaussianDensity(nn.Module):
                 joint = self._nearest_joint(vectors)
             else:
                 joint = self._joint(vectors)
-            log_probs = joint.logsumexp(1)
+            log_probs = _logsumexp(joint, 1)
             return log_probs if constant is None else log_probs + constant
 
     @torch.no_grad()
@@ -405,3 +405,13 @@ def at_least_float32(fn: Callable) -> Callable:
 def _require(good: bool, expected: str, value: object) -> None:
     if not good:
         raise ValueError(f'Expected {expected}, but got {value!r:.80}.')
+
+
+def _logsumexp(values: Tensor, dim: int) -> Tensor:
+    """``logsumexp``, also in ONNX, where runtimes let it underflow."""
+    if not torch.onnx.is_in_onnx_export():
+        return values.logsumexp(dim)
+    highest = values.amax(dim, keepdim=True)
+    highest = highest.clamp_min(torch.finfo(values.dtype).min)
+    total = (values - highest).exp().sum(dim)
+    return total.log() + highest.squeeze(dim)
