@@ -1,4 +1,4 @@
-"""Write a fitted model as ONNX: class, epistemic and aleatoric maps.
+"""Write a fitted model as ONNX: class, maps, percentiles, image novelty.
 
 The graph takes image (1, 3, H, W), float32, BGR, 0 to 255, of any size. It is
 run in onnxruntime at two sizes and compared with PyTorch before it is kept.
@@ -7,11 +7,6 @@ Needs onnx and onnxruntime (pip install "mmseg_ddu[onnx]").
 
 from mmseg_ddu.apis import cli, export_onnx
 from mmseg_ddu.apis.onnx_export import SIZES, TOLERANCE
-
-
-def size(text):
-    height, width = text.lower().split('x')
-    return int(height), int(width)
 
 
 def parse_args():
@@ -32,7 +27,7 @@ def parse_args():
     parser.add_argument(
         '--sizes',
         nargs='+',
-        type=size,
+        type=cli.height_and_width,
         default=SIZES,
         metavar='HxW',
         help='sizes to compare at (512x512 384x640)',

@@ -15,7 +15,6 @@ do. The defaults are good; --gda-options takes
   tap=backbone[3]    another feature than the input of the classifier
 """
 
-from mmengine.config import DictAction
 from mmengine.dist import is_main_process
 
 from mmseg_ddu.apis import cli, fit_gda
@@ -31,14 +30,8 @@ def parse_args():
     add('config', help='config the network was trained with')
     add('checkpoint', help='its weights')
     add('--out', help='file to write')
-    add(
-        '--gda-options',
-        dest='gda_head',
-        nargs='+',
-        action=DictAction,
-        metavar='NAME=VALUE',
-        help='options of the density head, see above',
-    )
+    text = 'options of the density head, see above'
+    cli.add_gda_options(parser, text, dest='gda_head')
     text = 'most pixels of a class taken from one image (512)'
     add('--pixels-per-class', type=int, default=512, help=text)
     add('--max-images', type=int, help='use a seeded choice of the images')

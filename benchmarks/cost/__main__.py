@@ -6,17 +6,10 @@ the fit against an evaluation pass, and how scoring grows with image size,
 classes and feature width. About eight minutes for a ResNet-50 on a CPU.
 """
 
-from mmengine.config import DictAction
-
 from mmseg_ddu.apis import cli
 
 from .page import as_text
 from .run import benchmark
-
-
-def height_and_width(text):
-    height, width = text.split('x')
-    return int(height), int(width)
 
 
 def parse_args():
@@ -29,16 +22,12 @@ def parse_args():
     parser.add_argument(
         'checkpoint', nargs='?', help='its weights; random ones without'
     )
-    parser.add_argument(
-        '--gda-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help="the default density head, instead of the config's",
+    cli.add_gda_options(
+        parser, "the default density head, instead of the config's"
     )
     parser.add_argument(
         '--size',
-        type=height_and_width,
+        type=cli.height_and_width,
         default=(512, 512),
         metavar='HxW',
         help='image (512x512)',

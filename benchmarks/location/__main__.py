@@ -6,8 +6,6 @@ misclassified and unseen pixels, against a set for each cell of a grid, with
 the memory that each takes. Writes location_study.json, .md and .png.
 """
 
-from mmengine.config import DictAction
-
 from mmseg_ddu.apis import cli
 
 from .study import GRIDS, location_study
@@ -34,13 +32,10 @@ def parse_args():
         type=int,
         help='use a seeded choice of this many training and test images',
     )
-    parser.add_argument(
-        '--gda-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='arguments of the density head, as in fit_gda.py; the first '
-        'density is studied (preset=ddu-paper shrinkage=oas)',
+    cli.add_gda_options(
+        parser,
+        'arguments of the density head, as in fit_gda.py '
+        '(preset=ddu-paper shrinkage=oas)',
     )
     parser.add_argument('--seed', type=int, default=0, help='seed (0)')
     parser.add_argument('--device', help='cuda if there is one, else cpu')

@@ -59,6 +59,26 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_gda_options(
+    parser: argparse.ArgumentParser, text: str, **options
+) -> None:
+    """``--gda-options``, arguments of the density head."""
+    parser.add_argument(
+        '--gda-options',
+        nargs='+',
+        action=DictAction,
+        metavar='NAME=VALUE',
+        help=text,
+        **options,
+    )
+
+
+def height_and_width(text: str) -> tuple[int, int]:
+    """``512x640`` -> (512, 640), as a ``type`` of an argument."""
+    height, width = text.lower().split('x')
+    return int(height), int(width)
+
+
 def add_tta(parser: argparse.ArgumentParser) -> None:
     """``--tta``, as in mmseg's tools."""
     parser.add_argument(

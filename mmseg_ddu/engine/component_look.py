@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_ddu.core.kmeans import class_centers
-from mmseg_ddu.core.sampling import PixelReservoir, pixels_of, random_keys
+from mmseg_ddu.core.sampling import PixelReservoir, random_keys
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 
 from .labelled_windows import LabelledImage
-from .labels import cells_per_class
 from .ranks import from_each_rank
 
 LOOK_IMAGES = 64
@@ -53,16 +52,10 @@ class ComponentLook:
         for place, window in enumerate(image.windows(self.model)):
             number = self.seed, index, place
             for head, samples in zip(self.heads, self.samples):
-                feature = window.features[head.tap]
-                where, classes = cells_per_class(
-                    window.labels,
-                    feature.shape[2:],
-                    self.pixels_per_class,
-                    self.num_classes,
-                    *number,
+                vectors, classes = window.vectors(
+                    head, self.pixels_per_class, *number
                 )
-                vectors = head.vectors(pixels_of(feature, where)).cpu()
-                classes = classes.cpu()
+                vectors, classes = vectors.cpu(), classes.cpu()
                 keys = random_keys(classes.shape, *number, 1)
                 for label in classes.unique().tolist():
                     own = classes == label

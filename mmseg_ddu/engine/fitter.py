@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mmseg_ddu.core.moments import ClassMoments
-from mmseg_ddu.core.sampling import pixels_of, random_keys
+from mmseg_ddu.core.sampling import random_keys
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.models.heads import classifying_head, last_decode_head
 from mmseg_ddu.models.tapped_modules import LOGITS
@@ -16,7 +16,7 @@ from mmseg_ddu.models.tapped_modules import LOGITS
 from .component_look import ComponentLook
 from .fit_sums import FitSums
 from .labelled_windows import LabelledImage, LabelledWindow
-from .labels import cells_per_class, labels_on_grid
+from .labels import labels_on_grid
 from .map_sample import MapSample
 
 
@@ -119,16 +119,10 @@ class DensityFitter:
         held = number[0] in self.held_out
         target = seen.held_moments if held else seen.moments
         for moments, head in zip(target, self.heads):
-            feature = window.features[head.tap]
-            where, classes = cells_per_class(
-                window.labels,
-                feature.shape[2:],
-                self.pixels_per_class,
-                self.num_classes,
-                *(self.seed, *number),
+            chosen = window.vectors(
+                head, self.pixels_per_class, self.seed, *number
             )
-            vectors = head.vectors(pixels_of(feature, where))
-            head.update(moments, vectors, classes)
+            head.update(moments, *chosen)
 
     def synchronize(self) -> None:
         """Merge what all processes have seen, in each of them."""

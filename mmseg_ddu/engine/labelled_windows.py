@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from mmseg_ddu.core.sampling import pixels_of
+from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.uncertainty_maps import without_padding
 
 from .fitting_data import as_batch
-from .labels import labels_on_input
+from .labels import cells_per_class, labels_on_input
 
 
 class LabelledWindow(NamedTuple):
@@ -27,6 +29,25 @@ class LabelledWindow(NamedTuple):
     box: tuple[int, int, int, int]
     features: dict[str, Tensor]
     labels: Tensor
+
+    def vectors(
+        self, head: GDAHead, most: int | None, *seed: int
+    ) -> tuple[Tensor, Tensor]:
+        """A seeded choice of what a head sees here.
+
+        Args:
+            head (GDAHead): Whose tap and transform count.
+            most (int, optional): Vectors of one class; None for all.
+            seed (int): What the choice depends on.
+
+        Returns:
+            tuple[Tensor, Tensor]: (N, D') vectors and (N,) classes.
+        """
+        feature = self.features[head.tap]
+        where, classes = cells_per_class(
+            self.labels, feature.shape[2:], most, head.num_classes, *seed
+        )
+        return head.vectors(pixels_of(feature, where)), classes
 
 
 class LabelledImage(NamedTuple):

@@ -18,7 +18,7 @@ from .gda_head import PENULTIMATE, GDAHead
 from .heads import classifying_head, last_decode_head
 from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
-from .map_names import MAPS, NOVELTY, PERCENTILE
+from .map_names import NOVELTY, PERCENTILE
 from .tapped_modules import (
     LOGITS,
     find_channels,
@@ -266,7 +266,7 @@ class DDUMixin(UncertaintyMapsMixin):
     def map_range(self, name: str) -> tuple[float, float]:
         """Lowest value of a map in training, and one beyond nearly all."""
         low, high = self._surprise(name).range()
-        if name in MAPS[:1]:
+        if name == 'aleatoric':
             return 0.0, high
         return low, high + (high - low)
 
@@ -279,9 +279,9 @@ class DDUMixin(UncertaintyMapsMixin):
         }
         check_state(self.state_dict(), given)
         super()._load_from_state_dict(state_dict, prefix, *rest)
-        for name, head in self.heads.items():
-            key = 'gda_head' if head is self.gda_head else ''
-            key = key or f'extra_heads.{name.removeprefix("epistemic_")}'
+        heads = {f'extra_heads.{k}': v for k, v in self.extra_heads.items()}
+        heads['gda_head'] = self.gda_head
+        for key, head in heads.items():
             head.ready = bool(given.get(f'{key}.fitted', head.fitted))
         temperature = given.get('map_calibration.temperature')
         if temperature is not None:
