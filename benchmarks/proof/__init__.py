@@ -1,0 +1,1 @@
+"""How well every score ranks pixels, on networks that nobody tuned on."""

@@ -1,0 +1,138 @@
+"""Scores of sampled pixels of test images, row by row."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from benchmarks.proof.training_statistics import TrainingStatistics
+from mmseg_ddu.core.scores import energy, max_logit
+from mmseg_ddu.engine.fitting_data import as_batch, seeded_order
+from mmseg_ddu.models.heads import last_decode_head
+from mmseg_ddu.models.map_names import MAPS, NOVELTY
+from mmseg_ddu.models.tapped_modules import LOGITS
+from mmseg_ddu.registry import DATASETS
+
+PAPER = 'ddu-paper'
+CONSTANT = 'constant per image'
+OTHERS = ('energy', 'max logit', 'sml', 'knn', 'vim', CONSTANT, 'random')
+ROWS = (*MAPS, PAPER, *OTHERS)
+
+
+@dataclass
+class PixelScores:
+    """Sampled pixels of some images.
+
+    Attributes:
+        scores (dict[str, Tensor]): Row to (N,).
+        labels, predicted (Tensor): (N,) classes; labels hold void.
+        values (Tensor): (N,) of the mask files, -1 without one.
+        images (Tensor): (N,) number of the image.
+        void (int): The label that counts in nothing.
+    """
+
+    scores: dict[str, Tensor]
+    labels: Tensor
+    predicted: Tensor
+    values: Tensor
+    images: Tensor
+    void: int
+
+    @property
+    def known(self) -> Tensor:
+        """(N,) bool, the pixels of trained classes."""
+        return self.labels != self.void
+
+
+@torch.no_grad()
+def score_pixels(
+    model: nn.Module,
+    config: dict,
+    statistics: TrainingStatistics,
+    number: int,
+    pixels: int,
+    seed: int,
+) -> PixelScores:
+    """Score sampled pixels of a seeded choice of images.
+
+    Args:
+        model (nn.Module): A fitted DDU segmentor with the extra head
+            ``paper``, in whole mode.
+        config (dict): Of the data set.
+        statistics (TrainingStatistics): Of the same network.
+        number, pixels (int): Most images, and pixels of each.
+        seed (int): Of both choices.
+    """
+    dataset = DATASETS.build(copy.deepcopy(config))
+    dataset.full_init()
+    generator = torch.Generator().manual_seed(seed)
+    parts: dict[str, list[Tensor]] = {}
+    for image in seeded_order(len(dataset), seed)[:number]:
+        with model.tap(classes=True) as tap:
+            sample = model.test_step(as_batch(dataset[image]))[0]
+            features, logits = tap['penultimate'], tap[LOGITS]
+        size = sample.pred_sem_seg.data.shape[1:]
+        where = torch.randint(size.numel(), (pixels,), generator=generator)
+        found = _others(statistics, features, logits, size, model)
+        for name in MAPS:
+            found[name] = sample.get(f'pred_{name}').data[None]
+        found[PAPER] = sample.pred_epistemic_paper.data[None]
+        full = sample.seg_logits.data[None]
+        found['energy'], found['max logit'] = energy(full), max_logit(full)
+        novelty = float(sample.metainfo[NOVELTY])
+        chosen = {row: v.flatten()[where] for row, v in found.items()}
+        chosen[CONSTANT] = torch.full((pixels,), novelty)
+        chosen['random'] = torch.rand(pixels, generator=generator)
+        chosen['labels'] = sample.gt_sem_seg.data.flatten()[where].long()
+        chosen['predicted'] = sample.pred_sem_seg.data.flatten()[where]
+        chosen['values'] = _mask_values(sample, size)[where]
+        chosen['images'] = torch.full((pixels,), image)
+        for name, values in chosen.items():
+            parts.setdefault(name, []).append(values)
+    every = {name: torch.cat(values) for name, values in parts.items()}
+    rest = ('labels', 'predicted', 'values', 'images')
+    fields = {name: every.pop(name) for name in rest}
+    void = last_decode_head(model).ignore_index
+    return PixelScores(every, **fields, void=void)
+
+
+def _others(
+    statistics: TrainingStatistics,
+    features: Tensor,
+    logits: Tensor,
+    size: Sequence[int],
+    model: nn.Module,
+) -> dict[str, Tensor]:
+    """Scores of every second cell, resized as ours are."""
+    shape = features[:, :, ::2, ::2].shape[2:]
+    z = features[0, :, ::2, ::2].flatten(1).T
+    y = logits[0, :, ::2, ::2].flatten(1).T
+    found = dict(
+        knn=statistics.knn(z),
+        vim=statistics.vim(z, y),
+        sml=statistics.sml(y),
+    )
+    return {
+        name: nn.functional.interpolate(
+            values.reshape(1, 1, *shape),
+            size,
+            mode='bilinear',
+            align_corners=model.align_corners,
+        )
+        for name, values in found.items()
+    }
+
+
+def _mask_values(sample, size: Sequence[int]) -> Tensor:
+    """Values of the mask file, (H * W,); -1 if it has another size."""
+    with Image.open(sample.metainfo['seg_map_path']) as file:
+        values = np.array(file)
+    if values.shape != tuple(size):
+        return torch.full((size[0] * size[1],), -1)
+    return torch.from_numpy(values).flatten().long()
