@@ -99,6 +99,7 @@ setup(
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         'tests': [
             'pytest',
+            'pytest-xdist',
             'hypothesis',
             'scikit-learn>=1.3',
             'scipy',
