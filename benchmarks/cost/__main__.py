@@ -39,7 +39,7 @@ def parse_args():
         '--rounds', type=int, default=3, help='repetitions (3)'
     )
     parser.add_argument(
-        '--fit-images', type=int, default=3, help='images of the fit (3)'
+        '--fit-images', type=int, default=20, help='images of the fit (20)'
     )
     parser.add_argument('--threads', type=int, help="of the CPU (torch's own)")
     parser.add_argument('--device', help='cuda if there is one, else cpu')

@@ -58,7 +58,7 @@ def benchmark(
     gda_head: dict | None = None,
     size: tuple[int, int] = (512, 512),
     rounds: int = 3,
-    fit_images: int = 3,
+    fit_images: int = 20,
     threads: int | None = None,
     device: str | None = None,
     json_path: str | os.PathLike | None = None,
