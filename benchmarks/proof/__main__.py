@@ -38,7 +38,7 @@ from mmseg_ddu.fileio import write_json
 
 OTHER = 'other_data'
 LEFT_OUT = ('upside_down',)  # leaves every texture as it is
-PIXELS, SHIFTED_PIXELS = 2000, 800  # of an image
+PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 
 
 def run(network: Network, seed: int, args, folder: Path) -> dict:
@@ -77,6 +77,7 @@ def run(network: Network, seed: int, args, folder: Path) -> dict:
     moved[OTHER] = scores(
         other(args.data, test.pipeline), args.shift_images, SHIFTED_PIXELS
     )
+    moved[OTHER].foreign = True
     unknown = {
         name: (plain, values) for name, values in network.unknown.items()
     }
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument('--images', type=int, default=80, help='plain (80)')
     parser.add_argument('--fit-images', type=int, help='all by default')
     parser.add_argument(
-        '--shift-images', type=int, default=12, help='for each shift (12)'
+        '--shift-images', type=int, default=20, help='for each shift (20)'
     )
     parser.add_argument('--json', default='results/proof.json')
     args = parser.parse_args()

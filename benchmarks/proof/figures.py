@@ -59,13 +59,20 @@ def unknown_figures(
 def shift_figures(
     plain: PixelScores, moved: Mapping[str, PixelScores], row: str
 ) -> dict:
-    """Pixels, and images, of each shift against the plain ones."""
-    ordinary = plain.scores[row][plain.known]
-    images = image_means(plain, row)
+    """Pixels, and images, of each shift against the plain ones.
+
+    Against those of the same images, where the shift is one of images that
+    are among the plain ones: what they show then tells nothing.
+    """
     pixels, whole = {}, {}
     for kind, shifted in moved.items():
+        same = torch.isin(plain.images, shifted.images)
+        if shifted.foreign:
+            same = torch.ones_like(same)
+        ordinary = plain.scores[row][plain.known & same]
         pixels[kind] = counts_of(ordinary, shifted.scores[row]).auroc()
-        whole[kind] = counts_of(images, image_means(shifted, row)).auroc()
+        means = image_means(plain, row, same)
+        whole[kind] = counts_of(means, image_means(shifted, row)).auroc()
     return dict(
         shifts=pixels,
         shifts_mean=sum(pixels.values()) / len(pixels),
@@ -73,11 +80,15 @@ def shift_figures(
     )
 
 
-def image_means(pixels: PixelScores, row: str) -> Tensor:
-    """Mean score of each image over its sampled pixels."""
-    scores = pixels.scores[row].double()
+def image_means(
+    pixels: PixelScores, row: str, chosen: Tensor | None = None
+) -> Tensor:
+    """Mean score of each image over its sampled pixels, (images,)."""
+    images, scores = pixels.images, pixels.scores[row].double()
+    if chosen is not None:
+        images, scores = images[chosen], scores[chosen]
     return torch.stack(
-        [scores[pixels.images == i].mean() for i in pixels.images.unique()]
+        [scores[images == image].mean() for image in images.unique()]
     ).float()
 
 

@@ -35,6 +35,7 @@ class PixelScores:
         values (Tensor): (N,) of the mask files, -1 without one.
         images (Tensor): (N,) number of the image.
         void (int): The label that counts in nothing.
+        foreign (bool): Whether they are of another data set.
     """
 
     scores: dict[str, Tensor]
@@ -43,6 +44,7 @@ class PixelScores:
     values: Tensor
     images: Tensor
     void: int
+    foreign: bool = False
 
     @property
     def known(self) -> Tensor:
