@@ -19,6 +19,7 @@ let_python_ops_through()  # mmseg 1.2.2 imports mmcv.ops
 
 import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 
 from mmseg_ddu.datasets.sample import SampleRecipe, make_sample  # noqa: E402
@@ -34,6 +35,15 @@ SMALL = SampleRecipe(train=12, val=4, test=4, size=48)
 def _scope_and_seed():
     init_default_scope('mmseg')
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """What the logger warns of."""
+    lines: list[str] = []
+    logger = MMLogger.get_current_instance()
+    monkeypatch.setattr(logger, 'warning', lines.append)
+    return lines
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write, require_writable_folder
@@ -80,6 +81,8 @@ def _check_tensor(name: str, value: Tensor) -> None:
 def load_weights(model: nn.Module, state_dict: dict, source: str) -> None:
     """Load a state dict; nothing but densities may be missing.
 
+    Weights that the model has no place for are a warning.
+
     Raises:
         ValueError: If the weights belong to another network.
     """
@@ -97,18 +100,26 @@ def load_weights(model: nn.Module, state_dict: dict, source: str) -> None:
         result = model.load_state_dict(state_dict, strict=False)
     except RuntimeError as error:
         raise ValueError(f'{advice}: {error}') from error
-    missing = [
-        key
-        for key in result.missing_keys
-        if not key.startswith(FIT_PREFIXES)
-        and not key.endswith('num_batches_tracked')
-        and not key.startswith('auxiliary_head')
-    ]
+    missing = [k for k in result.missing_keys if not _may_be_left(k)]
     if missing:
         raise ValueError(
             f'{advice}: {len(missing)} keys are missing from them, for '
             f'example {missing[:3]}.'
         )
+    unused = [k for k in result.unexpected_keys if not _may_be_left(k)]
+    if unused:
+        MMLogger.get_current_instance().warning(
+            f'{len(unused)} of the weights in {source} have no place in this '
+            f'config, for example {unused[:3]}: is it the config of the '
+            'training?'
+        )
+
+
+def _may_be_left(key: str) -> bool:
+    """Whether a weight is of no use to predictions."""
+    return key.startswith((*FIT_PREFIXES, 'auxiliary_head')) or key.endswith(
+        'num_batches_tracked'
+    )
 
 
 def save_checkpoint(

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from mmengine.logging import MMLogger
 
 from mmseg_ddu.apis.inference import init_ddu, predict
 from mmseg_ddu.engine import fit_gda
@@ -16,14 +15,6 @@ from mmseg_ddu.engine.fit_meta import (
 from mmseg_ddu.models.gda_head import FORMAT
 
 test_mode.__test__ = False  # pytest would take it for a test
-
-
-@pytest.fixture
-def said(monkeypatch):
-    lines = []
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, 'warning', lines.append)
-    return lines
 
 
 SLIDE = dict(mode='slide', crop_size=(32, 32), stride=[16, 16])

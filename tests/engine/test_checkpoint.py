@@ -1,0 +1,32 @@
+"""Weights that do not belong to a network are named."""
+
+import pytest
+from torch import nn
+
+from mmseg_ddu.engine.checkpoint import load_weights
+
+
+def weights(model, **more):
+    return {**model.state_dict(), **more}
+
+
+def test_weights_without_a_place_are_a_warning(said):
+    model = nn.Sequential(nn.Linear(2, 2))
+    extra = {'1.weight': model[0].weight, '1.bias': model[0].bias}
+    load_weights(model, weights(model, **extra), 'file.pth')
+    (text,) = said
+    assert '2 of the weights in file.pth' in text and '1.weight' in text
+
+
+def test_what_no_prediction_needs_is_none(said):
+    model = nn.Sequential(nn.Linear(2, 2))
+    value = model[0].weight
+    names = 'auxiliary_head.x', 'gda_head.means', 'bn.num_batches_tracked'
+    load_weights(model, weights(model, **dict.fromkeys(names, value)), 'f')
+    assert not said
+
+
+def test_missing_weights_are_an_error(said):
+    model = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match='1 keys are missing.*0.weight'):
+        load_weights(model, {'0.bias': model[0].bias}, 'f')
