@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -29,13 +30,37 @@ def call(tool, *args, **env):
     )
 
 
-def test_every_tool_teaches_and_is_short():
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a tool in this process: exit code, stdout, stderr."""
+
+    def run(tool, *args):
+        path = str(ROOT / 'tools' / tool)
+        monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+        monkeypatch.setenv('LOCAL_RANK', '0')  # the tools leave it behind
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(path, run_name='__main__')
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_in_a_process_of_its_own():
+    done = call('fit_gda.py', '--help')
+    assert done.returncode == 0, done.stderr
+    assert 'example:' in done.stdout
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda tool: tool.name)
+def test_every_tool_teaches_and_is_short(tool, run):
+    code, out, _ = run(tool.name, '--help')
+    assert code == 0
+    assert 'example:' in out
+    assert len(tool.read_text().splitlines()) <= 80
+
+
+def test_there_are_tools():
     assert len(TOOLS) >= 6
-    for tool in TOOLS:
-        done = call(tool.name, '--help')
-        assert done.returncode == 0, done.stderr
-        assert 'example:' in done.stdout, tool
-        assert len(tool.read_text().splitlines()) <= 80, tool
 
 
 def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
@@ -93,28 +118,38 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
     assert '1 skipped' in done.stdout
 
 
-def test_errors_are_one_line_with_exit_code_2(plain_cfg, checkpoint, tmp_path):
-    config = tmp_path / 'config.py'
+def is_one_line(code, err):
+    assert code == 2, err
+    assert err.strip().splitlines()[-1].startswith('error: ')
+    assert 'Traceback' not in err
+
+
+def test_an_error_in_a_process_of_its_own(tmp_path):
+    done = call('train.py', tmp_path / 'absent.py')
+    is_one_line(done.returncode, done.stderr)
+
+
+def test_errors_are_one_line_with_exit_code_2(
+    plain_cfg, checkpoint, tmp_path, run
+):
+    config, absent = tmp_path / 'config.py', tmp_path / 'absent'
     plain_cfg.dump(config)
-    cases = [
-        ('test.py', config, checkpoint, '--work-dir', tmp_path / 'work'),
-        ('fit_gda.py', config, tmp_path / 'absent.pth'),
-        ('train.py', tmp_path / 'absent.py'),
+    work, maps = tmp_path / 'work', tmp_path / 'maps'
+    for tool, *args in [
+        ('test.py', config, checkpoint, '--work-dir', work),
+        ('fit_gda.py', config, absent),
+        ('train.py', absent),
         (
             'export_uncertainty.py',
             config,
             checkpoint,
-            tmp_path / 'none',
+            absent,
             '--out-dir',
-            tmp_path / 'maps',
+            maps,
         ),
-    ]
-    for tool, *args in cases:
-        done = call(tool, *args)
-        assert done.returncode == 2, (tool, done.stdout, done.stderr)
-        last = done.stderr.strip().splitlines()[-1]
-        assert last.startswith('error: '), done.stderr
-        assert 'Traceback' not in done.stderr
+    ]:
+        code, _, err = run(tool, *args)
+        is_one_line(code, err)
 
 
 def test_train_flags(demo_cfg, tmp_path):
