@@ -165,12 +165,10 @@ class DDUMixin(UncertaintyMapsMixin):
         for members, images in without_padding(inputs, metas):
             distances = self.image_novelty(images)
             shares = self.image_novelty.percentile(distances)
-            pairs = zip(distances.unbind(), shares.unbind())
-            for member, (distance, share) in zip(members, pairs):
+            for member, *values in zip(members, distances, shares):
                 # Not set_metainfo, which copies tensors.
-                for name, value in (
-                    (NOVELTY, distance),
-                    (NOVELTY + PERCENTILE, share),
+                for name, value in zip(
+                    (NOVELTY, NOVELTY + PERCENTILE), values
                 ):
                     samples[member].set_field(
                         value, name, field_type='metainfo'

@@ -83,14 +83,9 @@ class UncertaintyMapsMixin:
             data_samples = [SegDataSample() for _ in seg_logits]
         metas = [sample.metainfo for sample in data_samples]
         for members in _alike([_treatment(meta) for meta in metas]):
-            images = seg_logits
-            if len(members) < len(seg_logits):
-                images = seg_logits[members]
+            images = _chosen(seg_logits, members)
             images = restored(images, metas[members[0]], self.align_corners)
-            fields = {
-                name: value.unbind()
-                for name, value in self.fields(images).items()
-            }
+            fields = self.fields(images)
             for place, member in enumerate(members):
                 data_samples[member].set_data(
                     {
@@ -104,7 +99,9 @@ class UncertaintyMapsMixin:
         """Final logits and maps, (B, C + num_maps, H, W), as fields."""
         channels = self.out_channels
         logits = self.calibrated(everything[:, :channels])
-        entropies = entropy_map(logits)
+        # The highest there is where a logit is not a number.
+        highest = math.log(max(2, channels))
+        entropies = softmax_entropy(logits).nan_to_num(nan=highest)
         fields = self.split_maps(entropies, everything[:, channels:])
         fields['pred_sem_seg'] = self.classes_of(logits)
         # mmseg hands out probabilities for binary heads.
@@ -157,6 +154,11 @@ def _alike(keys: Sequence[tuple]) -> list[list[int]]:
     return list(groups.values())
 
 
+def _chosen(images: Tensor, members: list[int]) -> Tensor:
+    """Some images; not a copy of all of them."""
+    return images if len(members) == len(images) else images[members]
+
+
 def padding_of(meta: dict) -> tuple[int, int, int, int]:
     """Left, right, top, bottom."""
     return tuple(
@@ -201,7 +203,7 @@ def without_padding(
     height, width = inputs.shape[2:]
     for members in _alike([padding_of(meta) for meta in metas]):
         left, right, top, bottom = padding_of(metas[members[0]])
-        images = inputs if len(members) == len(inputs) else inputs[members]
+        images = _chosen(inputs, members)
         yield (
             members,
             images[:, :, top : height - bottom, left : width - right],
@@ -235,15 +237,6 @@ def windows(
 def _starts(size: int, crop: int, stride: int) -> list[int]:
     count = max(size - crop + stride - 1, 0) // stride + 1
     return [max(min(i * stride, size - crop), 0) for i in range(count)]
-
-
-def entropy_map(logits: Tensor) -> Tensor:
-    """Softmax entropy, (B, C, H, W) -> (B, 1, H, W), in nats.
-
-    The highest there is, log C, where a logit is not a number.
-    """
-    top = math.log(max(2, logits.shape[1]))
-    return softmax_entropy(logits).nan_to_num(nan=top)
 
 
 def concatenate_maps(
