@@ -166,6 +166,13 @@ def padding_of(meta: dict) -> tuple[int, int, int, int]:
     )
 
 
+def _cut(images: Tensor, meta: dict) -> Tensor:
+    """Without padding, (B, C, h, w) -> (B, C, H, W)."""
+    left, right, top, bottom = padding_of(meta)
+    height, width = images.shape[2:]
+    return images[:, :, top : height - bottom, left : width - right]
+
+
 def _treatment(meta: dict) -> tuple:
     """All that :func:`restored` looks at."""
     flip = meta.get('flip') and meta['flip_direction']
@@ -174,10 +181,7 @@ def _treatment(meta: dict) -> tuple:
 
 def restored(images: Tensor, meta: dict, align_corners: bool) -> Tensor:
     """Without padding, flip and resizing, (B, C, h, w) -> (B, C, H, W)."""
-    left, right, top, bottom = padding_of(meta)
-    height, width = images.shape[2:]
-    if any((left, right, top, bottom)):
-        images = images[:, :, top : height - bottom, left : width - right]
+    images = _cut(images, meta)
     if meta.get('flip'):
         images = images.flip(FLIPPED_AXES[meta['flip_direction']])
     size = tuple(meta.get('ori_shape', images.shape[2:]))
@@ -200,14 +204,8 @@ def without_padding(
     Yields:
         tuple: Numbers of the images, and they themselves.
     """
-    height, width = inputs.shape[2:]
     for members in _alike([padding_of(meta) for meta in metas]):
-        left, right, top, bottom = padding_of(metas[members[0]])
-        images = _chosen(inputs, members)
-        yield (
-            members,
-            images[:, :, top : height - bottom, left : width - right],
-        )
+        yield members, _cut(_chosen(inputs, members), metas[members[0]])
 
 
 def windows(
@@ -235,8 +233,8 @@ def windows(
 
 
 def _starts(size: int, crop: int, stride: int) -> list[int]:
-    count = max(size - crop + stride - 1, 0) // stride + 1
-    return [max(min(i * stride, size - crop), 0) for i in range(count)]
+    last = max(size - crop, 0)
+    return [min(start, last) for start in range(0, last + stride, stride)]
 
 
 def concatenate_maps(

@@ -67,15 +67,8 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
     """fit, test, export with a plain config and plain weights."""
     config = tmp_path / 'config.py'
     plain_cfg.dump(config)
-    done = call(
-        'fit_gda.py',
-        config,
-        checkpoint,
-        '--gda-options',
-        'components=2',
-        'transform=raw',
-        'shrinkage=oas',
-    )
+    options = ('components=2', 'transform=raw', 'shrinkage=oas')
+    done = call('fit_gda.py', config, checkpoint, '--gda-options', *options)
     assert done.returncode == 0, done.stderr
     fitted = tmp_path / 'weights_gda.pth'
     assert fitted.is_file()
@@ -96,24 +89,11 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
     folder = tmp_path / 'photos'
     folder.mkdir()
     Image.new('RGB', (30, 20)).save(folder / 'a.png')
-    done = call(
-        'export_uncertainty.py',
-        config,
-        fitted,
-        folder,
-        '--out-dir',
-        tmp_path / 'maps',
-    )
+    export = ('export_uncertainty.py', config, fitted, folder, '--out-dir')
+    done = call(*export, tmp_path / 'maps')
     assert done.returncode == 0, done.stderr
     (folder / 'b.jpg').write_bytes(b'damaged')
-    done = call(
-        'export_uncertainty.py',
-        config,
-        fitted,
-        folder,
-        '--out-dir',
-        tmp_path / 'more',
-    )
+    done = call(*export, tmp_path / 'more')
     assert done.returncode == 1
     assert '1 skipped' in done.stdout
 
