@@ -63,7 +63,7 @@ def test_there_are_tools():
     assert len(TOOLS) >= 6
 
 
-def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
+def test_the_path_of_a_user(plain_cfg, checkpoint, tmp_path, run):
     """fit, test, export with a plain config and plain weights."""
     config = tmp_path / 'config.py'
     plain_cfg.dump(config)
@@ -90,12 +90,12 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
     folder.mkdir()
     Image.new('RGB', (30, 20)).save(folder / 'a.png')
     export = ('export_uncertainty.py', config, fitted, folder, '--out-dir')
-    done = call(*export, tmp_path / 'maps')
-    assert done.returncode == 0, done.stderr
+    code, _, err = run(*export, tmp_path / 'maps')
+    assert code == 0, err
     (folder / 'b.jpg').write_bytes(b'damaged')
-    done = call(*export, tmp_path / 'more')
-    assert done.returncode == 1
-    assert '1 skipped' in done.stdout
+    code, out, _ = run(*export, tmp_path / 'more')
+    assert code == 1
+    assert '1 skipped' in out
 
 
 def is_one_line(code, err):
