@@ -1,41 +1,40 @@
 """Ways of making an image unlike the training images.
 
-Each function takes an image (H, W, 3) uint8 in BGR and a random generator,
-and returns an image of the same shape and type. Lengths are given for an
-image whose longer side has 320 pixels and grow with the image. The functions
-that move the content take masks (H, W) as well.
+Each function takes an image (H, W, 3) uint8 in BGR and a random generator, and
+returns an image of the same shape and type. Lengths are given for an image
+whose longer side has 320 pixels and grow with the image. The functions that
+move the content take masks (H, W) as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+Array = np.ndarray
+Rng = np.random.Generator
 
 REFERENCE_SIDE = 320
 KEPT, MOVED, REPLACED = 'kept', 'moved', 'replaced'
 
 
-def _in_pixels(length: float, image: np.ndarray) -> float:
+def _in_pixels(length: float, image: Array) -> float:
     return length * max(image.shape[:2]) / REFERENCE_SIDE
 
 
-def _to_uint8(image: np.ndarray) -> np.ndarray:
+def _to_uint8(image: Array) -> Array:
     return image.round().clip(0, 255).astype(np.uint8)
 
 
-def blur(
-    image: np.ndarray, rng: np.random.Generator, sigma: float = 4.0
-) -> np.ndarray:
+def blur(image: Array, rng: Rng, sigma: float = 4.0) -> Array:
     """Gaussian blur."""
     return cv2.GaussianBlur(image, (0, 0), _in_pixels(sigma, image))
 
 
-def motion_blur(
-    image: np.ndarray, rng: np.random.Generator, length: float = 24.0
-) -> np.ndarray:
+def motion_blur(image: Array, rng: Rng, length: float = 24.0) -> Array:
     """Mean along a straight line in a random direction."""
     reach = max(1, round(_in_pixels(length, image) / 2))
     angle = rng.uniform(0, np.pi)
@@ -48,45 +47,39 @@ def motion_blur(
     return cv2.filter2D(image, -1, kernel / kernel.sum())
 
 
-def inverted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def inverted(image: Array, rng: Rng) -> Array:
     """The negative, 255 - x."""
     return 255 - image
 
 
-def noisy(
-    image: np.ndarray, rng: np.random.Generator, sigma: float = 50.0
-) -> np.ndarray:
+def noisy(image: Array, rng: Rng, sigma: float = 50.0) -> Array:
     """Independent Gaussian noise added to every value."""
     return _to_uint8(image + rng.normal(0, sigma, image.shape))
 
 
-def low_contrast(
-    image: np.ndarray, rng: np.random.Generator, contrast: float = 0.2
-) -> np.ndarray:
+def low_contrast(image: Array, rng: Rng, contrast: float = 0.2) -> Array:
     """Values drawn towards the mean of the image, as in fog."""
     mean = image.mean()
     return _to_uint8(mean + contrast * (image - mean))
 
 
-def gray(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def gray(image: Array, rng: Rng) -> Array:
     """Brightness in all three channels."""
     return np.repeat(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None], 3, 2)
 
 
-def jpeg(
-    image: np.ndarray, rng: np.random.Generator, quality: int = 5
-) -> np.ndarray:
+def jpeg(image: Array, rng: Rng, quality: int = 5) -> Array:
     """What is left of an image saved as JPEG of low quality."""
     _, data = cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
-def noise(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def noise(image: Array, rng: Rng) -> Array:
     """Uniform random values; nothing of the image is left."""
     return rng.integers(0, 256, image.shape, np.uint8)
 
 
-def texture(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def texture(image: Array, rng: Rng) -> Array:
     """A grating, a checkerboard or band-passed noise between two colours.
 
     Nothing of the image is left. Periods are 8 to 64 pixels.
@@ -115,14 +108,12 @@ def texture(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _to_uint8(share * first + (1 - share) * second)
 
 
-def upside_down(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def upside_down(image: Array, rng: Rng) -> Array:
     """Flipped top to bottom. Moves masks too."""
     return np.ascontiguousarray(image[::-1])
 
 
-def crop(
-    image: np.ndarray, rng: np.random.Generator, side: float = 1 / 6
-) -> np.ndarray:
+def crop(image: Array, rng: Rng, side: float = 1 / 6) -> Array:
     """A random window, blown up to the size of the image. Moves masks too.
 
     Args:
@@ -142,14 +133,13 @@ def crop(
     )
 
 
-def shuffled(
-    image: np.ndarray, rng: np.random.Generator, tiles: int = 8
-) -> np.ndarray:
+def shuffled(image: Array, rng: Rng, tiles: int = 8) -> Array:
     """Tiles in a random order. Moves masks too.
 
     Where the size is no multiple of ``tiles``, tiles differ by one pixel and
     are resized to the place they come to.
     """
+    tiles = min(tiles, *image.shape[:2])
     rows, columns = (
         np.linspace(0, size, tiles + 1).round().astype(int)
         for size in image.shape[:2]
@@ -161,57 +151,29 @@ def shuffled(
     ]
     out = np.empty_like(image)
     for target, source in zip(boxes, rng.permutation(len(boxes))):
-        height, width = out[target].shape[:2]
-        if height and width:
-            out[target] = cv2.resize(
-                _not_empty(image, boxes[source]),
-                (width, height),
-                interpolation=cv2.INTER_NEAREST,
-            )
+        out[target] = cv2.resize(
+            image[boxes[source]],
+            out[target].shape[1::-1],
+            interpolation=cv2.INTER_NEAREST,
+        )
     return out
 
 
-def _not_empty(image: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
-    """A tile; of an image smaller than the grid, at least one pixel."""
-    part = tuple(
-        slice(min(s.start, size - 1), max(s.stop, min(s.start, size - 1) + 1))
-        for s, size in zip(box, image.shape)
-    )
-    return np.ascontiguousarray(image[part])
+class Shift(NamedTuple):
+    """A shift: its function, and what becomes of the content and the masks.
 
-
-@dataclass(frozen=True)
-class Shift:
-    """A named shift.
-
-    Attributes:
-        function (Callable): Called with image, generator and options.
-        content (str): What becomes of the content and so of the masks:
-            ``kept``, ``moved``, or ``replaced`` by something that shows no
-            class at all.
+    They are ``kept``, ``moved``, or ``replaced`` by something that shows no
+    class at all.
     """
 
-    function: Callable[..., np.ndarray]
+    function: Callable[..., Array]
     content: str
 
-    @property
-    def description(self) -> str:
-        """First line of the function's documentation."""
-        return str(self.function.__doc__).splitlines()[0]
 
-
-SHIFTS: dict[str, Shift] = {
+SHIFTS = {
     function.__name__: Shift(function, content)
     for content, functions in {
-        KEPT: (
-            blur,
-            inverted,
-            noisy,
-            jpeg,
-            low_contrast,
-            gray,
-            motion_blur,
-        ),
+        KEPT: (blur, inverted, noisy, jpeg, low_contrast, gray, motion_blur),
         MOVED: (crop, upside_down, shuffled),
         REPLACED: (noise, texture),
     }.items()

@@ -19,20 +19,18 @@ from .leaves import change_leaves
 IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, VOID = 0, 1, 255
 
 
-class _LoadMasks(LoadAnnotations):
-    """LoadAnnotations that can look at the mask file once more."""
-
-    def _read(self, path: str) -> np.ndarray:
-        data = fileio.get(path, backend_args=self.backend_args)
-        image = mmcv.imfrombytes(
-            data, flag='unchanged', backend=self.imdecode_backend
-        )
-        image = image.squeeze().astype(np.uint8)
-        return image if image.ndim == 2 else image[..., 0]
+def _file_values(step: LoadAnnotations, path: str) -> np.ndarray:
+    """A mask as it is in its file, read as the step reads masks."""
+    data = fileio.get(path, backend_args=step.backend_args)
+    image = mmcv.imfrombytes(
+        data, flag='unchanged', backend=step.imdecode_backend
+    )
+    image = image.squeeze().astype(np.uint8)
+    return image if image.ndim == 2 else image[..., 0]
 
 
 @TRANSFORMS.register_module()
-class LoadKnownAnnotations(_LoadMasks):
+class LoadKnownAnnotations(LoadAnnotations):
     """Load the class mask with the pixels of some classes made void.
 
     For training with held-out classes whose images stay (see
@@ -49,13 +47,13 @@ class LoadKnownAnnotations(_LoadMasks):
 
     def _load_seg_map(self, results: dict) -> None:
         super()._load_seg_map(results)
-        labels = self._read(results['seg_map_path'])
+        labels = _file_values(self, results['seg_map_path'])
         held_out = np.isin(labels, self.held_out_labels)
         results['gt_seg_map'][held_out] = VOID
 
 
 @TRANSFORMS.register_module()
-class LoadOoDAnnotations(_LoadMasks):
+class LoadOoDAnnotations(LoadAnnotations):
     """Load the class mask, and beside it an out-of-distribution mask.
 
     The mask ``gt_ood_map`` is 0 in distribution, 1 out of distribution and
@@ -114,11 +112,21 @@ class LoadOoDAnnotations(_LoadMasks):
         return super().transform(results)
 
     def _load_seg_map(self, results: dict) -> None:
-        if 'seg_map_path' in results:
+        path = results.get('seg_map_path')
+        ood_path = results.get('ood_map_path')
+        if path is not None:
             super()._load_seg_map(results)
-            mask = self._ood_mask(results)
+            if ood_path is None and self.ood_dir is not None:
+                folder = osp.join(osp.dirname(osp.dirname(path)), self.ood_dir)
+                ood_path = osp.join(folder, osp.basename(path))
+        if ood_path is None:
+            table = self._table(results.get('label_map'))
+            mask = table[_file_values(self, path)]
         else:
-            mask = self._from_file(results['ood_map_path'])
+            values = _file_values(self, ood_path)
+            mask = np.isin(values, self.positives).astype(np.uint8)
+            mask[values == self.void] = VOID
+        if path is None:
             results['gt_seg_map'] = np.full_like(mask, VOID)
             results['seg_fields'].append('gt_seg_map')
         if mask.shape != results['gt_seg_map'].shape:
@@ -131,45 +139,25 @@ class LoadOoDAnnotations(_LoadMasks):
         results['gt_ood_map'] = mask
         results['seg_fields'].append('gt_ood_map')
 
-    def _ood_mask(self, results: dict) -> np.ndarray:
-        path = results['seg_map_path']
-        if 'ood_map_path' in results:
-            return self._from_file(results['ood_map_path'])
-        if self.ood_dir is not None:
-            folder = osp.join(osp.dirname(osp.dirname(path)), self.ood_dir)
-            return self._from_file(osp.join(folder, osp.basename(path)))
-        label_map = results.get('label_map')
+    def _table(self, label_map: dict | None) -> np.ndarray:
+        """From values in the class mask file to the mask, (256,)."""
         if label_map is None and self.held_out_labels is None:
             raise ValueError(
                 'LoadOoDAnnotations needs ood_dir, held_out_labels, or a data '
                 'set whose metainfo=dict(classes=…) leaves out some of its '
                 'classes; otherwise nothing is out of distribution.'
             )
-        return self._table(label_map)[self._read(path)]
-
-    def _from_file(self, path: str) -> np.ndarray:
-        values = self._read(path)
-        mask = np.isin(values, self.positives).astype(np.uint8)
-        mask[values == self.void] = VOID
-        return mask
-
-    def _table(self, label_map: dict | None) -> np.ndarray:
-        """From values in the class mask file to the mask, (256,)."""
-        table = np.full(256, VOID, np.uint8)
         # The same shift that mmseg makes before it applies the label map.
         offset = int(bool(self.reduce_zero_label))
-        if label_map is None:
-            table[offset:] = IN_DISTRIBUTION
-        else:
-            for old, new in label_map.items():
-                known = new != VOID
-                all_others = self.held_out_labels is None
-                if known or all_others:
-                    table[old + offset] = (
-                        IN_DISTRIBUTION if known else OUT_OF_DISTRIBUTION
-                    )
-        if self.held_out_labels is not None:
-            table[list(self.held_out_labels)] = OUT_OF_DISTRIBUTION
+        if label_map is None:  # all classes are known
+            label_map = dict.fromkeys(range(256 - offset), 0)
+        table = np.full(256, VOID, np.uint8)
+        for old, new in label_map.items():
+            if new != VOID:
+                table[old + offset] = IN_DISTRIBUTION
+            elif self.held_out_labels is None:
+                table[old + offset] = OUT_OF_DISTRIBUTION
+        table[list(self.held_out_labels or ())] = OUT_OF_DISTRIBUTION
         table[self.void] = VOID
         return table
 
@@ -216,7 +204,5 @@ class PackDDUInputs(PackSegInputs):
         packed = super().transform(results)
         if 'gt_ood_map' in results:
             mask = torch.from_numpy(results['gt_ood_map'][None].astype(int))
-            packed['data_samples'].set_data(
-                dict(gt_ood_map=PixelData(data=mask))
-            )
+            packed['data_samples'].gt_ood_map = PixelData(data=mask)
         return packed

@@ -57,37 +57,39 @@ class OoDMaskDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict]:
         """One entry for each mask, sorted by the mask's path."""
-        prefix = self.data_prefix['ood_map_path']
-        data_list = []
-        for name in sorted(self._files(prefix, self.ood_map_suffix)):
-            stem = name[: -len(self.ood_map_suffix)]
-            info = self._info(stem)
-            if info is not None:
-                data_list.append(
-                    dict(
-                        info,
-                        ood_map_path=osp.join(prefix, name),
-                        label_map=None,
-                        reduce_zero_label=False,
-                        seg_fields=[],
-                    )
-                )
+        folder = self.data_prefix['ood_map_path']
+        names = sorted(self._files(folder, self.ood_map_suffix))
+        stems = [name.removesuffix(self.ood_map_suffix) for name in names]
+        data_list = [
+            dict(
+                img_path=image,
+                ood_map_path=osp.join(folder, name),
+                label_map=None,
+                reduce_zero_label=False,
+                seg_fields=[],
+            )
+            for name, image in zip(names, self._images(stems))
+            if image is not None
+        ]
         if not data_list:
             raise FileNotFoundError(
                 f'There is no image with a mask *{self.ood_map_suffix} in '
-                f'{prefix}. Set data_root to the folder of the data set as '
+                f'{folder}. Set data_root to the folder of the data set as '
                 'it was unpacked, or data_prefix and the suffixes.'
             )
         return data_list
 
-    def _info(self, stem: str) -> dict | None:
-        """``img_path`` of a mask's stem, None if there is no image."""
-        path = osp.join(self.data_prefix['img_path'], stem + self.img_suffix)
-        exists = fileio.exists(path, backend_args=self.backend_args)
-        return dict(img_path=path) if exists else None
+    def _images(self, stems: list[str]) -> list[str | None]:
+        """The path of each mask's image, None if there is no image."""
+        folder = self.data_prefix['img_path']
+        there = set(self._files(folder, self.img_suffix))
+        names = [stem + self.img_suffix for stem in stems]
+        return [osp.join(folder, n) if n in there else None for n in names]
 
     def _files(self, folder: str, suffix: str) -> list[str]:
-        if not fileio.isdir(folder, backend_args=self.backend_args):
+        """Paths from a folder on; none if it is not there."""
+        backend = dict(backend_args=self.backend_args)
+        if not fileio.isdir(folder, **backend):
             return []
         return list(
             fileio.list_dir_or_file(
@@ -95,7 +97,7 @@ class OoDMaskDataset(BaseSegDataset):
                 list_dir=False,
                 suffix=suffix,
                 recursive=True,
-                backend_args=self.backend_args,
+                **backend,
             )
         )
 
@@ -129,40 +131,33 @@ class RoadAnomalyDataset(OoDMaskDataset):
     PREFIX = dict(img_path='frames', ood_map_path='frames')
 
 
-class _Fishyscapes(OoDMaskDataset):
-    """Masks ``NUMBER_STEM_labels.png`` over images from elsewhere."""
-
-    METAINFO = CityscapesDataset.METAINFO
-    IMG_SUFFIX = '_leftImg8bit.png'
-    OOD_MAP_SUFFIX = '_labels.png'
-
-    def _info(self, stem: str) -> dict | None:
-        if not hasattr(self, '_images'):
-            folder = self.data_prefix['img_path']
-            self._images = {
-                osp.basename(name): osp.join(folder, name)
-                for name in self._files(folder, self.img_suffix)
-            }
-        name = re.sub(r'^\d+_', '', osp.basename(stem)) + self.img_suffix
-        path = self._images.get(name)
-        return dict(img_path=path) if path else None
-
-
 @DATASETS.register_module()
-class FishyscapesLostAndFoundDataset(_Fishyscapes):
+class FishyscapesLostAndFoundDataset(OoDMaskDataset):
     """Fishyscapes Lost & Found, validation (Blum et al., arXiv 1904.03215).
 
     ``fishyscapes_lostandfound/NUMBER_STEM_labels.png``, and the images of
     Lost and Found: ``leftImg8bit/{train,test}/PLACE/STEM_leftImg8bit.png``.
     """
 
+    METAINFO = CityscapesDataset.METAINFO
+    IMG_SUFFIX = '_leftImg8bit.png'
+    OOD_MAP_SUFFIX = '_labels.png'
     PREFIX = dict(
         img_path='leftImg8bit', ood_map_path='fishyscapes_lostandfound'
     )
 
+    def _images(self, stems: list[str]) -> list[str | None]:
+        folder = self.data_prefix['img_path']
+        paths = {
+            osp.basename(name): osp.join(folder, name)
+            for name in self._files(folder, self.img_suffix)
+        }
+        names = [re.sub(r'^\d+_', '', osp.basename(stem)) for stem in stems]
+        return [paths.get(name + self.img_suffix) for name in names]
+
 
 @DATASETS.register_module()
-class FishyscapesStaticDataset(_Fishyscapes):
+class FishyscapesStaticDataset(FishyscapesLostAndFoundDataset):
     """Fishyscapes Static, validation (Blum et al., arXiv 1904.03215).
 
     ``fs_val/NUMBER_STEM_labels.png`` and ``fs_val/NUMBER_STEM_rgb.npz``, the
@@ -173,10 +168,12 @@ class FishyscapesStaticDataset(_Fishyscapes):
 
     PREFIX = dict(img_path='leftImg8bit/val', ood_map_path='fs_val')
 
-    def _info(self, stem: str) -> dict | None:
-        info = super()._info(stem)
-        overlay = osp.join(self.data_prefix['ood_map_path'], f'{stem}_rgb.npz')
-        return info and dict(info, overlay_path=overlay)
+    def load_data_list(self) -> list[dict]:
+        data_list = super().load_data_list()
+        for info in data_list:
+            stem = info['ood_map_path'].removesuffix(self.ood_map_suffix)
+            info['overlay_path'] = f'{stem}_rgb.npz'
+        return data_list
 
 
 @TRANSFORMS.register_module()
@@ -196,6 +193,24 @@ class LoadImageWithOverlay(LoadImageFromFile):
         return results
 
 
+STREET_HAZARDS = {
+    'unlabeled': [0, 0, 0],
+    'building': [70, 70, 70],
+    'fence': [190, 153, 153],
+    'other': [250, 170, 160],
+    'pedestrian': [220, 20, 60],
+    'pole': [153, 153, 153],
+    'road line': [157, 234, 50],
+    'road': [128, 64, 128],
+    'sidewalk': [244, 35, 232],
+    'vegetation': [107, 142, 35],
+    'car': [0, 0, 142],
+    'wall': [102, 102, 156],
+    'traffic sign': [220, 220, 0],
+    'anomaly': [60, 250, 240],
+}
+
+
 @DATASETS.register_module()
 class StreetHazardsDataset(BaseSegDataset):
     """StreetHazards (Hendrycks et al., arXiv 1911.11132).
@@ -207,50 +222,17 @@ class StreetHazardsDataset(BaseSegDataset):
     """
 
     METAINFO = dict(
-        classes=(
-            'unlabeled',
-            'building',
-            'fence',
-            'other',
-            'pedestrian',
-            'pole',
-            'road line',
-            'road',
-            'sidewalk',
-            'vegetation',
-            'car',
-            'wall',
-            'traffic sign',
-            'anomaly',
-        ),
-        palette=[
-            [0, 0, 0],
-            [70, 70, 70],
-            [190, 153, 153],
-            [250, 170, 160],
-            [220, 20, 60],
-            [153, 153, 153],
-            [157, 234, 50],
-            [128, 64, 128],
-            [244, 35, 232],
-            [107, 142, 35],
-            [0, 0, 142],
-            [102, 102, 156],
-            [220, 220, 0],
-            [60, 250, 240],
-        ],
+        classes=tuple(STREET_HAZARDS), palette=list(STREET_HAZARDS.values())
     )
 
     def __init__(
         self,
         img_suffix: str = '.png',
-        seg_map_suffix: str = '.png',
         reduce_zero_label: bool = True,
         **kwargs,
     ) -> None:
         super().__init__(
             img_suffix=img_suffix,
-            seg_map_suffix=seg_map_suffix,
             reduce_zero_label=reduce_zero_label,
             **kwargs,
         )

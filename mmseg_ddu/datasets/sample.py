@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,8 +67,11 @@ class SampleRecipe:
     seed: int = 0
 
 
+DEFAULT = SampleRecipe()
+
+
 def make_sample(
-    root: str | os.PathLike, recipe: SampleRecipe | None = None
+    root: str | os.PathLike, recipe: SampleRecipe = DEFAULT
 ) -> Path:
     """Write the data set, or leave it alone if it is there already.
 
@@ -77,7 +79,7 @@ def make_sample(
 
     Args:
         root (str): Folder of the data set.
-        recipe (SampleRecipe, optional): What to draw.
+        recipe (SampleRecipe): What to draw.
 
     Returns:
         Path: ``root``.
@@ -85,7 +87,6 @@ def make_sample(
     Raises:
         FileExistsError: If the folder holds something else.
     """
-    recipe = recipe or SampleRecipe()
     root = Path(root)
     if (root / RECIPE).is_file():
         if json.loads((root / RECIPE).read_text()) == asdict(recipe):
@@ -97,15 +98,12 @@ def make_sample(
     if root.exists() and any(root.iterdir()):
         raise FileExistsError(f'{root} is not empty; choose another folder.')
     root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix='.tmp-', dir=root.parent))
-    try:
-        _write_all(temporary, recipe)
-        temporary.chmod(0o755)
-        if root.exists():
-            root.rmdir()
-        temporary.rename(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix='.tmp-', dir=root.parent
+    ) as temporary:
+        whole = Path(temporary) / root.name
+        _write_all(whole, recipe)
+        whole.replace(root)
     return root
 
 
@@ -113,22 +111,16 @@ def _write_all(root: Path, recipe: SampleRecipe) -> None:
     lists = root / 'ImageSets' / 'Segmentation'
     for folder in (root / IMAGES, root / MASKS, root / OOD_MASKS, lists):
         folder.mkdir(parents=True)
-    splits = dict(train=recipe.train, val=recipe.val, test=recipe.test)
-    names = [
-        (split, f'{split}_{i:04d}', i)
-        for split, count in splits.items()
-        for i in range(count)
-    ]
-    for split, name, number in track(names, 'Drawing the sample'):
-        split_number = list(splits).index(split)
-        rng = np.random.default_rng([recipe.seed, split_number, number])
-        image, mask, ood = draw(rng, recipe.size, unseen=split == 'test')
-        Image.fromarray(image).save(root / IMAGES / f'{name}.jpg', quality=95)
-        _save_mask(mask, root / MASKS / f'{name}.png')
-        _save_mask(ood, root / OOD_MASKS / f'{name}.png')
-    for split in splits:
-        lines = [name for kind, name, _ in names if kind == split]
-        (lists / f'{split}.txt').write_text('\n'.join(lines) + '\n')
+    for place, split in enumerate(('train', 'val', 'test')):
+        names = [f'{split}_{i:04d}' for i in range(getattr(recipe, split))]
+        (lists / f'{split}.txt').write_text('\n'.join(names) + '\n')
+        for number, name in enumerate(track(names, f'Drawing {split}')):
+            rng = np.random.default_rng([recipe.seed, place, number])
+            image, mask, ood = draw(rng, recipe.size, unseen=split == 'test')
+            path = root / IMAGES / f'{name}.jpg'
+            Image.fromarray(image).save(path, quality=95)
+            _save_mask(mask, root / MASKS / f'{name}.png')
+            _save_mask(ood, root / OOD_MASKS / f'{name}.png')
     (root / RECIPE).write_text(json.dumps(asdict(recipe)) + '\n')
 
 

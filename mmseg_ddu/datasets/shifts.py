@@ -19,8 +19,6 @@ from .image_shifts import MOVED, REPLACED, SHIFTS
 from .leaves import change_leaves
 from .ood import IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, VOID
 
-__all__ = ['SHIFTS', 'ShiftImage', 'VoidOoD', 'WithShift', 'shifted']
-
 
 def ood_map_of(results: dict) -> np.ndarray:
     """The out-of-distribution mask, or 0 and void from the class mask."""
@@ -106,20 +104,16 @@ class ShiftImage:
         return self.shift.function(array, rng, **self.options)
 
     def _shift_masks(self, results: dict) -> None:
-        _set_ood_map(results, ood_map_of(results))
+        masks = [results['gt_seg_map'], ood_map_of(results)]
         content = self.shift.content
-        for field in results['seg_fields']:
-            if content == MOVED:
-                results[field] = self._apply(results[field], results)
-        ood = results['gt_ood_map']
-        void = (ood == VOID) & (content != REPLACED)
-        _set_ood_map(results, np.where(void, VOID, OUT_OF_DISTRIBUTION))
+        if content == MOVED:
+            masks = [self._apply(mask, results) for mask in masks]
+        labels, ood = masks
         if self.hide_labels or content == REPLACED:
-            results['gt_seg_map'] = np.full_like(results['gt_seg_map'], VOID)
-
-    def __repr__(self) -> str:
-        options = ''.join(f', {k}={v}' for k, v in self.options.items())
-        return f'ShiftImage(kind={self.kind!r}, seed={self.seed}{options})'
+            labels = np.full_like(labels, VOID)
+        void = (ood == VOID) & (content != REPLACED)
+        results['gt_seg_map'] = labels
+        _set_ood_map(results, np.where(void, VOID, OUT_OF_DISTRIBUTION))
 
 
 @TRANSFORMS.register_module()
@@ -134,14 +128,9 @@ class VoidOoD:
         """Change ``gt_ood_map``, or derive it from the class mask."""
         if 'gt_seg_map' in results:
             mask = ood_map_of(results)
-            in_distribution = mask == IN_DISTRIBUTION
-            _set_ood_map(
-                results, np.where(in_distribution, IN_DISTRIBUTION, VOID)
-            )
+            mask = np.where(mask == IN_DISTRIBUTION, IN_DISTRIBUTION, VOID)
+            _set_ood_map(results, mask)
         return results
-
-    def __repr__(self) -> str:
-        return 'VoidOoD()'
 
 
 def before_packing(dataset: dict, step: dict) -> dict:
@@ -195,18 +184,12 @@ class WithShift(ConcatDataset):
         dataset (dict): Config of the plain data set.
         kind (str): A key of ``SHIFTS``.
         seed (int): Of the random numbers.
-        lazy_init (bool): Do nothing until ``full_init``.
         options: Of the shift.
     """
 
     def __init__(
-        self,
-        dataset: dict,
-        kind: str,
-        seed: int = 0,
-        lazy_init: bool = False,
-        **options,
+        self, dataset: dict, kind: str, seed: int = 0, **options
     ) -> None:
         plain = before_packing(dataset, dict(type='mmseg_ddu.VoidOoD'))
         moved = shifted(dataset, kind, seed, hide_labels=True, **options)
-        super().__init__([plain, moved], lazy_init=lazy_init)
+        super().__init__([plain, moved])

@@ -64,7 +64,9 @@ def to_ddu_model(
         if kind not in DDU_TYPES:
             raise UnsupportedModelError(_segmentor_refusal(model))
         model['type'] = DDU_TYPES[kind]
-    _check_head(model)
+    head = _last_head(model)
+    if head in REFUSED_HEADS:  # before its weights are made
+        raise UnsupportedModelError(refusal(head))
     if gda_head:
         there = dict(model.get('gda_head') or {})
         if 'preset' in gda_head:
@@ -95,13 +97,6 @@ def _segmentor_refusal(model: dict) -> str:
     of_head = f' with a {head}' if head else ''
     kind = model.get('type')
     return f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
-
-
-def _check_head(model: dict) -> None:
-    """Refuse what is known to fail before its weights are made."""
-    name = _last_head(model)
-    if name in REFUSED_HEADS:
-        raise UnsupportedModelError(refusal(name))
 
 
 def _last_head(model: dict) -> str:

@@ -9,13 +9,13 @@ from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
 from torch import Tensor, nn
 
 from mmseg_ddu.core.bounds import lost_to_infinity, make_visible
-from mmseg_ddu.core.surprise import to_percentile, total_surprise
+from mmseg_ddu.core.surprise import Surprise, to_percentile, total_surprise
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
 from .fitted_state import check_state
 from .gda_head import PENULTIMATE, GDAHead
-from .heads import classifying_head, last_decode_head
+from .heads import classifying_head
 from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
 from .map_names import NOVELTY, PERCENTILE
@@ -126,13 +126,6 @@ class DDUMixin(UncertaintyMapsMixin):
                 'another tap.'
             ) from error
 
-    def classes_of(self, logits: Tensor) -> Tensor:
-        """Predicted classes, (B, C, h, w) -> (B, 1, h, w)."""
-        if logits.shape[1] > 1:
-            return logits.argmax(1, keepdim=True)
-        threshold = last_decode_head(self).threshold
-        return (logits.sigmoid() > threshold).long()
-
     @torch.no_grad()
     def iter_features(
         self, inputs: Tensor, batch_img_metas: list[dict]
@@ -172,12 +165,10 @@ class DDUMixin(UncertaintyMapsMixin):
         for members, images in without_padding(inputs, metas):
             distances = self.image_novelty(images)
             shares = self.image_novelty.percentile(distances)
-            pairs = zip(distances.unbind(), shares.unbind())
-            for member, (distance, share) in zip(members, pairs):
+            for member, *values in zip(members, distances, shares):
                 # Not set_metainfo, which copies tensors.
-                for name, value in (
-                    (NOVELTY, distance),
-                    (NOVELTY + PERCENTILE, share),
+                for name, value in zip(
+                    (NOVELTY, NOVELTY + PERCENTILE), values
                 ):
                     samples[member].set_field(
                         value, name, field_type='metainfo'
@@ -218,39 +209,43 @@ class DDUMixin(UncertaintyMapsMixin):
     def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
         if self.num_maps == 0:
             return dict(pred_aleatoric=entropies)
-        calibration = self.map_calibration
-        maps = lost_to_infinity(maps)
-        values = dict(aleatoric=entropies)
-        surprises = dict(aleatoric=calibration.aleatoric.look_up(entropies))
-        for (name, head), scores in zip(self.heads.items(), maps.split(1, 1)):
-            values[name] = scores
-            surprises[name] = head.surprise.look_up(scores)
+        tables = self.surprises
+        maps = lost_to_infinity(maps).split(1, 1)
+        values = dict(zip(tables, [entropies, *maps]))
+        surprises = {
+            name: tables[name].look_up(value) for name, value in values.items()
+        }
         values['total'] = total_surprise(
             surprises['aleatoric'], surprises['epistemic']
         )
-        surprises['total'] = calibration.total.look_up(values['total'])
+        surprises['total'] = tables['total'].look_up(values['total'])
         shares = to_percentile(torch.stack(list(surprises.values())))
-        shares = dict(zip(surprises, shares.unbind()))
         fields = {}
-        for name, value in values.items():
-            visible = value if name == 'aleatoric' else make_visible(value)
-            fields[f'pred_{name}'] = visible
-            fields[f'pred_{name}{PERCENTILE}'] = shares[name]
+        for (name, value), share in zip(values.items(), shares.unbind()):
+            if name != 'aleatoric':  # an entropy is never lost
+                value = make_visible(value)
+            fields[f'pred_{name}'] = value
+            fields[f'pred_{name}{PERCENTILE}'] = share
         return fields
 
     # What the fit says of the maps
 
-    def _surprise(self, name: str) -> nn.Module:
-        tables = {key: head.surprise for key, head in self.heads.items()}
-        tables.update(
+    @property
+    def surprises(self) -> dict[str, Surprise]:
+        """Name of a map without ``pred_`` to how rare its values are."""
+        return dict(
             aleatoric=self.map_calibration.aleatoric,
+            **{name: head.surprise for name, head in self.heads.items()},
             total=self.map_calibration.total,
         )
-        if name not in tables:
+
+    def _surprise(self, name: str) -> Surprise:
+        if name not in self.surprises:
             raise ValueError(
-                f'Expected a map of {sorted(tables)}, but got {name!r:.80}.'
+                f'Expected a map of {sorted(self.surprises)}, but got '
+                f'{name!r:.80}.'
             )
-        return tables[name]
+        return self.surprises[name]
 
     def percentile(self, name: str, values: Tensor) -> Tensor:
         """Share of held-out training pixels with a lower value, in [0, 1].

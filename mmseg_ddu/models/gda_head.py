@@ -22,9 +22,9 @@ PENULTIMATE = 'penultimate'
 DEFAULT = 'direction'
 PRESETS: dict[str, dict] = {
     # One full Gaussian a class over the direction of the feature.
-    DEFAULT: dict(transform='direction', shrinkage=0.05),
-    # As published: the feature as it is, no shrinkage, every cell.
-    'ddu-paper': dict(transform='raw', shrinkage=0.0, stride=1),
+    DEFAULT: dict(transform='direction', stride=2, shrinkage=0.05),
+    # As published: the feature as it is, every cell, no shrinkage.
+    'ddu-paper': dict(transform='raw', stride=1, shrinkage=0.0),
 }
 FORMAT = 3  # of what a fit writes; the first two were another score
 MAX_STRIDE = 64
@@ -39,23 +39,24 @@ class GDAHead(BaseModule):
 
     Args:
         num_classes (int): C of the decode head. The segmentor fills it in.
-        channels (int, optional): D of the tap. The segmentor fills it in.
-        preset (str): What the next options are if they are not given:
+        channels (int): D of the tap. The segmentor fills it in.
+        preset (str): What the other options are if they are not given:
             ``direction``, or ``ddu-paper`` for the method as published.
         tap (str): ``penultimate``, the input of the classifier, or the name
             of a submodule of the segmentor whose output is taken
             (``decode_head.bottleneck``, ``backbone.layer3``), with ``[i]``
             behind it where it gives several (``backbone[0]``).
-        transform (str or Sequence[str], optional): What becomes of the
-            feature: ``direction`` (L2-normalised), ``raw``, ``row_space``
-            and ``null_space`` of the classifier; of several, one after the
-            other.
         density (str): ``gaussian``.
-        stride (int, optional): Score every so-manieth row and column of the
-            feature map and interpolate between them; 2 by default.
-        density_options: Of :class:`GaussianDensity`: ``shrinkage``,
-            ``covariance_type``, ``components``, ``rank``, ``reg_covar``,
-            ``priors`` …
+        options: Those of the density (:class:`GaussianDensity`:
+            ``shrinkage``, ``covariance_type``, ``components``, ``rank``,
+            ``reg_covar``, ``priors`` …), and
+
+            - ``transform`` (str or Sequence[str]): What becomes of the
+              feature: ``direction`` (L2-normalised), ``raw``, ``row_space``
+              and ``null_space`` of the classifier; of several, one after
+              the other;
+            - ``stride`` (int): Score every so-manieth row and column of the
+              feature map and interpolate between them; 2 by default.
 
     Raises:
         ValueError: On an unknown option or one that makes no sense.
@@ -66,14 +67,12 @@ class GDAHead(BaseModule):
     def __init__(
         self,
         num_classes: int,
-        channels: int | None = None,
+        channels: int,
         preset: str = DEFAULT,
         tap: str = PENULTIMATE,
-        transform: str | Sequence[str] | None = None,
         density: str = 'gaussian',
-        stride: int | None = None,
         init_cfg: dict | None = None,
-        **density_options,
+        **options,
     ) -> None:
         super().__init__(init_cfg)
         if preset not in PRESETS:
@@ -81,36 +80,26 @@ class GDAHead(BaseModule):
                 f'Expected preset to be one of {sorted(PRESETS)}, but got '
                 f'{preset!r:.80}.'
             )
-        chosen = dict(PRESETS[preset])
-        default_transform = chosen.pop('transform')
-        default_stride = chosen.pop('stride', 2)
-        self.stride = default_stride if stride is None else stride
-        whole = type(self.stride) is int and 1 <= self.stride <= MAX_STRIDE
-        if not whole:
+        defaults = dict(PRESETS[preset])
+        names = options.pop('transform', defaults.pop('transform'))
+        stride = options.pop('stride', defaults.pop('stride'))
+        if type(stride) is not int or not 1 <= stride <= MAX_STRIDE:
             raise ValueError(
                 f'Expected stride to be in [1, {MAX_STRIDE}], but got '
-                f'{self.stride!r:.80}.'
+                f'{stride!r:.80}.'
             )
-        if channels is None:
-            raise ValueError(
-                f'The number of channels of {tap!r} is not known; set '
-                'channels.'
-            )
-        self.num_classes, self.channels, self.tap = num_classes, channels, tap
-        names = default_transform if transform is None else transform
-        names = [names] if isinstance(names, str) else list(names)
-        steps: list[nn.Module] = []
-        for name in names:
-            width = steps[-1].num_features if steps else channels
-            steps.append(TRANSFORMS.find(name)(width, num_classes))
-        self.transform = nn.Sequential(*steps)
-        width = steps[-1].num_features if steps else channels
+        self.num_classes, self.channels = num_classes, channels
+        self.tap, self.stride = tap, stride
+        width = channels
+        self.transform = nn.Sequential()
+        for name in [names] if isinstance(names, str) else names:
+            step = TRANSFORMS.find(name)(width, num_classes)
+            width = step.num_features
+            self.transform.append(step)
         kind = DENSITIES.find(density)
-        known = _known_options(kind, density_options)
-        defaults = {key: chosen[key] for key in chosen if key in known}
-        self.density = kind(
-            num_classes, width, **{**defaults, **density_options}
-        )
+        known = _known_options(kind, options)
+        defaults = {k: v for k, v in defaults.items() if k in known}
+        self.density = kind(num_classes, width, **{**defaults, **options})
         self.surprise = Surprise()
         self.register_buffer('fitted', torch.tensor(False))
         self.register_buffer('format_version', torch.tensor(FORMAT))
@@ -188,20 +177,15 @@ class GDAHead(BaseModule):
         scores = -log_probs.view(some.shape[0], 1, *some.shape[2:])
         return _between(scores, step, feature.shape[2:])
 
-    def percentile(self, scores: Tensor) -> Tensor:
-        """Share of held-out training pixels with a lower score, in [0, 1]."""
-        self.require_fitted()
-        return self.surprise.percentile(scores)
-
     def _apply(self, fn: Callable, recurse: bool = True) -> GDAHead:
         """Move to a device, but never below float32 (``model.half()``)."""
         return super()._apply(at_least_float32(fn), recurse)
 
 
-def _known_options(kind: Callable, options: dict) -> list[str]:
+def _known_options(density: Callable, options: dict) -> list[str]:
     """What a density takes; ValueError if some options are not among it."""
-    known = list(inspect.signature(kind).parameters)[2:]
-    unknown = sorted(map(str, set(options) - set(known)))
+    known = list(inspect.signature(density).parameters)[2:]
+    unknown = sorted(set(options) - set(known))
     if unknown:
         own = ['preset', 'tap', 'transform', 'density', 'stride']
         raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from mmseg.models import EncoderDecoder
@@ -83,27 +83,17 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Log mean probabilities and mutual information, (B, C + 1, H, W)."""
         mean = PosteriorMean()
-        for logits in self.passes(inputs, batch_img_metas):
-            mean.update(logits)
-        return self.averaged(mean)
-
-    def passes(
-        self, inputs: Tensor, batch_img_metas: list[dict]
-    ) -> Iterator[Tensor]:
-        """The logits of T stochastic passes, (B, C, H, W) each."""
         with ExitStack() as stack:
             modules = stack.enter_context(active_dropout(self))
             for name, layer in zip(self.dropout_after, self.inserted_dropout):
                 module = self.get_submodule(name)
                 stack.enter_context(dropout_behind(module, layer))
             replay = PrefixReplay(self, modules)
-            with replay.record():
-                logits = super().encode_decode(inputs, batch_img_metas)
-            yield logits
-            for _ in range(self.num_passes - 1):
-                with replay.replay():
+            for number in range(self.num_passes):
+                with replay.replay() if number else replay.record():
                     logits = super().encode_decode(inputs, batch_img_metas)
-                yield logits
+                mean.update(logits)
+        return self.averaged(mean)
 
 
 def backbone_stages(segmentor: nn.Module) -> list[str]:

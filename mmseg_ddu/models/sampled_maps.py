@@ -22,11 +22,6 @@ class SampledMapsMixin(UncertaintyMapsMixin):
     All in nats.
     """
 
-    @property
-    def most_doubt(self) -> float:
-        """The entropy of equal probabilities, log C."""
-        return math.log(max(2, self.num_classes))
-
     def averaged(self, mean: PosteriorMean) -> Tensor:
         """Log mean probabilities and mutual information, (B, C + 1, H, W).
 
@@ -43,7 +38,7 @@ class SampledMapsMixin(UncertaintyMapsMixin):
 
     def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
         # As much as there can be where a member gave no number.
-        maps = maps.nan_to_num(nan=self.most_doubt)
+        maps = maps.nan_to_num(nan=math.log(max(2, self.num_classes)))
         # Resizing averages both, so they can cross.
         information = torch.minimum(maps, entropies)
         return dict(

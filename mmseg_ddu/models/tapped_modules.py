@@ -75,11 +75,8 @@ def find_channels(
     Raises:
         ValueError: If there are none, with the reason.
     """
-    classifier = classifying_head(segmentor).conv_seg
     if tap == PENULTIMATE:
-        return classifier.in_channels
-    if tap == LOGITS:
-        return classifier.out_channels
+        return classifying_head(segmentor).conv_seg.in_channels
     place = tap_place(segmentor, tap)
     training = segmentor.training
     device = next(segmentor.parameters()).device
@@ -90,10 +87,7 @@ def find_channels(
     segmentor.eval()
     with FeatureTap({tap: place}) as found:
         try:
-            if tap.startswith('backbone'):
-                segmentor.backbone(image)
-            else:
-                encode_decode(image, [meta])
+            encode_decode(image, [meta])
         except Exception as error:  # whatever a network may raise
             failure = f' ({type(error).__name__}: {error})'
     segmentor.train(training)

@@ -16,6 +16,7 @@ from .heads import last_decode_head
 from .map_names import NOVELTY, PERCENTILE
 
 NOT_AFTER_MERGING = ('flip', 'flip_direction', 'scale', 'scale_factor')
+DERIVED = ('pred_sem_seg', PERCENTILE)
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -37,20 +38,12 @@ class DDUTTAModel(SegTTAModel):
         module (dict or nn.Module): The segmentor.
     """
 
-    @property
-    def out_channels(self) -> int:
-        """Channels of the logits."""
-        return self.module.out_channels
-
-    @property
-    def gda_head(self):
-        """The density head of the segmentor, if it has one."""
-        return self.module.gda_head
-
-    @property
-    def image_novelty(self):
-        """The novelty of images, if the segmentor is fitted."""
-        return self.module.image_novelty
+    def __getattr__(self, name: str):
+        """What is not its own is the segmentor's: head, percentiles …"""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__('module'), name)
 
     def merge_preds(
         self, data_samples_list: Sequence[Sequence[SegDataSample]]
@@ -58,61 +51,36 @@ class DDUTTAModel(SegTTAModel):
         """One sample per image from those of its augmentations.
 
         Raises:
-            ValueError: If the predictions of an image differ in size or in
-                their maps.
+            ValueError: If the predictions of an image differ in size.
         """
         return [self._merge(samples) for samples in data_samples_list]
 
     def _merge(self, samples: Sequence[SegDataSample]) -> SegDataSample:
         first = samples[0]
-        merged = SegDataSample(
-            metainfo={
-                key: value
-                for key, value in first.metainfo.items()
-                if key not in NOT_AFTER_MERGING and not key.startswith(NOVELTY)
-            }
-        )
+        meta = first.metainfo
+        for key in NOT_AFTER_MERGING:
+            meta.pop(key, None)
+        merged = SegDataSample(metainfo=meta)
         for name, value in first.items():
             if name.startswith('gt_'):
                 merged.set_data({name: value})
-        self._merge_maps(samples, merged)
-        logits = [_field(sample, 'seg_logits') for sample in samples]
-        logits, classes = self._classify(logits)
-        merged.seg_logits = PixelData(data=logits)
-        merged.pred_sem_seg = PixelData(data=classes)
-        return merged
-
-    def _merge_maps(
-        self, samples: Sequence[SegDataSample], merged: SegDataSample
-    ) -> None:
-        names = {
-            name: None
-            for sample in samples
-            for name in sample.keys()  # noqa: SIM118
-            if name.startswith('pred_') and name != 'pred_sem_seg'
-        }
-        for name in names:
-            if name.endswith(PERCENTILE):
-                continue
-            values = _mean([_field(s, name) for s in samples], name)
-            merged.set_data({name: PixelData(data=values)})
-            if name + PERCENTILE in names:
-                short = name.removeprefix('pred_')
-                share = self.module.percentile(short, values)
-                merged.set_data({name + PERCENTILE: PixelData(data=share)})
-        if NOVELTY in samples[0].metainfo:
+            elif name == 'seg_logits':
+                logits, classes = self._classify(_values(samples, name))
+                merged.seg_logits = PixelData(data=logits)
+                merged.pred_sem_seg = PixelData(data=classes)
+            elif name.startswith('pred_') and not name.endswith(DERIVED):
+                mean = _mean(_values(samples, name), name)
+                merged.set_data({name: PixelData(data=mean)})
+                if name + PERCENTILE in first:
+                    share = self.percentile(name.removeprefix('pred_'), mean)
+                    share = PixelData(data=share)
+                    merged.set_data({name + PERCENTILE: share})
+        if NOVELTY in meta:
             every = [torch.as_tensor(s.metainfo[NOVELTY]) for s in samples]
             mean = torch.stack(every).mean()
-            share = self.module.image_novelty.percentile(mean)
+            share = self.image_novelty.percentile(mean)
             merged.set_metainfo({NOVELTY: mean, NOVELTY + PERCENTILE: share})
-
-    def percentile(self, name: str, values: Tensor) -> Tensor:
-        """As :meth:`DDUMixin.percentile`."""
-        return self.module.percentile(name, values)
-
-    def map_range(self, name: str) -> tuple[float, float]:
-        """As :meth:`DDUMixin.map_range`."""
-        return self.module.map_range(name)
+        return merged
 
     def _classify(self, logits: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Merged ``seg_logits`` and classes, (C, H, W) and (1, H, W)."""
@@ -124,12 +92,8 @@ class DDUTTAModel(SegTTAModel):
         return probs.clamp_min(TINY).log(), probs.argmax(0, keepdim=True)
 
 
-def _field(sample: SegDataSample, name: str) -> Tensor:
-    if name not in sample:
-        raise ValueError(
-            f'One augmentation of {sample.get("img_path")} has no {name}.'
-        )
-    return sample.get(name).data
+def _values(samples: Sequence[SegDataSample], name: str) -> list[Tensor]:
+    return [sample.get(name).data for sample in samples]
 
 
 def _mean(values: list[Tensor], name: str) -> Tensor:
@@ -140,7 +104,4 @@ def _mean(values: list[Tensor], name: str) -> Tensor:
             f'original image, but got {sorted(sizes)}. Augmentations may '
             'flip and resize, but not crop.'
         )
-    total = values[0].clone()
-    for value in values[1:]:
-        total += value
-    return total / len(values)
+    return sum(values[1:], values[0]) / len(values)

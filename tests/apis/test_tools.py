@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -29,28 +30,45 @@ def call(tool, *args, **env):
     )
 
 
-def test_every_tool_teaches_and_is_short():
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a tool in this process: exit code, stdout, stderr."""
+
+    def run(tool, *args):
+        path = str(ROOT / 'tools' / tool)
+        monkeypatch.setattr(sys, 'argv', [path, *map(str, args)])
+        monkeypatch.setenv('LOCAL_RANK', '0')  # the tools leave it behind
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(path, run_name='__main__')
+        return stop.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_help_in_a_process_of_its_own():
+    done = call('fit_gda.py', '--help')
+    assert done.returncode == 0, done.stderr
+    assert 'example:' in done.stdout
+
+
+@pytest.mark.parametrize('tool', TOOLS, ids=lambda tool: tool.name)
+def test_every_tool_teaches_and_is_short(tool, run):
+    code, out, _ = run(tool.name, '--help')
+    assert code == 0
+    assert 'example:' in out
+    assert len(tool.read_text().splitlines()) <= 80
+
+
+def test_there_are_tools():
     assert len(TOOLS) >= 6
-    for tool in TOOLS:
-        done = call(tool.name, '--help')
-        assert done.returncode == 0, done.stderr
-        assert 'example:' in done.stdout, tool
-        assert len(tool.read_text().splitlines()) <= 80, tool
 
 
-def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
+def test_the_path_of_a_user(plain_cfg, checkpoint, tmp_path, run):
     """fit, test, export with a plain config and plain weights."""
     config = tmp_path / 'config.py'
     plain_cfg.dump(config)
-    done = call(
-        'fit_gda.py',
-        config,
-        checkpoint,
-        '--gda-options',
-        'components=2',
-        'transform=raw',
-        'shrinkage=oas',
-    )
+    options = ('components=2', 'transform=raw', 'shrinkage=oas')
+    done = call('fit_gda.py', config, checkpoint, '--gda-options', *options)
     assert done.returncode == 0, done.stderr
     fitted = tmp_path / 'weights_gda.pth'
     assert fitted.is_file()
@@ -71,50 +89,47 @@ def test_the_path_of_a_user(plain_cfg, checkpoint, sample_root, tmp_path):
     folder = tmp_path / 'photos'
     folder.mkdir()
     Image.new('RGB', (30, 20)).save(folder / 'a.png')
-    done = call(
-        'export_uncertainty.py',
-        config,
-        fitted,
-        folder,
-        '--out-dir',
-        tmp_path / 'maps',
-    )
-    assert done.returncode == 0, done.stderr
+    export = ('export_uncertainty.py', config, fitted, folder, '--out-dir')
+    code, _, err = run(*export, tmp_path / 'maps')
+    assert code == 0, err
     (folder / 'b.jpg').write_bytes(b'damaged')
-    done = call(
-        'export_uncertainty.py',
-        config,
-        fitted,
-        folder,
-        '--out-dir',
-        tmp_path / 'more',
-    )
-    assert done.returncode == 1
-    assert '1 skipped' in done.stdout
+    code, out, _ = run(*export, tmp_path / 'more')
+    assert code == 1
+    assert '1 skipped' in out
 
 
-def test_errors_are_one_line_with_exit_code_2(plain_cfg, checkpoint, tmp_path):
-    config = tmp_path / 'config.py'
+def is_one_line(code, err):
+    assert code == 2, err
+    assert err.strip().splitlines()[-1].startswith('error: ')
+    assert 'Traceback' not in err
+
+
+def test_an_error_in_a_process_of_its_own(tmp_path):
+    done = call('train.py', tmp_path / 'absent.py')
+    is_one_line(done.returncode, done.stderr)
+
+
+def test_errors_are_one_line_with_exit_code_2(
+    plain_cfg, checkpoint, tmp_path, run
+):
+    config, absent = tmp_path / 'config.py', tmp_path / 'absent'
     plain_cfg.dump(config)
-    cases = [
-        ('test.py', config, checkpoint, '--work-dir', tmp_path / 'work'),
-        ('fit_gda.py', config, tmp_path / 'absent.pth'),
-        ('train.py', tmp_path / 'absent.py'),
+    work, maps = tmp_path / 'work', tmp_path / 'maps'
+    for tool, *args in [
+        ('test.py', config, checkpoint, '--work-dir', work),
+        ('fit_gda.py', config, absent),
+        ('train.py', absent),
         (
             'export_uncertainty.py',
             config,
             checkpoint,
-            tmp_path / 'none',
+            absent,
             '--out-dir',
-            tmp_path / 'maps',
+            maps,
         ),
-    ]
-    for tool, *args in cases:
-        done = call(tool, *args)
-        assert done.returncode == 2, (tool, done.stdout, done.stderr)
-        last = done.stderr.strip().splitlines()[-1]
-        assert last.startswith('error: '), done.stderr
-        assert 'Traceback' not in done.stderr
+    ]:
+        code, _, err = run(tool, *args)
+        is_one_line(code, err)
 
 
 def test_train_flags(demo_cfg, tmp_path):

@@ -48,7 +48,7 @@ def test_held_out_images_calibrate_and_then_join():
     )
     values, labels = pixels([IMAGES[2], IMAGES[5]])
     scores = -others.gda_head.density.score_samples(values)
-    shares = model.gda_head.percentile(scores)
+    shares = model.percentile('epistemic', scores)
     below = (scores[:, None] > scores).double().mean(1)
     np.testing.assert_allclose(shares, below, atol=0.02)
     assert report['calibration']['pixels'] == len(scores) == 70
