@@ -76,20 +76,23 @@ class ComponentMetric(CountingMetric):
         ood = sample['gt_ood_map']['data'].squeeze(0).cpu()
         for score, values in score_maps(sample, self.scores):
             values = values.float().cpu()
-            if self.threshold is None:
-                known = ood != VOID
-                counts = self.counter(('pixels', score), RankingCounts)
-                counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
-                if score not in self._files:
-                    file = tempfile.TemporaryFile()  # noqa: SIM115
-                    self._files[score] = file
-                np.save(self._files[score], values.numpy())
-                np.save(self._files[score], ood.numpy().astype(np.uint8))
-                continue
             limit = self.threshold
-            if isinstance(limit, Mapping):
-                limit = limit[score]
+            if limit is None:
+                self._put_aside(score, values, ood)
+                continue
+            limit = limit[score] if isinstance(limit, Mapping) else limit
             self._count(score, (values > limit).numpy(), ood.numpy())
+
+    def _put_aside(
+        self, score: str, values: torch.Tensor, ood: torch.Tensor
+    ) -> None:
+        known = ood != VOID
+        counts = self.counter(('pixels', score), RankingCounts)
+        counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
+        if score not in self._files:
+            self._files[score] = tempfile.TemporaryFile()  # noqa: SIM115
+        np.save(self._files[score], values.numpy())
+        np.save(self._files[score], ood.numpy().astype(np.uint8))
 
     def _count(self, score: str, found: np.ndarray, ood: np.ndarray) -> None:
         known = ood != VOID
@@ -102,14 +105,14 @@ class ComponentMetric(CountingMetric):
 
     def look_again(self) -> None:
         """Choose the thresholds, and count what was put aside."""
-        self.chosen = {}
-        pixels = {k[1]: v for k, v in self.gather().items() if 'pixels' in k}
-        if self.threshold is None:
-            self.counts = {}
-        for score, counts in sorted(pixels.items()):
+        if self.threshold is not None:
+            return
+        pixels = self.gather()
+        self.chosen, self.counts = {}, {}
+        for (_, score), counts in sorted(pixels.items()):
             if not counts.num_positives or not counts.num_negatives:
                 continue
-            f1, limit = self.chosen[score] = counts.best_f1()
+            _, limit = self.chosen[score] = counts.best_f1()
             for values, ood in self._read(score):
                 values[ood == VOID] = 0  # may be anything there
                 keys = counts.key(torch.from_numpy(values))
@@ -142,12 +145,7 @@ class ComponentMetric(CountingMetric):
                 f1, limit = self.chosen[score]
                 values.update(threshold=limit, pixel_F1=percent(f1))
             columns[score] = {k: v for k, v in values.items() if v == v}
-        log_figures('components out of distribution', columns)
-        return {
-            f'{score}_{name}': value
-            for score, values in columns.items()
-            for name, value in values.items()
-        }
+        return log_figures('components out of distribution', columns)
 
 
 def label_components(mask: np.ndarray) -> torch.Tensor:

@@ -125,19 +125,24 @@ def percent(value: float) -> float:
     return round(100 * float(value), 3)
 
 
-def log_figures(title: str, columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """A table with a line for each figure, into mmengine's log.
+def log_figures(title: str, columns: Mapping[str, Mapping[str, Any]]) -> dict:
+    """Write a table with a line for each figure into mmengine's log.
 
     Args:
         title (str): Above it.
-        columns (Mapping): Heading to name to value.
+        columns (Mapping): Name of a map, or ``''``, to figure to value.
+
+    Returns:
+        dict: The same in one, such as ``total_F1``.
     """
-    if not columns:
-        return
-    names = dict.fromkeys(n for figures in columns.values() for n in figures)
-    table = PrettyTable(['figure', *columns])
-    table.align = 'r'
-    for name in names:
-        values = [figures.get(name, '') for figures in columns.values()]
-        table.add_row([name, *values])
-    print_log(f'{title}:\n{table.get_string()}', logger='current')
+    if any(columns.values()):
+        table = PrettyTable(['figure', *(n or 'value' for n in columns)])
+        table.align = 'r'
+        for name in dict.fromkeys(n for c in columns.values() for n in c):
+            table.add_row([name, *(c.get(name, '') for c in columns.values())])
+        print_log(f'{title}:\n{table.get_string()}', logger='current')
+    return {
+        f'{column}_{name}' if column else name: value
+        for column, figures in columns.items()
+        for name, value in figures.items()
+    }

@@ -26,19 +26,13 @@ def verdict(metrics: Mapping[str, float]) -> list[str]:
         list[str]: First the network, then each map that was judged, then the
         novelty of the images.
     """
-    shifted = 'novelty/AUROC' in metrics
-    strangers = 'pixels of shifted images' if shifted else 'unknown objects'
     lines = [_network(metrics)]
     for name in MAPS:
-        sentences = [
-            _errors(name, metrics),
-            _strangers(name, metrics, strangers),
-        ]
-        lines.append(' '.join(s for s in sentences if s))
+        lines.append(f'{_errors(name, metrics)} {_strangers(name, metrics)}')
     if any(NO_BETTER in line for line in lines):
         lines.append(ADVICE)
     lines.append(_novelty(metrics))
-    return [line for line in lines if line]
+    return [line.strip() for line in lines if line.strip()]
 
 
 def _network(metrics: Mapping[str, float]) -> str:
@@ -46,10 +40,9 @@ def _network(metrics: Mapping[str, float]) -> str:
     if 'mIoU' in metrics:
         parts.append(f'has a mIoU of {metrics["mIoU"]:.1f}')
     if 'calibration/ECE' in metrics:
-        gap = metrics['calibration/ECE']
         parts.append(
-            f'is {gap:.1f} percentage points too sure or too unsure on '
-            'average (ECE)'
+            f'is {metrics["calibration/ECE"]:.1f} percentage points too sure '
+            'or too unsure on average (ECE)'
         )
     return f'The network {" and ".join(parts)}.' if parts else ''
 
@@ -59,11 +52,7 @@ def _errors(name: str, metrics: Mapping[str, float]) -> str:
     if name not in values:
         return ''
     if values[name] < CHANCE:
-        return (
-            f'{name} ranks wrong pixels below right ones (AUROC '
-            f'{_auroc(values[name])}, chance is .50); '
-            f'{_instead(values, "to find errors")}.'
-        )
+        return _inverted(name, values, 'wrong pixels', 'right ones')
     text = f'{name} finds wrong pixels with an AUROC of {_auroc(values[name])}'
     first = MAPS[0]
     if name != first and first in values:
@@ -78,28 +67,29 @@ def _errors(name: str, metrics: Mapping[str, float]) -> str:
     return f'{text}; refusing the most uncertain 10% of pixels {end}.'
 
 
-def _strangers(name: str, metrics: Mapping[str, float], strangers: str) -> str:
+def _strangers(name: str, metrics: Mapping[str, float]) -> str:
     values = _of_maps('ood_AUROC', metrics)
     if name not in values:
         return ''
-    value = values[name]
-    if value >= CHANCE:
-        return (
-            f'{name} ranks {strangers} above ordinary pixels with '
-            f'{_auroc(value)}.'
-        )
-    return (
-        f'{name} ranks {strangers} below ordinary pixels (AUROC '
-        f'{_auroc(value)}, chance is .50), as if they were more familiar; '
-        f'{_instead(values, "for them")}.'
-    )
+    shifted = 'novelty/AUROC' in metrics
+    strangers = 'pixels of shifted images' if shifted else 'unknown objects'
+    if values[name] < CHANCE:
+        return _inverted(name, values, strangers, 'ordinary pixels')
+    figure = _auroc(values[name])
+    return f'{name} ranks {strangers} above ordinary pixels with {figure}.'
 
 
-def _instead(values: Mapping[str, float], purpose: str) -> str:
+def _inverted(
+    name: str, values: Mapping[str, float], positives: str, negatives: str
+) -> str:
     best = max(values, key=values.__getitem__)
+    advice = f'use {best} ({_auroc(values[best])}) for them'
     if values[best] < CHANCE:
-        return NO_BETTER
-    return f'use {best} ({_auroc(values[best])}) {purpose}'
+        advice = NO_BETTER
+    return (
+        f'{name} ranks {positives} below {negatives} (AUROC '
+        f'{_auroc(values[name])}, chance is .50); {advice}.'
+    )
 
 
 def _novelty(metrics: Mapping[str, float]) -> str:
