@@ -73,17 +73,16 @@ class Predictor:
         first = self.methods[0]
         content = read_checkpoint(first.checkpoints[0])
         fitted = any(method.kind == DDU for method in self.methods)
-        config = to_plain_model(cfg.model)
         if first.kind == MC:
-            places = {}
+            options: dict = dict(num_passes=first.passes)
             if first.dropout_p is not None:
-                places['dropout_after'] = 'backbone'
-                places['dropout_p'] = first.dropout_p
-            config = to_mc_dropout_model(
-                cfg.model, num_passes=first.passes, **places
-            )
-        elif fitted:
-            config = model_of_checkpoint(config, content['meta'])
+                options['dropout_after'] = 'backbone'
+                options['dropout_p'] = first.dropout_p
+            config = to_mc_dropout_model(cfg.model, **options)
+        else:
+            config = to_plain_model(cfg.model)
+            if fitted:
+                config = model_of_checkpoint(config, content['meta'])
         name = str(first.checkpoints[0])
         model = build_ddu(config, content['state_dict'], name, device)
         if fitted:

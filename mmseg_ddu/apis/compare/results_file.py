@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,8 @@ from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.fileio import read_json, write_json
 
 from .curves import draw_curves
-from .method_names import DDU
 from .results_tables import write_tables
-from .unfinished import forget_unfinished
+from .unfinished import FOLDER
 
 RESULTS = 'results.json'
 FORMAT = 2  # of the entries; the first had other rows
@@ -32,8 +31,7 @@ class ResultsFile:
     Args:
         out_dir (Path): Where everything goes.
         protocol (dict): What the numbers depend on beside the networks.
-        default (str, optional): Row of the package's default score; the
-            total of the first DDU method if it is not said.
+        default (str, optional): Row of the package's default score.
         rows (list[str]): Rows in the order of the table.
         overwrite (bool): Forget earlier results.
 
@@ -47,25 +45,22 @@ class ResultsFile:
         protocol: dict,
         default: str | None,
         rows: list[str],
-        overwrite: bool = False,
+        overwrite: bool,
     ) -> None:
-        self.out_dir = out_dir
-        self.rows = rows
+        self.out_dir, self.rows = out_dir, rows
         self.earlier: dict[str, dict] = {}
-        path = out_dir / RESULTS
         protocol = json.loads(json.dumps(protocol))
-        if path.is_file() and not overwrite:
+        if overwrite:
+            shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
+        elif (out_dir / RESULTS).is_file():
             content = read_results(out_dir)
             if content['protocol'] != protocol:
                 raise FileExistsError(
-                    f'{path} was measured with other settings. Choose '
-                    'another folder, or overwrite it (--overwrite).'
+                    f'{out_dir / RESULTS} was measured with other settings. '
+                    'Choose another folder, or overwrite it (--overwrite).'
                 )
             self.earlier = content['methods']
-        if default is None:
-            default = next(
-                (r for r in rows if re.fullmatch(f'{DDU}.*-total', r)), None
-            )
+        cuda = torch.cuda.is_available()
         self.content: dict[str, Any] = dict(
             protocol=protocol,
             default=default,
@@ -75,9 +70,7 @@ class ResultsFile:
                 processor=platform.processor() or platform.machine(),
                 threads=torch.get_num_threads(),
                 processes=get_world_size(),
-                cuda=torch.cuda.get_device_name()
-                if torch.cuda.is_available()
-                else None,
+                cuda=torch.cuda.get_device_name() if cuda else None,
             ),
             methods={},
         )
@@ -114,7 +107,7 @@ class ResultsFile:
         if pictures:
             draw_curves(self.content['methods'], self.out_dir)
         if self.content['complete']:
-            forget_unfinished(self.out_dir)
+            shutil.rmtree(self.out_dir / FOLDER, ignore_errors=True)
 
 
 def read_results(folder: Path) -> dict:

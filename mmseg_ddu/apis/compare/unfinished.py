@@ -59,8 +59,7 @@ class Unfinished:
             counts (RowCounts): Of this rank.
         """
         parts = all_gather_object(counts.state_dict())
-        if is_main_process():
-            self._write(self._path(counts), dict(done=done, parts=parts))
+        self._write(self._path(counts), dict(done=done, parts=parts))
         self.saved_at = time.monotonic()
 
     def load(self, counts: RowCounts) -> int:
@@ -78,10 +77,10 @@ class Unfinished:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, counts: RowCounts) -> Path:
-        return self.folder / f'{digest(list(counts.rows))}.pth'
+        return self.folder / f'{digest(counts.rows)}.pth'
 
-    @staticmethod
-    def _write(path: Path, content: dict) -> None:
+    @master_only
+    def _write(self, path: Path, content: dict) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(path) as temporary:
@@ -91,20 +90,12 @@ class Unfinished:
                 f'What was counted cannot be saved: {error}'
             )
 
-    @staticmethod
-    def _read(path: Path) -> dict:
-        nothing = dict(done=0, parts=[])
-        if not path.is_file():
-            return nothing
-        try:
-            return torch.load(path, map_location='cpu', weights_only=True)
-        except Exception as error:  # torch raises what it likes
-            MMLogger.get_current_instance().warning(
-                f'{path} is damaged, and its methods start anew: {error}'
-            )
-            return nothing
-
-
-def forget_unfinished(out_dir: Path) -> None:
-    """Remove what is left of all groups."""
-    shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
+    def _read(self, path: Path) -> dict:
+        if path.is_file():
+            try:
+                return torch.load(path, map_location='cpu', weights_only=True)
+            except Exception as error:  # torch raises what it likes
+                MMLogger.get_current_instance().warning(
+                    f'{path} is damaged, and its methods start anew: {error}'
+                )
+        return dict(done=0, parts=[])
