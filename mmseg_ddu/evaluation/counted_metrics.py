@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 
 from mmseg_ddu.core.metrics import METRIC
@@ -11,8 +10,6 @@ from mmseg_ddu.registry import METRICS
 
 from .counting import CountingMetric, log_figures, percent
 from .judged_samples import judge, score_maps
-
-SHARED = inspect.signature(CountingMetric).parameters
 
 
 @METRICS.register_module()
@@ -31,12 +28,19 @@ class CountedMetric(CountingMetric):
 
     metric = ''
 
-    def __init__(self, metric: str = '', **options) -> None:
+    def __init__(
+        self,
+        metric: str = '',
+        scores: Sequence[str] | None = None,
+        ignore_index: int = 255,
+        prefix: str | None = None,
+        **options,
+    ) -> None:
         self.metric = metric or self.metric
         self.kind: type[Metric] = METRIC.find(self.metric)
         self.default_prefix = self.kind.prefix or self.metric
-        super().__init__(**{k: v for k, v in options.items() if k in SHARED})
-        self.options = {k: v for k, v in options.items() if k not in SHARED}
+        super().__init__(scores, ignore_index, prefix)
+        self.options = options
         self.new_counts()  # wrong options are an error now
         self.merged: dict[str, Metric] = {}
 
@@ -56,14 +60,11 @@ class CountedMetric(CountingMetric):
     def compute_metrics(self, results: dict) -> dict:
         """Figures from merged counts; also printed as a table."""
         self.merged = dict(sorted(results.items()))
-        columns = {}
-        for name, counts in self.merged.items():
-            columns[name] = {
-                key: round(value, 4)
-                if key in self.kind.not_percent
-                else percent(value)
-                for key, value in counts.figures().items()
-            }
+        columns = {n: counts.figures() for n, counts in self.merged.items()}
+        for figures in columns.values():
+            for key, value in figures.items():
+                raw = key in self.kind.not_percent
+                figures[key] = round(value, 4) if raw else percent(value)
         return log_figures(self.prefix, columns)
 
 

@@ -24,7 +24,6 @@ class CountingMetric(BaseMetric):
             (1, H, W) and rising with uncertainty. None: those present of
             ``pred_aleatoric``, ``pred_epistemic`` and ``pred_total``.
         ignore_index (int): Void label.
-        collect_device (str): See mmengine.
         prefix (str, optional): See mmengine.
     """
 
@@ -32,11 +31,9 @@ class CountingMetric(BaseMetric):
         self,
         scores: Sequence[str] | None = None,
         ignore_index: int = 255,
-        collect_device: str = 'cpu',
         prefix: str | None = None,
-        collect_dir: str | None = None,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(prefix=prefix)
         self.scores = None if scores is None else tuple(scores)
         self.ignore_index = ignore_index
         self.counts: dict[Any, Any] = {}
@@ -101,12 +98,8 @@ def last_is_copy(rank: int, numbers: Sequence[int], size: int) -> bool:
     """Whether the last image of a process is there only to fill up.
 
     Samplers deal the images out one by one, and the copies at the end, as
-    mmengine's own metrics assume too.
-
-    Args:
-        rank (int): The process.
-        numbers (Sequence[int]): Images of each process.
-        size (int): Images of the data set.
+    mmengine's own metrics assume too. ``numbers`` are the images of each
+    process, ``size`` those of the data set.
 
     Example:
         >>> [last_is_copy(rank, [2, 2, 2], 5) for rank in range(3)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
 
@@ -67,11 +66,7 @@ def trio_figure(curves: dict[str, dict], name: str) -> Figure:
     """The paper's three curves over uncertainty percentiles."""
     figure = Figure(figsize=(13, 4.6), layout='constrained')
     for axes, (key, label) in zip(figure.subplots(1, 3), TRIO.items()):
-        lines = {
-            row: (range(1, len(entry[name][key]) + 1), entry[name][key])
-            for row, entry in curves.items()
-        }
-        _draw(axes, curves, lines)
+        _draw(axes, curves, name, key)
         axes.set(xlabel='uncertainty percentile', ylabel=label, xlim=(1, 100))
     figure.suptitle(TRIOS[name])
     _legend(figure, axes)
@@ -82,9 +77,7 @@ def risk_coverage_figure(curves: dict[str, dict]) -> Figure:
     """Error among the pixels that are accepted."""
     figure = Figure(figsize=(7.5, 5), layout='constrained')
     axes = figure.subplots()
-    data = {row: entry['risk_coverage'] for row, entry in curves.items()}
-    lines = {row: (d['coverage'], d['risk']) for row, d in data.items()}
-    _draw(axes, curves, lines)
+    _draw(axes, curves, 'risk_coverage', 'risk', 'coverage')
     axes.set(
         xlabel='coverage (share of pixels accepted, most certain first)',
         ylabel='risk (share of wrong pixels among them)',
@@ -107,9 +100,7 @@ def reliability_figure(curves: dict[str, dict]) -> Figure:
         for same in alike.values()
     }
     for axes, key in ((upper, 'accuracy'), (lower, 'share')):
-        data = {name: entry['reliability'] for name, entry in named.items()}
-        lines = {name: (d['confidence'], d[key]) for name, d in data.items()}
-        _draw(axes, named, lines, marker='.')
+        _draw(axes, named, 'reliability', key, 'confidence', marker='.')
     upper.plot([0, 1], [0, 1], color='grey', linewidth=0.8)
     upper.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
     lower.set(xlabel='confidence', ylabel='share of pixels', yscale='log')
@@ -143,7 +134,9 @@ def histogram_figure(curves: dict[str, dict]) -> Figure:
 def _draw(
     axes: Axes,
     curves: dict[str, dict],
-    lines: dict[str, tuple[Iterable, Iterable]],
+    name: str,
+    key: str,
+    over: str | None = None,
     **style: str,
 ) -> None:
     """A line for each row: a colour a method, dashes for its others."""
@@ -154,7 +147,10 @@ def _draw(
         seen[method] += 1
         color = colors[list(seen).index(method) % len(colors)]
         stroke = STYLES[(seen[method] - 1) % len(STYLES)]
-        x, y = (np.array(part, float) for part in lines[row])  # None is NaN
+        y = np.array(entry[name][key], float)  # None is NaN
+        x = np.arange(len(y)) + 1.0
+        if over is not None:
+            x = np.array(entry[name][over], float)
         axes.plot(x, y, stroke, color=color, label=row, **style)
     axes.grid(alpha=0.3)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
 import shutil
 from collections.abc import Iterable
@@ -26,13 +25,13 @@ FORMAT = 2  # of the entries; the first had other rows
 
 
 class ResultsFile:
-    """Results as they come; on disk after each method.
+    """Results as they come; on disk after each group of methods.
 
     Args:
         out_dir (Path): Where everything goes.
         protocol (dict): What the numbers depend on beside the networks.
         default (str, optional): Row of the package's default score.
-        rows (list[str]): Rows in the order of the table.
+        rows (list[str]): In the order of the table.
         overwrite (bool): Forget earlier results.
 
     Raises:
@@ -49,7 +48,7 @@ class ResultsFile:
     ) -> None:
         self.out_dir, self.rows = out_dir, rows
         self.earlier: dict[str, dict] = {}
-        protocol = json.loads(json.dumps(protocol))
+        protocol = strict(protocol)
         if overwrite:
             shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
         elif (out_dir / RESULTS).is_file():
@@ -86,7 +85,7 @@ class ResultsFile:
 
     def add(self, entries: dict[str, dict]) -> None:
         """Finished rows, or ones with their error; not yet on disk."""
-        methods = {**self.content['methods'], **strict(plain(entries))}
+        methods = {**self.content['methods'], **strict(entries)}
         self.content['methods'] = {
             name: methods[name] for name in self.rows if name in methods
         }
@@ -130,27 +129,23 @@ def _is_results(content: Any) -> bool:
     def have(value: Any, *keys: str) -> bool:
         return isinstance(value, dict) and set(keys) <= set(value)
 
-    if not have(content, 'protocol', 'methods'):
-        return False
-    protocol, methods = content['protocol'], content['methods']
     return (
-        have(protocol, 'config', 'stride', 'images')
-        and have(protocol['images'], 'plain')
-        and have(methods)
+        have(content, 'protocol', 'methods')
+        and have(content['protocol'], 'config', 'stride', 'images')
+        and have(content['protocol']['images'], 'plain')
+        and have(content['methods'])
         and all(
             have(entry, 'error')
             or (have(entry, 'shifts') and have(entry['shifts']))
-            for entry in methods.values()
+            for entry in content['methods'].values()
         )
     )
 
 
 def strict(value: Any) -> Any:
     """NaN and infinity as null, which JSON has not; six digits of others."""
-    if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [strict(item) for item in value]
-    if isinstance(value, float):
-        return float(f'{value:.6g}') if math.isfinite(value) else None
-    return value
+    return json.loads(
+        json.dumps(plain(value)),
+        parse_float=lambda text: float(f'{float(text):.6g}'),
+        parse_constant=lambda _: None,
+    )

@@ -59,12 +59,13 @@ class Unfinished:
             counts (RowCounts): Of this rank.
         """
         parts = all_gather_object(counts.state_dict())
-        self._write(self._path(counts), dict(done=done, parts=parts))
+        if is_main_process():
+            _write(self._path(counts), dict(done=done, parts=parts))
         self.saved_at = time.monotonic()
 
     def load(self, counts: RowCounts) -> int:
         """Add what was saved to new counts; how many images that were."""
-        content = on_main(self._read, self._path(counts))
+        content = on_main(_read, self._path(counts))
         rank, world = get_dist_info()
         for part in content['parts'][rank::world]:
             counts.merge_state(part)
@@ -79,23 +80,24 @@ class Unfinished:
     def _path(self, counts: RowCounts) -> Path:
         return self.folder / f'{digest(counts.rows)}.pth'
 
-    @master_only
-    def _write(self, path: Path, content: dict) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary:
-                torch.save(content, temporary)
-        except (OSError, RuntimeError) as error:  # torch raises the latter
-            MMLogger.get_current_instance().warning(
-                f'What was counted cannot be saved: {error}'
-            )
 
-    def _read(self, path: Path) -> dict:
-        if path.is_file():
-            try:
-                return torch.load(path, map_location='cpu', weights_only=True)
-            except Exception as error:  # torch raises what it likes
-                MMLogger.get_current_instance().warning(
-                    f'{path} is damaged, and its methods start anew: {error}'
-                )
-        return dict(done=0, parts=[])
+def _write(path: Path, content: dict) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch raises the latter
+        MMLogger.get_current_instance().warning(
+            f'What was counted cannot be saved: {error}'
+        )
+
+
+def _read(path: Path) -> dict:
+    if path.is_file():
+        try:
+            return torch.load(path, map_location='cpu', weights_only=True)
+        except Exception as error:  # torch raises what it likes
+            MMLogger.get_current_instance().warning(
+                f'{path} is damaged, and its methods start anew: {error}'
+            )
+    return dict(done=0, parts=[])
