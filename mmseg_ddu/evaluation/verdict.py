@@ -26,13 +26,21 @@ def verdict(metrics: Mapping[str, float]) -> list[str]:
         list[str]: First the network, then each map that was judged, then the
         novelty of the images.
     """
+    shifted = 'novelty/AUROC' in metrics
+    strangers = 'pixels of shifted images' if shifted else 'unknown objects'
+    errors, unknown = (_of_maps(q, metrics) for q in ('mis', 'ood'))
     lines = [_network(metrics)]
     for name in MAPS:
-        lines.append(f'{_errors(name, metrics)} {_strangers(name, metrics)}')
+        sentences = []
+        if name in errors:
+            sentences.append(_errors(name, errors, metrics))
+        if name in unknown:
+            sentences.append(_strangers(name, unknown, strangers))
+        lines.append(' '.join(sentences))
     if any(NO_BETTER in line for line in lines):
         lines.append(ADVICE)
     lines.append(_novelty(metrics))
-    return [line.strip() for line in lines if line.strip()]
+    return [line for line in lines if line]
 
 
 def _network(metrics: Mapping[str, float]) -> str:
@@ -47,36 +55,28 @@ def _network(metrics: Mapping[str, float]) -> str:
     return f'The network {" and ".join(parts)}.' if parts else ''
 
 
-def _errors(name: str, metrics: Mapping[str, float]) -> str:
-    values = _of_maps('mis_AUROC', metrics)
-    if name not in values:
-        return ''
+def _errors(
+    name: str, values: Mapping[str, float], metrics: Mapping[str, float]
+) -> str:
     if values[name] < CHANCE:
         return _inverted(name, values, 'wrong pixels', 'right ones')
     text = f'{name} finds wrong pixels with an AUROC of {_auroc(values[name])}'
     first = MAPS[0]
     if name != first and first in values:
         text += f' ({first} {_auroc(values[first])})'
-    before = metrics.get(f'uncertainty/{name}_mis_share')
-    after = metrics.get(f'uncertainty/{name}_mis_risk90')
-    if before is None or after is None:
-        return f'{text}.'
+    before = metrics[f'uncertainty/{name}_mis_share']
+    after = metrics[f'uncertainty/{name}_mis_risk90']
     end = f'lowers the error from {before:.1f}% to {after:.1f}%'
     if after >= before:
         end = f'does not lower the error of {before:.1f}%'
     return f'{text}; refusing the most uncertain 10% of pixels {end}.'
 
 
-def _strangers(name: str, metrics: Mapping[str, float]) -> str:
-    values = _of_maps('ood_AUROC', metrics)
-    if name not in values:
-        return ''
-    shifted = 'novelty/AUROC' in metrics
-    strangers = 'pixels of shifted images' if shifted else 'unknown objects'
+def _strangers(name: str, values: Mapping[str, float], kind: str) -> str:
     if values[name] < CHANCE:
-        return _inverted(name, values, strangers, 'ordinary pixels')
+        return _inverted(name, values, kind, 'ordinary pixels')
     figure = _auroc(values[name])
-    return f'{name} ranks {strangers} above ordinary pixels with {figure}.'
+    return f'{name} ranks {kind} above ordinary pixels with {figure}.'
 
 
 def _inverted(
@@ -110,8 +110,9 @@ def _novelty(metrics: Mapping[str, float]) -> str:
     return f'{text}.'
 
 
-def _of_maps(figure: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    keys = {name: f'uncertainty/{name}_{figure}' for name in MAPS}
+def _of_maps(question: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """AUROC of each map that was judged."""
+    keys = {name: f'uncertainty/{name}_{question}_AUROC' for name in MAPS}
     return {n: metrics[key] for n, key in keys.items() if key in metrics}
 
 

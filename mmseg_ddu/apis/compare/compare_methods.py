@@ -15,7 +15,7 @@ from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import require_writable_folder
 
-from .image_pools import PLAIN, build_pools, resolve_shifts
+from .image_pools import PLAIN, build_pools
 from .method_names import DDU, Method, parse_methods
 from .method_runs import Measurement, hashes
 from .predictors import group_methods
@@ -100,24 +100,20 @@ def compare(
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     out_dir = Path(out_dir)
     on_main(require_writable_folder, out_dir)
-    measurement = Measurement(
-        cfg,
-        build_pools(
-            cfg,
-            resolve_shifts(shifts),
-            domains or {},
-            max_images,
-            shift_images,
-            seed,
-        ),
-        list(cfg.get('held_out_labels') or []),
-        stride,
-        patch,
-        seed,
-        timing_images,
-        device,
+    limits = max_images, shift_images
+    pools = build_pools(cfg, shifts, domains or {}, *limits, seed)
+    # What the numbers depend on beside the networks.
+    protocol = dict(
+        format=FORMAT,
+        config=Path(cfg.filename or 'config').name,
+        classes=list(pools[PLAIN].metainfo.get('classes') or []),
+        images={name: len(pool) for name, pool in pools.items()},
+        stride=stride,
+        patch=patch,
+        seed=seed,
+        near_labels=list(cfg.get('held_out_labels') or []),
     )
-    protocol = describe(measurement)
+    measurement = Measurement(cfg, pools, protocol, timing_images, device)
 
     def begin() -> tuple[ResultsFile, list[list[Method]]]:
         results = ResultsFile(out_dir, protocol, default, rows, overwrite)
@@ -137,18 +133,3 @@ def compare(
     finally:
         results.finish(pictures)
     return results.content
-
-
-def describe(measurement: Measurement) -> dict:
-    """What the numbers depend on beside the networks."""
-    pools = measurement.pools
-    return dict(
-        format=FORMAT,
-        config=Path(measurement.cfg.filename or 'config').name,
-        classes=list(pools[PLAIN].metainfo.get('classes') or []),
-        images={name: len(pool) for name, pool in pools.items()},
-        stride=measurement.stride,
-        patch=measurement.patch,
-        seed=measurement.seed,
-        near_labels=measurement.near,
-    )

@@ -28,12 +28,7 @@ def measure_cost(
     """Time and memory of a prediction, alone and at full resolution.
 
     Reading the image is not counted; preprocessing, resizing to the size of
-    the image and the scores are.
-
-    Args:
-        predict (Callable): Called with one batch.
-        model (nn.Module): All that the method needs in memory.
-        batches (Sequence): Images, each a batch.
+    the image and the scores are. The model is all that has to be in memory.
 
     Returns:
         dict: ``ms`` per image (median), ``peak_mib`` (weights and what a

@@ -37,12 +37,7 @@ PALETTE = matplotlib.colormaps['tab20'].colors
 
 
 def draw_curves(methods: dict[str, dict], out_dir: Path) -> None:
-    """Draw every curve of the finished rows into a folder.
-
-    Args:
-        methods (dict[str, dict]): Row to entry, as in ``results.json``.
-        out_dir (Path): Where the pictures go.
-    """
+    """Draw every curve of the finished rows of a ``results.json``."""
     curves = {
         row: dict(entry['curves'], method=entry['method'])
         for row, entry in methods.items()

@@ -46,11 +46,7 @@ class FolderImages(BaseDataset):
 
 
 def resolve_shifts(shifts: Sequence[str] | None) -> list[str]:
-    """Names of shifts; None is all, ``['none']`` none.
-
-    Raises:
-        ValueError: If a name is unknown.
-    """
+    """Names of shifts; None is all, ``['none']`` none."""
     if shifts is None or list(shifts) == ['all']:
         return list(SHIFTS)
     if list(shifts) == ['none']:
@@ -66,7 +62,7 @@ def resolve_shifts(shifts: Sequence[str] | None) -> list[str]:
 
 def build_pools(
     cfg: Config,
-    shifts: Sequence[str],
+    shifts: Sequence[str] | None,
     domains: Mapping[str, str],
     max_images: int | None,
     shift_images: int | None,
@@ -78,7 +74,7 @@ def build_pools(
     the plain ones; see :func:`compare` for the arguments.
 
     Raises:
-        ValueError: If a domain has the name of something else.
+        ValueError: If a shift is unknown, or a domain named as another pool.
     """
     config = cfg.test_dataloader.dataset
 
@@ -87,7 +83,7 @@ def build_pools(
         return SeededSubset(dataset, size, seed)
 
     pools = {PLAIN: choose(DATASETS.build(config), max_images)}
-    for kind in shifts:
+    for kind in resolve_shifts(shifts):
         dataset = DATASETS.build(shifted(config, kind, seed))
         pools[kind] = choose(dataset, max_images, shift_images)
     for name, folder in domains.items():
@@ -122,13 +118,6 @@ def judge_in_pool(
     Of a plain image all that is known, its out-of-distribution pixels as
     held out, or near and far; of a shifted or foreign one the pixels that
     are shifted, without labels.
-
-    Args:
-        pool (str): Where the image is from.
-        sample (dict): Its prediction, see :func:`judge`.
-        stride (int): n.
-        near (Sequence[int]): Mask values that are near.
-        ignore_index (int): Void label.
     """
     image = judge(sample, ignore_index, stride)
     if pool != PLAIN:

@@ -44,7 +44,6 @@ class Method:
     """One method and where its weights are.
 
     Attributes:
-        name (str): As given.
         kind (str): ``single``, ``ddu``, ``mc_dropout`` or ``ensemble``.
         checkpoints (tuple[Path, ...]): One; several for an ensemble.
         passes (int): Forward passes for a prediction.
@@ -71,11 +70,7 @@ class Method:
 
 
 def parse_method(text: str) -> Method:
-    """``NAME=CHECKPOINT[,CHECKPOINT…]`` as a method.
-
-    Raises:
-        ValueError: If it is not of this form, or the name is unknown.
-    """
+    """``NAME=CHECKPOINT[,CHECKPOINT…]``, or a ValueError."""
     name, _, files = text.partition('=')
     paths = tuple(Path(file) for file in files.split(',') if file)
     if not name or not paths:

@@ -46,10 +46,7 @@ class Measurement:
     Attributes:
         cfg (Config): The config the networks were trained with.
         pools (Mapping[str, Dataset]): Name to images.
-        near (list[int]): Mask values that are near out of distribution.
-        stride (int): Measure every n-th pixel in both directions.
-        patch (int): Side of the trio's windows, in such pixels.
-        seed (int): Of choices, shifts and dropout.
+        protocol (dict): ``stride``, ``patch``, ``seed`` and ``near_labels``.
         timing_images (int): Images that the time is measured on.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
 
@@ -59,19 +56,15 @@ class Measurement:
 
     cfg: Config
     pools: Mapping[str, Dataset]
-    near: list[int]
-    stride: int
-    patch: int
-    seed: int
+    protocol: dict
     timing_images: int
     device: str | None
 
     def __post_init__(self) -> None:
         for name in ('stride', 'patch'):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f'Expected {name} >= 1, but got {getattr(self, name)}.'
-                )
+            value = self.protocol[name]
+            if value < 1:
+                raise ValueError(f'Expected {name} >= 1, but got {value}.')
 
     @cached_property
     def places(self) -> list[tuple[str, int]]:
@@ -146,7 +139,9 @@ class Measurement:
         rank, world = get_dist_info()
         total = len(self.places)
         shifts = [name for name in self.pools if name != PLAIN]
-        counts = RowCounts(list(predictor.rows), shifts, self.patch)
+        counts = RowCounts(
+            list(predictor.rows), shifts, self.protocol['patch']
+        )
         done = unfinished.load(counts)
         title = ', '.join(method.name for method in predictor.methods)
         steps = track(range(done, total, world), title, disable=rank > 0)
@@ -202,10 +197,11 @@ class Measurement:
                 f'An image of {pool!r} cannot be read and is left out: {item}'
             )
             return
-        torch.manual_seed(self.seed + number)
-        sample, scores = predictor(as_batch(item), self.stride)
+        stride, near = self.protocol['stride'], self.protocol['near_labels']
+        torch.manual_seed(self.protocol['seed'] + number)
+        sample, scores = predictor(as_batch(item), stride)
         void = last_decode_head(predictor.model).ignore_index
-        image = judge_in_pool(pool, sample, self.stride, self.near, void)
+        image = judge_in_pool(pool, sample, stride, near, void)
         counts.update(pool, image, scores)
 
     def _costs(self, method: Method) -> dict:

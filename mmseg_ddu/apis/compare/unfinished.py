@@ -50,13 +50,9 @@ class Unfinished:
         return is_main_process() and waited >= self.every
 
     def save(self, done: int, counts: RowCounts) -> None:
-        """Write the counts of all ranks, whole or not at all.
+        """Write the counts of all ranks after ``done`` images of theirs.
 
         If that fails, as on a full disk, the measurement goes on.
-
-        Args:
-            done (int): Images that all ranks together have counted.
-            counts (RowCounts): Of this rank.
         """
         parts = all_gather_object(counts.state_dict())
         if is_main_process():

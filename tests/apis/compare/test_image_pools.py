@@ -18,7 +18,7 @@ from mmseg_ddu.datasets import SHIFTS
 
 def pools_of(cfg, **options):
     settings = dict(
-        shifts=[], domains={}, max_images=None, shift_images=None, seed=0
+        shifts=['none'], domains={}, max_images=None, shift_images=None, seed=0
     )
     return build_pools(cfg, **{**settings, **options})
 
