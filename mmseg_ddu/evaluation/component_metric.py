@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import IO
 
@@ -56,8 +56,9 @@ class ComponentMetric(CountingMetric):
         super().__init__(**kwargs)
         self.threshold = threshold
         self._new_counts = partial(ComponentCounts, min_predicted, min_truth)
-        # Score to a file without a name, gone with the process.
-        self._files: dict[str, IO[bytes]] = {}
+        # Maps that wait, and the score of each; gone with the process.
+        self._file: IO[bytes] | None = None
+        self._aside: list[str] = []
         # Score to (pixel-level F1, threshold).
         self.chosen: dict[str, tuple[float, float]] = {}
 
@@ -76,20 +77,24 @@ class ComponentMetric(CountingMetric):
         ood = sample['gt_ood_map']['data'].squeeze(0).cpu()
         for score, values in score_maps(sample, self.scores):
             values = values.float().cpu()
-            if self.threshold is None:
-                known = ood != VOID
-                counts = self.counter(('pixels', score), RankingCounts)
-                counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
-                if score not in self._files:
-                    file = tempfile.TemporaryFile()  # noqa: SIM115
-                    self._files[score] = file
-                np.save(self._files[score], values.numpy())
-                np.save(self._files[score], ood.numpy().astype(np.uint8))
-                continue
             limit = self.threshold
-            if isinstance(limit, Mapping):
-                limit = limit[score]
+            if limit is None:
+                self._put_aside(score, values, ood)
+                continue
+            limit = limit[score] if isinstance(limit, Mapping) else limit
             self._count(score, (values > limit).numpy(), ood.numpy())
+
+    def _put_aside(
+        self, score: str, values: torch.Tensor, ood: torch.Tensor
+    ) -> None:
+        known = ood != VOID
+        counts = self.counter(('pixels', score), RankingCounts)
+        counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
+        if self._file is None:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._aside.append(score)
+        np.save(self._file, values.numpy())
+        np.save(self._file, ood.numpy().astype(np.uint8))
 
     def _count(self, score: str, found: np.ndarray, ood: np.ndarray) -> None:
         known = ood != VOID
@@ -102,32 +107,27 @@ class ComponentMetric(CountingMetric):
 
     def look_again(self) -> None:
         """Choose the thresholds, and count what was put aside."""
-        self.chosen = {}
-        pixels = {k[1]: v for k, v in self.gather().items() if 'pixels' in k}
-        if self.threshold is None:
-            self.counts = {}
-        for score, counts in sorted(pixels.items()):
-            if not counts.num_positives or not counts.num_negatives:
-                continue
-            f1, limit = self.chosen[score] = counts.best_f1()
-            for values, ood in self._read(score):
-                values[ood == VOID] = 0  # may be anything there
-                keys = counts.key(torch.from_numpy(values))
-                found = keys >= counts.key(torch.tensor(limit))
-                self._count(score, found.numpy(), ood)
-        for file in self._files.values():
-            file.close()
-        self._files = {}
-
-    def _read(self, score: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The maps that wait, each with its mask."""
-        if score not in self._files:
+        if self.threshold is not None:
             return
-        file = self._files[score]
-        end = file.tell()
-        file.seek(0)
-        while file.tell() < end:
-            yield np.load(file), np.load(file)
+        self.chosen = {
+            score: counts.best_f1()
+            for (_, score), counts in self.gather().items()
+            if counts.num_positives and counts.num_negatives
+        }
+        self.counts = {}
+        if self._file is None:
+            return
+        grid = RankingCounts()
+        self._file.seek(0)
+        for score in self._aside:
+            values, ood = np.load(self._file), np.load(self._file)
+            if score in self.chosen:
+                values[ood == VOID] = 0  # may be anything there
+                limit = torch.tensor(self.chosen[score][1])
+                found = grid.key(torch.from_numpy(values)) >= grid.key(limit)
+                self._count(score, found.numpy(), ood)
+        self._file.close()
+        self._file, self._aside = None, []
 
     def compute_metrics(self, results: dict) -> dict:
         """Metrics from merged counts; also printed as a table."""
@@ -142,12 +142,7 @@ class ComponentMetric(CountingMetric):
                 f1, limit = self.chosen[score]
                 values.update(threshold=limit, pixel_F1=percent(f1))
             columns[score] = {k: v for k, v in values.items() if v == v}
-        log_figures('components out of distribution', columns)
-        return {
-            f'{score}_{name}': value
-            for score, values in columns.items()
-            for name, value in values.items()
-        }
+        return log_figures('components out of distribution', columns)
 
 
 def label_components(mask: np.ndarray) -> torch.Tensor:

@@ -11,14 +11,6 @@ from mmseg_ddu.registry import METRICS
 from .counting import CountingMetric, log_figures, percent
 from .judged_samples import judge, score_maps
 
-OPTIONS = (
-    'scores',
-    'ignore_index',
-    'collect_device',
-    'prefix',
-    'collect_dir',
-)
-
 
 @METRICS.register_module()
 class CountedMetric(CountingMetric):
@@ -36,12 +28,18 @@ class CountedMetric(CountingMetric):
 
     metric = ''
 
-    def __init__(self, metric: str = '', **options) -> None:
+    def __init__(
+        self,
+        metric: str = '',
+        scores: Sequence[str] | None = None,
+        ignore_index: int = 255,
+        prefix: str | None = None,
+        **options,
+    ) -> None:
         self.metric = metric or self.metric
         self.kind: type[Metric] = METRIC.find(self.metric)
-        shared = {k: options.pop(k) for k in OPTIONS if k in options}
         self.default_prefix = self.kind.prefix or self.metric
-        super().__init__(**shared)
+        super().__init__(scores, ignore_index, prefix)
         self.options = options
         self.new_counts()  # wrong options are an error now
         self.merged: dict[str, Metric] = {}
@@ -62,30 +60,17 @@ class CountedMetric(CountingMetric):
     def compute_metrics(self, results: dict) -> dict:
         """Figures from merged counts; also printed as a table."""
         self.merged = dict(sorted(results.items()))
-        metrics, columns = {}, {}
-        for name, counts in self.merged.items():
-            figures = {
-                key: round(value, 4)
-                if key in self.kind.not_percent
-                else percent(value)
-                for key, value in counts.figures().items()
-            }
-            start = f'{name}_' if name else ''
-            metrics.update({f'{start}{k}': v for k, v in figures.items()})
-            columns[name or 'value'] = figures
-        if metrics:
-            log_figures(self.prefix, columns)
-        return metrics
+        columns = {n: counts.figures() for n, counts in self.merged.items()}
+        for figures in columns.values():
+            for key, value in figures.items():
+                raw = key in self.kind.not_percent
+                figures[key] = round(value, 4) if raw else percent(value)
+        return log_figures(self.prefix, columns)
 
 
 @METRICS.register_module()
 class UncertaintyMetric(CountedMetric):
     """Ranking quality of uncertainty maps, see :class:`PixelRanking`.
-
-    - ``mis``: misclassified against correct pixels, in distribution;
-    - ``ood``: out-of-distribution against in-distribution pixels, where the
-      data has ``gt_ood_map`` (see ``LoadOoDAnnotations``);
-    - ``amb``: pixels of ``ambiguous_classes`` against other labelled ones.
 
     Args:
         ambiguous_classes (Sequence[str]): Classes that cannot be told

@@ -24,7 +24,6 @@ class CountingMetric(BaseMetric):
             (1, H, W) and rising with uncertainty. None: those present of
             ``pred_aleatoric``, ``pred_epistemic`` and ``pred_total``.
         ignore_index (int): Void label.
-        collect_device (str): See mmengine.
         prefix (str, optional): See mmengine.
     """
 
@@ -32,11 +31,9 @@ class CountingMetric(BaseMetric):
         self,
         scores: Sequence[str] | None = None,
         ignore_index: int = 255,
-        collect_device: str = 'cpu',
         prefix: str | None = None,
-        collect_dir: str | None = None,
     ) -> None:
-        super().__init__(collect_device, prefix, collect_dir)
+        super().__init__(prefix=prefix)
         self.scores = None if scores is None else tuple(scores)
         self.ignore_index = ignore_index
         self.counts: dict[Any, Any] = {}
@@ -101,12 +98,8 @@ def last_is_copy(rank: int, numbers: Sequence[int], size: int) -> bool:
     """Whether the last image of a process is there only to fill up.
 
     Samplers deal the images out one by one, and the copies at the end, as
-    mmengine's own metrics assume too.
-
-    Args:
-        rank (int): The process.
-        numbers (Sequence[int]): Images of each process.
-        size (int): Images of the data set.
+    mmengine's own metrics assume too. ``numbers`` are the images of each
+    process, ``size`` those of the data set.
 
     Example:
         >>> [last_is_copy(rank, [2, 2, 2], 5) for rank in range(3)]
@@ -125,19 +118,24 @@ def percent(value: float) -> float:
     return round(100 * float(value), 3)
 
 
-def log_figures(title: str, columns: Mapping[str, Mapping[str, Any]]) -> None:
-    """A table with a line for each figure, into mmengine's log.
+def log_figures(title: str, columns: Mapping[str, Mapping[str, Any]]) -> dict:
+    """Write a table with a line for each figure into mmengine's log.
 
     Args:
         title (str): Above it.
-        columns (Mapping): Heading to name to value.
+        columns (Mapping): Name of a map, or ``''``, to figure to value.
+
+    Returns:
+        dict: The same in one, such as ``total_F1``.
     """
-    if not columns:
-        return
-    names = dict.fromkeys(n for figures in columns.values() for n in figures)
-    table = PrettyTable(['figure', *columns])
-    table.align = 'r'
-    for name in names:
-        values = [figures.get(name, '') for figures in columns.values()]
-        table.add_row([name, *values])
-    print_log(f'{title}:\n{table.get_string()}', logger='current')
+    if any(columns.values()):
+        table = PrettyTable(['figure', *(n or 'value' for n in columns)])
+        table.align = 'r'
+        for name in dict.fromkeys(n for c in columns.values() for n in c):
+            table.add_row([name, *(c.get(name, '') for c in columns.values())])
+        print_log(f'{title}:\n{table.get_string()}', logger='current')
+    return {
+        f'{column}_{name}' if column else name: value
+        for column, figures in columns.items()
+        for name, value in figures.items()
+    }

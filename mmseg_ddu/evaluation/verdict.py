@@ -28,13 +28,15 @@ def verdict(metrics: Mapping[str, float]) -> list[str]:
     """
     shifted = 'novelty/AUROC' in metrics
     strangers = 'pixels of shifted images' if shifted else 'unknown objects'
+    errors, unknown = (_of_maps(q, metrics) for q in ('mis', 'ood'))
     lines = [_network(metrics)]
     for name in MAPS:
-        sentences = [
-            _errors(name, metrics),
-            _strangers(name, metrics, strangers),
-        ]
-        lines.append(' '.join(s for s in sentences if s))
+        sentences = []
+        if name in errors:
+            sentences.append(_errors(name, errors, metrics))
+        if name in unknown:
+            sentences.append(_strangers(name, unknown, strangers))
+        lines.append(' '.join(sentences))
     if any(NO_BETTER in line for line in lines):
         lines.append(ADVICE)
     lines.append(_novelty(metrics))
@@ -46,60 +48,48 @@ def _network(metrics: Mapping[str, float]) -> str:
     if 'mIoU' in metrics:
         parts.append(f'has a mIoU of {metrics["mIoU"]:.1f}')
     if 'calibration/ECE' in metrics:
-        gap = metrics['calibration/ECE']
         parts.append(
-            f'is {gap:.1f} percentage points too sure or too unsure on '
-            'average (ECE)'
+            f'is {metrics["calibration/ECE"]:.1f} percentage points too sure '
+            'or too unsure on average (ECE)'
         )
     return f'The network {" and ".join(parts)}.' if parts else ''
 
 
-def _errors(name: str, metrics: Mapping[str, float]) -> str:
-    values = _of_maps('mis_AUROC', metrics)
-    if name not in values:
-        return ''
+def _errors(
+    name: str, values: Mapping[str, float], metrics: Mapping[str, float]
+) -> str:
     if values[name] < CHANCE:
-        return (
-            f'{name} ranks wrong pixels below right ones (AUROC '
-            f'{_auroc(values[name])}, chance is .50); '
-            f'{_instead(values, "to find errors")}.'
-        )
+        return _inverted(name, values, 'wrong pixels', 'right ones')
     text = f'{name} finds wrong pixels with an AUROC of {_auroc(values[name])}'
     first = MAPS[0]
     if name != first and first in values:
         text += f' ({first} {_auroc(values[first])})'
-    before = metrics.get(f'uncertainty/{name}_mis_share')
-    after = metrics.get(f'uncertainty/{name}_mis_risk90')
-    if before is None or after is None:
-        return f'{text}.'
+    before = metrics[f'uncertainty/{name}_mis_share']
+    after = metrics[f'uncertainty/{name}_mis_risk90']
     end = f'lowers the error from {before:.1f}% to {after:.1f}%'
     if after >= before:
         end = f'does not lower the error of {before:.1f}%'
     return f'{text}; refusing the most uncertain 10% of pixels {end}.'
 
 
-def _strangers(name: str, metrics: Mapping[str, float], strangers: str) -> str:
-    values = _of_maps('ood_AUROC', metrics)
-    if name not in values:
-        return ''
-    value = values[name]
-    if value >= CHANCE:
-        return (
-            f'{name} ranks {strangers} above ordinary pixels with '
-            f'{_auroc(value)}.'
-        )
-    return (
-        f'{name} ranks {strangers} below ordinary pixels (AUROC '
-        f'{_auroc(value)}, chance is .50), as if they were more familiar; '
-        f'{_instead(values, "for them")}.'
-    )
+def _strangers(name: str, values: Mapping[str, float], kind: str) -> str:
+    if values[name] < CHANCE:
+        return _inverted(name, values, kind, 'ordinary pixels')
+    figure = _auroc(values[name])
+    return f'{name} ranks {kind} above ordinary pixels with {figure}.'
 
 
-def _instead(values: Mapping[str, float], purpose: str) -> str:
+def _inverted(
+    name: str, values: Mapping[str, float], positives: str, negatives: str
+) -> str:
     best = max(values, key=values.__getitem__)
+    advice = f'use {best} ({_auroc(values[best])}) for them'
     if values[best] < CHANCE:
-        return NO_BETTER
-    return f'use {best} ({_auroc(values[best])}) {purpose}'
+        advice = NO_BETTER
+    return (
+        f'{name} ranks {positives} below {negatives} (AUROC '
+        f'{_auroc(values[name])}, chance is .50); {advice}.'
+    )
 
 
 def _novelty(metrics: Mapping[str, float]) -> str:
@@ -120,8 +110,9 @@ def _novelty(metrics: Mapping[str, float]) -> str:
     return f'{text}.'
 
 
-def _of_maps(figure: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    keys = {name: f'uncertainty/{name}_{figure}' for name in MAPS}
+def _of_maps(question: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    """AUROC of each map that was judged."""
+    keys = {name: f'uncertainty/{name}_{question}_AUROC' for name in MAPS}
     return {n: metrics[key] for n, key in keys.items() if key in metrics}
 
 

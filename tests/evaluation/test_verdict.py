@@ -40,9 +40,9 @@ def test_worse_than_chance_says_what_to_do():
     assert 'aleatoric ranks unknown objects below' in lines[1]
     assert lines[2] == (
         'epistemic ranks wrong pixels below right ones (AUROC .41, chance is '
-        '.50); use aleatoric (.94) to find errors. epistemic ranks unknown '
-        'objects below ordinary pixels (AUROC .38, chance is .50), as if '
-        'they were more familiar; use total (.71) for them.'
+        '.50); use aleatoric (.94) for them. epistemic ranks unknown objects '
+        'below ordinary pixels (AUROC .38, chance is .50); use total (.71) '
+        'for them.'
     )
     (_, line, advice) = verdict(metrics_of(epistemic=(41, None, 8)))
     assert line.endswith('no map of this model does better.')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,69 +38,73 @@ def aggregate(
         ValueError: If the runs were measured in different ways, or have no
             method in common with the default.
     """
-    if not folders:
-        raise ValueError('Expected at least one folder to aggregate.')
-    runs = [read_results(Path(folder)) for folder in folders]
-    for folder, run in zip(folders, runs):
-        if run['protocol'] != runs[0]['protocol']:
-            raise ValueError(
-                f'{folder} was measured in another way than {folders[0]}: '
-                f'{_difference(run["protocol"], runs[0]["protocol"])}.'
-            )
+    runs = _alike(folders)
     default = default or runs[0]['default']
-    names = list(dict.fromkeys(row for run in runs for row in run['methods']))
-    methods = {}
-    for name in names:
-        entries = [run['methods'].get(name, dict(error='')) for run in runs]
-        entries = [entry for entry in entries if 'error' not in entry]
-        if entries:
-            methods[name] = _means(entries)
-    if default is not None and default not in methods:
-        raise ValueError(
-            f'The default {default!r} is not among {list(methods)}.'
-        )
+    found: dict[str, list[dict]] = {}
+    for run in runs:
+        for name, entry in run['methods'].items():
+            if 'error' not in entry:
+                found.setdefault(name, []).append(entry)
+    if default is not None and default not in found:
+        raise ValueError(f'The default {default!r} is not among {[*found]}.')
     result = dict(
         protocol=runs[0]['protocol'],
         seeds=[_seed(run, folder) for run, folder in zip(runs, folders)],
         default=default,
-        methods=methods,
+        methods={name: _means(entries) for name, entries in found.items()},
     )
     require_writable_folder(Path(quality_json).parent)
     write_json(quality_json, result)
     return result
 
 
+def _alike(folders: Sequence[str | os.PathLike]) -> list[dict]:
+    """Results that were measured in the same way."""
+    if not folders:
+        raise ValueError('Expected at least one folder to aggregate.')
+    runs = [read_results(Path(folder)) for folder in folders]
+    first = runs[0]['protocol']
+    for folder, run in zip(folders, runs):
+        other = run['protocol']
+        different = ', '.join(
+            f'{key} {other.get(key)} and {first.get(key)}'
+            for key in {**other, **first}
+            if other.get(key) != first.get(key)
+        )
+        if different:
+            raise ValueError(
+                f'{folder} was measured in another way than {folders[0]}: '
+                f'{different}.'
+            )
+    return runs
+
+
 def _means(entries: list[dict]) -> dict:
-    figures = _spread(entries, (*metric_columns(), *AFTER))
+    figures, spread = _moments(entries, [*metric_columns(), *AFTER])
     suites = [entry['shifts'] for entry in entries]
-    shifts = _spread(suites, suites[0])
+    shifts, shifts_std = _moments(suites, suites[0])
     return dict(
         runs=len(entries),
         **figures,
-        shifts={name: shifts[name] for name in suites[0]},
-        shifts_std={name: shifts[f'{name}_std'] for name in suites[0]},
+        **{f'{key}_std': value for key, value in spread.items()},
+        shifts=shifts,
+        shifts_std=shifts_std,
     )
 
 
-def _spread(entries: list[dict], keys: Iterable[str]) -> dict:
-    """Mean and, with ``_std`` behind the name, deviation of each figure."""
-    result: dict[str, float | None] = {}
+def _moments(entries: list[dict], keys: Iterable[str]) -> tuple[dict, dict]:
+    """Mean and deviation of each figure over those that have it."""
+    means: dict[str, float | None] = {}
+    deviations: dict[str, float | None] = {}
     for key in keys:
-        values = [entry.get(key) for entry in entries]
-        found = [v for v in values if v is not None and math.isfinite(v)]
-        result[key] = mean(found) if found else None
-        result[f'{key}_std'] = stdev(found) if len(found) > 1 else None
-    return result
+        values = [e[key] for e in entries if e.get(key) is not None]
+        means[key] = mean(values) if values else None
+        deviations[key] = stdev(values) if len(values) > 1 else None
+    return means, deviations
 
 
 def _seed(run: dict, folder: str | os.PathLike) -> int | str:
     """Training seed of a run's networks, or what its folder is called."""
-    for entry in run['methods'].values():
-        if entry.get('network_seed') is not None:
-            return entry['network_seed']
-    return Path(folder).resolve().name
-
-
-def _difference(a: dict, b: dict) -> str:
-    keys = [key for key in {**a, **b} if a.get(key) != b.get(key)]
-    return ', '.join(f'{key} {a.get(key)} and {b.get(key)}' for key in keys)
+    seeds = (entry.get('network_seed') for entry in run['methods'].values())
+    name = Path(folder).resolve().name
+    return next((seed for seed in seeds if seed is not None), name)

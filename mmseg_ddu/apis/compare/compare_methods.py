@@ -15,13 +15,12 @@ from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import require_writable_folder
 
-from .image_pools import PLAIN, build_pools, near_labels, resolve_shifts
-from .method_names import Method, parse_methods
+from .image_pools import PLAIN, build_pools
+from .method_names import DDU, Method, parse_methods
 from .method_runs import Measurement, hashes
 from .predictors import group_methods
 from .results_file import FORMAT, ResultsFile
-from .row_counts import Setting
-from .unfinished import Unfinished, forget_unfinished
+from .unfinished import Unfinished
 
 
 def compare(
@@ -92,28 +91,36 @@ def compare(
     """
     parsed = parse_methods(methods)
     rows = [row for method in parsed for row in method.rows]
-    if default is not None and default not in rows:
+    if default is None:
+        totals = (f'{m.name}-total' for m in parsed if m.kind == DDU)
+        default = next(totals, None)
+    elif default not in rows:
         raise ValueError(f'Expected default to be one of {rows}: {default!r}')
     cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     out_dir = Path(out_dir)
     on_main(require_writable_folder, out_dir)
-    near = near_labels(cfg)
-    setting = Setting(stride, patch, seed, timing_images, device, near)
-    chosen = resolve_shifts(shifts)
     limits = max_images, shift_images
-    pools = build_pools(cfg, chosen, domains or {}, *limits, seed)
-    measurement = Measurement(cfg, setting, pools)
-    protocol = describe(measurement)
-    state = [protocol, cfg.to_dict(), domains, device, versions()]
+    pools = build_pools(cfg, shifts, domains or {}, *limits, seed)
+    # What the numbers depend on beside the networks.
+    protocol = dict(
+        format=FORMAT,
+        config=Path(cfg.filename or 'config').name,
+        classes=list(pools[PLAIN].metainfo.get('classes') or []),
+        images={name: len(pool) for name, pool in pools.items()},
+        stride=stride,
+        patch=patch,
+        seed=seed,
+        near_labels=list(cfg.get('held_out_labels') or []),
+    )
+    measurement = Measurement(cfg, pools, protocol, timing_images, device)
 
     def begin() -> tuple[ResultsFile, list[list[Method]]]:
         results = ResultsFile(out_dir, protocol, default, rows, overwrite)
-        if overwrite:
-            forget_unfinished(out_dir)
         todo = [m for m in parsed if not results.has(m.rows, hashes(m))]
         return results, group_methods(todo)
 
+    state = [protocol, cfg.to_dict(), domains, device, versions()]
     results, todo = on_main(begin)
     try:
         for group in todo:
@@ -126,18 +133,3 @@ def compare(
     finally:
         results.finish(pictures)
     return results.content
-
-
-def describe(measurement: Measurement) -> dict:
-    """What the numbers depend on beside the networks."""
-    setting, pools = measurement.setting, measurement.pools
-    return dict(
-        format=FORMAT,
-        config=Path(measurement.cfg.filename or 'config').name,
-        classes=list(pools[PLAIN].metainfo.get('classes') or []),
-        images={name: len(pool) for name, pool in pools.items()},
-        stride=setting.stride,
-        patch=setting.patch,
-        seed=setting.seed,
-        near_labels=setting.near,
-    )

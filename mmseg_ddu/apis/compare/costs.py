@@ -1,4 +1,4 @@
-"""What a method costs: time, memory, passes, parameters."""
+"""What a method costs: time, memory, parameters."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -22,26 +23,22 @@ _CLEAR = Path('/proc/self/clear_refs')
 
 
 def measure_cost(
-    predict: Callable[[Any], Any],
-    modules: Sequence[nn.Module],
-    batches: Sequence[Any],
+    predict: Callable[[Any], Any], model: nn.Module, batches: Sequence[Any]
 ) -> dict:
     """Time and memory of a prediction, alone and at full resolution.
 
     Reading the image is not counted; preprocessing, resizing to the size of
-    the image and the scores are.
-
-    Args:
-        predict (Callable): Called with one batch.
-        modules (Sequence[nn.Module]): All that the method needs in memory.
-        batches (Sequence): Images, each a batch.
+    the image and the scores are. The model is all that has to be in memory.
 
     Returns:
         dict: ``ms`` per image (median), ``peak_mib`` (weights and what a
         prediction needs on top, None where that cannot be told) and
         ``parameters`` (buffers of densities included).
     """
-    weights = _tensors(modules)
+    weights = list(model.parameters())
+    weights += [
+        b for n, b in model.named_buffers() if n.startswith('gda_head')
+    ]
     device = weights[0].device
     for batch in batches[:WARM_UP]:
         predict(batch)
@@ -52,31 +49,14 @@ def measure_cost(
         predict(batch)
         _wait(device)
         times.append(time.perf_counter() - start)
-    growth = max(
-        (
-            memory_growth(lambda batch=batch: predict(batch), device)
-            for batch in batches[:WARM_UP]
-        ),
-        key=lambda value: -1 if value is None else value,
-    )
+    calls = [partial(predict, batch) for batch in batches[:WARM_UP]]
+    growth = [memory_growth(call, device) for call in calls]
     own = sum(w.numel() * w.element_size() for w in weights)
     return dict(
         ms=1000 * median(times),
-        peak_mib=None if growth is None else (own + growth) / MIB,
+        peak_mib=None if None in growth else (own + max(growth)) / MIB,
         parameters=sum(w.numel() for w in weights),
     )
-
-
-def _tensors(modules: Sequence[nn.Module]) -> list[torch.Tensor]:
-    """Parameters, and buffers of densities, each once."""
-    found = {}
-    for module in modules:
-        for parameter in module.parameters():
-            found[id(parameter)] = parameter
-        for name, buffer in module.named_buffers():
-            if name.startswith('gda_head.'):
-                found[id(buffer)] = buffer
-    return list(found.values())
 
 
 def _wait(device: torch.device) -> None:
@@ -99,17 +79,13 @@ def memory_growth(
         return torch.cuda.max_memory_allocated(device) - before
     if not os.access(_CLEAR, os.W_OK):  # not Linux
         return None
-    _give_back_memory()
+    # Let the allocator return freed memory, so that it is seen again.
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
     _CLEAR.write_text('5')  # resets the high-water mark
     before = _resident('VmRSS')
     function()
     return max(0, _resident('VmHWM') - before)
-
-
-def _give_back_memory() -> None:
-    """Let the allocator return freed memory, so that it is seen again."""
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _resident(field: str) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
 from pathlib import Path
 from textwrap import fill
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mmseg_ddu.core.metrics.pixel_ranking import CORRECT, WRONG
@@ -25,52 +25,43 @@ TRIOS = {
     'trio_void_wrong': 'Patches: void counted as an error',
     'trio_pixels': 'single pixels, void ignored',
 }
+# Of histograms; those of other groups are thin lines.
+GROUPS = {
+    CORRECT: dict(fill=True, color='tab:green', alpha=0.35),
+    WRONG: dict(color='tab:red', linewidth=1.8),
+}
 STYLES = ('-', '--', '-.', ':')
-SUFFIXES = ('png', 'pdf')
 COLUMNS = 3
 SMALLEST_SHARE = 5e-4
 PALETTE = matplotlib.colormaps['tab20'].colors
 
 
-def draw_curves(methods: dict[str, dict], out_dir: Path) -> list[Path]:
-    """Draw every curve of the finished rows.
-
-    Args:
-        methods (dict[str, dict]): Row to entry, as in ``results.json``.
-        out_dir (Path): Where the pictures go.
-
-    Returns:
-        list[Path]: The files.
-    """
+def draw_curves(methods: dict[str, dict], out_dir: Path) -> None:
+    """Draw every curve of the finished rows of a ``results.json``."""
     curves = {
         row: dict(entry['curves'], method=entry['method'])
         for row, entry in methods.items()
         if 'curves' in entry
     }
     if not curves:
-        return []
+        return
     figures = dict(
         risk_coverage=risk_coverage_figure(curves),
         reliability=reliability_figure(curves),
         histograms=histogram_figure(curves),
         **{name: trio_figure(curves, name) for name in TRIOS},
     )
-    return [
-        path
-        for name, figure in figures.items()
-        for path in _save(figure, out_dir, name)
-    ]
+    for name, figure in figures.items():
+        for suffix in ('png', 'pdf'):
+            with atomic_write(out_dir / f'{name}.{suffix}') as temporary:
+                figure.savefig(temporary, dpi=120)
 
 
 def trio_figure(curves: dict[str, dict], name: str) -> Figure:
     """The paper's three curves over uncertainty percentiles."""
     figure = Figure(figsize=(13, 4.6), layout='constrained')
     for axes, (key, label) in zip(figure.subplots(1, 3), TRIO.items()):
-        lines = {
-            row: (range(1, len(entry[name][key]) + 1), entry[name][key])
-            for row, entry in curves.items()
-        }
-        _draw(axes, curves, lines)
+        _draw(axes, curves, name, key)
         axes.set(xlabel='uncertainty percentile', ylabel=label, xlim=(1, 100))
     figure.suptitle(TRIOS[name])
     _legend(figure, axes)
@@ -81,9 +72,7 @@ def risk_coverage_figure(curves: dict[str, dict]) -> Figure:
     """Error among the pixels that are accepted."""
     figure = Figure(figsize=(7.5, 5), layout='constrained')
     axes = figure.subplots()
-    data = {row: entry['risk_coverage'] for row, entry in curves.items()}
-    lines = {row: (d['coverage'], d['risk']) for row, d in data.items()}
-    _draw(axes, curves, lines)
+    _draw(axes, curves, 'risk_coverage', 'risk', 'coverage')
     axes.set(
         xlabel='coverage (share of pixels accepted, most certain first)',
         ylabel='risk (share of wrong pixels among them)',
@@ -106,9 +95,7 @@ def reliability_figure(curves: dict[str, dict]) -> Figure:
         for same in alike.values()
     }
     for axes, key in ((upper, 'accuracy'), (lower, 'share')):
-        data = {name: entry['reliability'] for name, entry in named.items()}
-        lines = {name: (d['confidence'], d[key]) for name, d in data.items()}
-        _draw(axes, named, lines, marker='.')
+        _draw(axes, named, 'reliability', key, 'confidence', marker='.')
     upper.plot([0, 1], [0, 1], color='grey', linewidth=0.8)
     upper.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
     lower.set(xlabel='confidence', ylabel='share of pixels', yscale='log')
@@ -119,82 +106,56 @@ def reliability_figure(curves: dict[str, dict]) -> Figure:
 def histogram_figure(curves: dict[str, dict]) -> Figure:
     """Distribution of each score: right, wrong, and foreign pixels."""
     rows = math.ceil(len(curves) / COLUMNS)
-    height = 3 * rows + 1.2
-    # Placed by hand: constrained layout takes seconds for this many axes.
-    figure = Figure(figsize=(13, height))
+    figure = Figure(figsize=(13, 3 * rows + 1.2), layout='constrained')
     grid = figure.subplots(rows, COLUMNS, squeeze=False, sharey=True).flatten()
-    figure.subplots_adjust(
-        0.05, 1.1 / height, 0.98, 1 - 0.35 / height, wspace=0.08, hspace=0.35
-    )
     for axes in grid[len(curves) :]:
         axes.set_axis_off()
     for axes, (row, entry) in zip(grid, curves.items()):
+        axes.set_prop_cycle(color=PALETTE)
         data = dict(entry['histogram'])
         edges = data.pop('edges')
-        for label, style in _groups(data):
-            style.update(label=label.replace('_', ' '))
-            axes.stairs(data[label], edges, baseline=SMALLEST_SHARE, **style)
+        for group, shares in data.items():
+            style = GROUPS.get(group, dict(linewidth=1.0))
+            style = dict(style, label=group.replace('_', ' '))
+            axes.stairs(shares, edges, baseline=SMALLEST_SHARE, **style)
         axes.set_title(row, fontsize=10)
         axes.tick_params(labelsize=8)
-    figure.supylabel('share of pixels', x=0.005)
+    figure.supylabel('share of pixels')
     grid[0].set(yscale='log', ylim=(SMALLEST_SHARE, 1))
-    _legend(figure, grid[0], 8, 'lower center')
+    _legend(figure, grid[0], 8)
     return figure
-
-
-def _groups(labels: Iterable[str]) -> Iterator[tuple[str, dict]]:
-    """Right pixels filled, wrong ones thick, the rest thin."""
-    index = 0
-    for label in labels:
-        if label == CORRECT:
-            yield label, dict(fill=True, color='tab:green', alpha=0.35)
-        elif label == WRONG:
-            yield label, dict(color='tab:red', linewidth=1.8)
-        else:
-            color = PALETTE[index % len(PALETTE)]
-            yield label, dict(color=color, linewidth=1.0)
-            index += 1
 
 
 def _draw(
     axes: Axes,
     curves: dict[str, dict],
-    lines: dict[str, tuple[Iterable, Iterable]],
+    name: str,
+    key: str,
+    over: str | None = None,
     **style: str,
 ) -> None:
     """A line for each row: a colour a method, dashes for its others."""
     colors = [*PALETTE[::2], *PALETTE[1::2]]
-    seen: dict[str, int] = {}
+    seen: Counter[str] = Counter()
     for row, entry in curves.items():
         method = entry['method']
-        seen[method] = seen.get(method, -1) + 1
+        seen[method] += 1
         color = colors[list(seen).index(method) % len(colors)]
-        stroke = STYLES[seen[method] % len(STYLES)]
-        x, y = (
-            [math.nan if v is None else v for v in part] for part in lines[row]
-        )
+        stroke = STYLES[(seen[method] - 1) % len(STYLES)]
+        y = np.array(entry[name][key], float)  # None is NaN
+        x = np.arange(len(y)) + 1.0
+        if over is not None:
+            x = np.array(entry[name][over], float)
         axes.plot(x, y, stroke, color=color, label=row, **style)
     axes.grid(alpha=0.3)
 
 
-def _legend(
-    figure: Figure,
-    axes: Axes,
-    columns: int = 5,
-    place: str = 'outside lower center',
-) -> None:
+def _legend(figure: Figure, axes: Axes, columns: int = 5) -> None:
     handles, labels = axes.get_legend_handles_labels()
-    columns = min(columns, len(labels))
-    figure.legend(handles, labels, loc=place, ncols=columns, fontsize=8)
-
-
-def _save(figure: Figure, out_dir: Path, name: str) -> list[Path]:
-    FigureCanvasAgg(figure)
-    if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()
-        figure.set_layout_engine('none')  # once is enough
-    paths = [out_dir / f'{name}.{suffix}' for suffix in SUFFIXES]
-    for path in paths:
-        with atomic_write(path) as temporary:
-            figure.savefig(temporary, dpi=120)
-    return paths
+    figure.legend(
+        handles,
+        labels,
+        loc='outside lower center',
+        ncols=min(columns, len(labels)),
+        fontsize=8,
+    )

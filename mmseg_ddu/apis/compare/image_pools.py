@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -24,45 +25,28 @@ PLAIN = 'plain'
 HELD_OUT, NEAR, FAR = 'held_out', 'held_out_near', 'held_out_far'
 # Questions that are asked about plain images.
 KINDS = {HELD_OUT: [HELD_OUT, NEAR, FAR], NEAR: [NEAR], FAR: [FAR]}
-NEAR_KEYS = ('near_ood_labels', 'held_out_labels')
 JPEG = ('.jpg', '.jpeg')
 
 
-class FolderImages(Dataset):
-    """Images of another domain, without masks, as a data set.
+class FolderImages(BaseDataset):
+    """Images of another domain, without masks.
 
     Args:
         folder (str): Searched for images.
         cfg (Config): Whose test pipeline prepares them.
     """
 
-    metainfo: dict = {}
-
     def __init__(self, folder: str, cfg: Config) -> None:
-        self.files = list(find_images(folder).values())
-        self.pipeline = inference_pipeline(cfg)
+        self.files = find_images(folder).values()
+        super().__init__(pipeline=[inference_pipeline(cfg)], test_mode=True)
 
-    def full_init(self) -> None:
-        """Everything is there already."""
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def get_data_info(self, index: int) -> dict:
-        """Where an image is."""
-        return dict(img_path=str(self.files[index]))
-
-    def __getitem__(self, index: int) -> dict:
-        check_image(self.files[index])
-        return self.pipeline(self.get_data_info(index))
+    def load_data_list(self) -> list[dict]:
+        """Where each image is."""
+        return [dict(img_path=str(file)) for file in self.files]
 
 
 def resolve_shifts(shifts: Sequence[str] | None) -> list[str]:
-    """Names of shifts; None is all, ``['none']`` none.
-
-    Raises:
-        ValueError: If a name is unknown.
-    """
+    """Names of shifts; None is all, ``['none']`` none."""
     if shifts is None or list(shifts) == ['all']:
         return list(SHIFTS)
     if list(shifts) == ['none']:
@@ -78,7 +62,7 @@ def resolve_shifts(shifts: Sequence[str] | None) -> list[str]:
 
 def build_pools(
     cfg: Config,
-    shifts: Sequence[str],
+    shifts: Sequence[str] | None,
     domains: Mapping[str, str],
     max_images: int | None,
     shift_images: int | None,
@@ -87,15 +71,10 @@ def build_pools(
     """The test images, and a few of them under each shift.
 
     The images that are shifted are the same for each shift, and are among
-    the plain ones.
+    the plain ones; see :func:`compare` for the arguments.
 
-    Args:
-        cfg (Config): With a ``test_dataloader``.
-        shifts (Sequence[str]): Keys of ``SHIFTS``.
-        domains (Mapping[str, str]): Name to a folder of other images.
-        max_images (int, optional): Most test images.
-        shift_images (int, optional): Most images for each shift or domain.
-        seed (int): Of the choices and the shifts.
+    Raises:
+        ValueError: If a shift is unknown, or a domain named as another pool.
     """
     config = cfg.test_dataloader.dataset
 
@@ -104,7 +83,7 @@ def build_pools(
         return SeededSubset(dataset, size, seed)
 
     pools = {PLAIN: choose(DATASETS.build(config), max_images)}
-    for kind in shifts:
+    for kind in resolve_shifts(shifts):
         dataset = DATASETS.build(shifted(config, kind, seed))
         pools[kind] = choose(dataset, max_images, shift_images)
     for name, folder in domains.items():
@@ -118,8 +97,9 @@ def read_item(pool: SeededSubset, index: int) -> dict | str:
     """An image of a pool; its name and the error if it cannot be read."""
     info = pool.dataset.get_data_info(pool.indices[index])
     path = Path(info['img_path'])
+    foreign = isinstance(pool.dataset, FolderImages)
     try:
-        if path.suffix.lower() in JPEG and path.is_file():
+        if foreign or (path.suffix.lower() in JPEG and path.is_file()):
             check_image(path)  # OpenCV reads half a JPEG and says nothing
         return pool[index]
     except Exception as error:  # whatever a decoder raises
@@ -138,13 +118,6 @@ def judge_in_pool(
     Of a plain image all that is known, its out-of-distribution pixels as
     held out, or near and far; of a shifted or foreign one the pixels that
     are shifted, without labels.
-
-    Args:
-        pool (str): Where the image is from.
-        sample (dict): Its prediction, see :func:`judge`.
-        stride (int): n.
-        near (Sequence[int]): Mask values that are near.
-        ignore_index (int): Void label.
     """
     image = judge(sample, ignore_index, stride)
     if pool != PLAIN:
@@ -155,22 +128,9 @@ def judge_in_pool(
     elif image.strange and not near:
         image.strange = {HELD_OUT: image.strange[OOD]}
     elif image.strange:
+        ood = image.strange[OOD]
         with Image.open(sample['seg_map_path']) as file:
             raw = np.asarray(file)[::stride, ::stride]
-        close = torch.from_numpy(np.isin(raw, list(near)))
-        ood = image.strange[OOD]
-        close = close.to(ood.device)
+        close = torch.from_numpy(np.isin(raw, near)).to(ood.device)
         image.strange = {NEAR: ood & close, FAR: ood & ~close}
     return image
-
-
-def near_labels(cfg: Config) -> list[int]:
-    """Mask values of the classes that are near out of distribution.
-
-    ``near_ood_labels`` of the config, or its ``held_out_labels``: classes
-    whose images were kept from training.
-    """
-    for key in NEAR_KEYS:
-        if cfg.get(key) is not None:
-            return [int(label) for label in cfg[key]]
-    return []

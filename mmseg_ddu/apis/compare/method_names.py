@@ -44,7 +44,6 @@ class Method:
     """One method and where its weights are.
 
     Attributes:
-        name (str): As given.
         kind (str): ``single``, ``ddu``, ``mc_dropout`` or ``ensemble``.
         checkpoints (tuple[Path, ...]): One; several for an ensemble.
         passes (int): Forward passes for a prediction.
@@ -71,18 +70,13 @@ class Method:
 
 
 def parse_method(text: str) -> Method:
-    """``NAME=CHECKPOINT[,CHECKPOINT…]`` as a method.
-
-    Raises:
-        ValueError: If it is not of this form, or the name is unknown.
-    """
+    """``NAME=CHECKPOINT[,CHECKPOINT…]``, or a ValueError."""
     name, _, files = text.partition('=')
     paths = tuple(Path(file) for file in files.split(',') if file)
     if not name or not paths:
         raise ValueError(
             f'Expected NAME=CHECKPOINT[,CHECKPOINT…], but got {text!r}.'
         )
-    sampled = _MC.fullmatch(name)
     if _ENSEMBLE.fullmatch(name):
         if len(paths) < 2:
             raise ValueError(
@@ -96,11 +90,11 @@ def parse_method(text: str) -> Method:
         return Method(name, SINGLE, paths)
     if _DDU.fullmatch(name):
         return Method(name, DDU, paths)
-    if sampled:
-        passes = int(sampled[1] or 10)
+    if match := _MC.fullmatch(name):
+        passes = int(match[1] or 10)
         if passes < 2:
             raise ValueError(f'{name}: one pass has no mutual information.')
-        drop = float(sampled[3] or 0.1) if sampled[2] else None
+        drop = float(match[3] or 0.1) if match[2] else None
         return Method(name, MC, paths, passes, drop)
     raise ValueError(f'Unknown method {name!r}; there are {NAMES}.')
 
@@ -111,15 +105,15 @@ def parse_methods(texts: Sequence[str]) -> list[Method]:
     Raises:
         ValueError: If there is none, or a name comes twice.
     """
+    if not texts:
+        raise ValueError(f'Expected at least one method: {NAMES}.')
     methods = [parse_method(text) for text in texts]
     names = [method.name for method in methods]
     double = sorted({name for name in names if names.count(name) > 1})
-    if not methods or double:
+    if double:
         raise ValueError(
             f'The methods {double} were given twice; use names such as '
             'ddu-a and ddu-b.'
-            if double
-            else f'Expected at least one method: {NAMES}.'
         )
     first = next((m for m in methods if m.kind == DDU), None)
     return [replace(m, constant=m is first) for m in methods]

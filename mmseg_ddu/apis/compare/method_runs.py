@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -26,7 +27,7 @@ from .costs import measure_cost
 from .image_pools import PLAIN, judge_in_pool, read_item
 from .method_names import Method
 from .predictors import Predictor
-from .row_counts import RowCounts, Setting
+from .row_counts import RowCounts
 from .unfinished import Unfinished
 
 
@@ -40,22 +41,36 @@ def hashes(method: Method) -> list[dict]:
 
 @dataclass
 class Measurement:
-    """What is the same for all methods of a comparison.
+    """How everything is measured, the same for all methods.
 
     Attributes:
         cfg (Config): The config the networks were trained with.
-        setting (Setting): How everything is measured.
         pools (Mapping[str, Dataset]): Name to images.
+        protocol (dict): ``stride``, ``patch``, ``seed`` and ``near_labels``.
+        timing_images (int): Images that the time is measured on.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+
+    Raises:
+        ValueError: If stride or patch are below 1.
     """
 
     cfg: Config
-    setting: Setting
     pools: Mapping[str, Dataset]
+    protocol: dict
+    timing_images: int
+    device: str | None
 
-    def predictor(self, methods: Sequence[Method]) -> Predictor:
-        """The model of some methods."""
-        meta = self.pools[PLAIN].metainfo
-        return Predictor(methods, self.cfg, self.setting.device, meta)
+    def __post_init__(self) -> None:
+        for name in ('stride', 'patch'):
+            value = self.protocol[name]
+            if value < 1:
+                raise ValueError(f'Expected {name} >= 1, but got {value}.')
+
+    @cached_property
+    def places(self) -> list[tuple[str, int]]:
+        """Pool and number in it, of each image."""
+        pools = self.pools.items()
+        return [(name, i) for name, pool in pools for i in range(len(pool))]
 
     def run(
         self, methods: Sequence[Method], unfinished: Unfinished
@@ -75,8 +90,7 @@ class Measurement:
             if is_main_process():
                 logger.error(f'{methods[0].name} failed: {reason(error)}')
             logger.debug('where it failed', exc_info=error)
-            failed = dict(error=reason(error))
-            entries = {row: dict(failed) for row in methods[0].rows}
+            entries = {r: dict(error=reason(error)) for r in methods[0].rows}
         for method in methods:
             origin = dict(
                 method=method.name,
@@ -87,15 +101,17 @@ class Measurement:
                 entries[row].update(origin, score=score)
         return entries
 
+    def _predictor(self, methods: Sequence[Method]) -> Predictor:
+        meta = self.pools[PLAIN].metainfo
+        return Predictor(methods, self.cfg, self.device, meta)
+
     def _measure(
         self, methods: Sequence[Method], unfinished: Unfinished
     ) -> dict[str, dict]:
         """Row to its figures, curves and costs."""
         with together():
-            predictor = self.predictor(methods)
-        shifts = [name for name in self.pools if name != PLAIN]
-        counts = RowCounts(list(predictor.rows), self.setting, shifts)
-        self._count(predictor, counts, unfinished)
+            predictor = self._predictor(methods)
+        counts = self._count(predictor, unfinished)
         del predictor
 
         def entries() -> dict[str, dict]:
@@ -109,9 +125,9 @@ class Measurement:
         return on_main(entries)
 
     def _count(
-        self, predictor: Predictor, counts: RowCounts, unfinished: Unfinished
-    ) -> None:
-        """Count all images; every rank takes its share and has all at last.
+        self, predictor: Predictor, unfinished: Unfinished
+    ) -> RowCounts:
+        """Count all images; every rank takes its share and gets all.
 
         The ranks go from image to image in step, so that an error, a wish
         to stop and the time to save reach all of them at the same place.
@@ -121,7 +137,11 @@ class Measurement:
             ValueError: If no plain image can be read.
         """
         rank, world = get_dist_info()
-        total = sum(map(len, self.pools.values()))
+        total = len(self.places)
+        shifts = [name for name in self.pools if name != PLAIN]
+        counts = RowCounts(
+            list(predictor.rows), shifts, self.protocol['patch']
+        )
         done = unfinished.load(counts)
         title = ', '.join(method.name for method in predictor.methods)
         steps = track(range(done, total, world), title, disable=rank > 0)
@@ -141,58 +161,59 @@ class Measurement:
                 if stop:
                     break
             else:
-                done = total
-                unfinished.save(done, counts)
+                unfinished.save(total, counts)
                 stop = any(agree(request.made))
         if stop:
             raise Interrupted(
                 f'Stopped with {done} of {total} images of {title} saved. '
                 'The same command goes on from there.'
             )
-        counts.synchronize()
-        lost = [row for row in counts.unreadable if row['pool'] == PLAIN]
+        return self._all_of(counts)
+
+    def _all_of(self, counts: RowCounts) -> RowCounts:
+        """Those of all ranks, if there is anything to judge."""
+        counts = counts.of_all_ranks()
+        lost = [image for image in counts.unreadable if image['pool'] == PLAIN]
         if len(lost) == len(self.pools[PLAIN]):
             raise ValueError(
                 f'None of the {len(lost)} test images can be read; the '
                 f'first: {lost[0]["error"]}'
             )
+        return counts
 
     def _count_image(
         self, predictor: Predictor, counts: RowCounts, number: int
     ) -> None:
         """Predict and count an image; one that cannot be read is left out.
 
-        Args:
-            number (int): Of the image, through all pools.
+        ``number`` goes through all pools.
         """
-        pools = self.pools
-        places = [(name, i) for name in pools for i in range(len(pools[name]))]
-        name, index = places[number]
-        item = read_item(pools[name], index)
+        pool, index = self.places[number]
+        item = read_item(self.pools[pool], index)
         if isinstance(item, str):
-            lost = dict(number=number, pool=name, error=item)
+            lost = dict(number=number, pool=pool, error=item)
             counts.unreadable.append(lost)
             MMLogger.get_current_instance().warning(
-                f'An image of {name!r} cannot be read and is left out: {item}'
+                f'An image of {pool!r} cannot be read and is left out: {item}'
             )
             return
-        setting = self.setting
-        torch.manual_seed(setting.seed + number)
-        sample, scores = predictor(as_batch(item), setting.stride)
+        stride, near = self.protocol['stride'], self.protocol['near_labels']
+        torch.manual_seed(self.protocol['seed'] + number)
+        sample, scores = predictor(as_batch(item), stride)
         void = last_decode_head(predictor.model).ignore_index
-        image = judge_in_pool(name, sample, setting.stride, setting.near, void)
-        counts.update(name, image, scores)
+        image = judge_in_pool(pool, sample, stride, near, void)
+        counts.update(pool, image, scores)
 
     def _costs(self, method: Method) -> dict:
         """Costs of a method that runs alone."""
-        predictor = self.predictor([method])
+        predictor = self._predictor([method])
         images = self.pools[PLAIN]
         items = (read_item(images, index) for index in range(len(images)))
         readable = (as_batch(item) for item in items if isinstance(item, dict))
-        batches = list(islice(readable, self.setting.timing_images))
+        batches = list(islice(readable, self.timing_images))
         costs = dict(ms=math.nan, peak_mib=None, parameters=None)
         if batches:
-            costs = measure_cost(predictor, [predictor.model], batches)
+            costs = measure_cost(predictor, predictor.model, batches)
         return dict(costs, passes=method.passes)
 
 

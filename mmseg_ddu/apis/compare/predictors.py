@@ -35,17 +35,10 @@ def group_methods(methods: Sequence[Method]) -> list[list[Method]]:
 
 
 class Predictor:
-    """A model, and the scores of some methods on its predictions.
+    """The model of a group of methods, and their scores on its predictions.
 
-    Args:
-        methods (Sequence[Method]): One of :func:`group_methods`.
-        cfg (Config): The config the networks were trained with.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
-        dataset_meta (dict): Of the test data.
-
-    Attributes:
-        model (nn.Module): In eval mode.
-        rows (dict[str, str]): Row of the table to its score.
+    ``dataset_meta`` is that of the test data; the classes have to be those
+    of the checkpoints.
     """
 
     def __init__(
@@ -55,10 +48,8 @@ class Predictor:
         device: str | None,
         dataset_meta: dict,
     ) -> None:
-        self.methods = list(methods)
-        self.rows = {
-            k: v for method in methods for k, v in method.rows.items()
-        }
+        self.methods = methods
+        self.rows = {k: v for m in methods for k, v in m.rows.items()}
         files = methods[0].checkpoints
         if methods[0].kind == ENSEMBLE:
             self.model = build_ensemble(cfg.model, files, device)
@@ -71,21 +62,20 @@ class Predictor:
     def _single(self, cfg: Config, device: str | None) -> nn.Module:
         """The model of one checkpoint."""
         first = self.methods[0]
-        content = read_checkpoint(first.checkpoints[0])
+        file = first.checkpoints[0]
+        content = read_checkpoint(file)
         fitted = any(method.kind == DDU for method in self.methods)
-        config = to_plain_model(cfg.model)
         if first.kind == MC:
-            places = {}
+            options: dict = dict(num_passes=first.passes)
             if first.dropout_p is not None:
-                places['dropout_after'] = 'backbone'
-                places['dropout_p'] = first.dropout_p
-            config = to_mc_dropout_model(
-                cfg.model, num_passes=first.passes, **places
-            )
-        elif fitted:
-            config = model_of_checkpoint(config, content['meta'])
-        name = str(first.checkpoints[0])
-        model = build_ddu(config, content['state_dict'], name, device)
+                options['dropout_after'] = 'backbone'
+                options['dropout_p'] = first.dropout_p
+            config = to_mc_dropout_model(cfg.model, **options)
+        else:
+            config = to_plain_model(cfg.model)
+            if fitted:
+                config = model_of_checkpoint(config, content['meta'])
+        model = build_ddu(config, content['state_dict'], str(file), device)
         if fitted:
             model.gda_head.require_fitted()
         return model
@@ -94,14 +84,9 @@ class Predictor:
     def __call__(
         self, data: dict, stride: int = 1
     ) -> tuple[dict, dict[str, Tensor]]:
-        """Predict a batch of one image.
+        """The sample of a batch of one image, as a dict, and row to score.
 
-        Args:
-            data (dict): As a loader gives it.
-            stride (int): Scores of every n-th pixel in both directions.
-
-        Returns:
-            tuple: The sample as a dict, and row to score, (H, W).
+        Scores are (H, W), of every n-th pixel in both directions.
         """
         (sample,) = self.model.test_step(data)
         sample = sample.to_dict()
@@ -116,6 +101,6 @@ class Predictor:
                 novelty = float(sample[NOVELTY])
                 scores[row] = torch.full_like(logits[0], novelty)
             else:
-                data = sample[f'pred_{score}']['data']
-                scores[row] = data[0, ::stride, ::stride]
+                values = sample[f'pred_{score}']['data'][0]
+                scores[row] = values[::stride, ::stride]
         return sample, scores

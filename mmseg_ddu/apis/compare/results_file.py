@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import platform
-import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,23 +17,21 @@ from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.fileio import read_json, write_json
 
 from .curves import draw_curves
-from .method_names import DDU
 from .results_tables import write_tables
-from .unfinished import forget_unfinished
+from .unfinished import FOLDER
 
 RESULTS = 'results.json'
 FORMAT = 2  # of the entries; the first had other rows
 
 
 class ResultsFile:
-    """Results as they come; on disk after each method.
+    """Results as they come; on disk after each group of methods.
 
     Args:
         out_dir (Path): Where everything goes.
         protocol (dict): What the numbers depend on beside the networks.
-        default (str, optional): Row of the package's default score; the
-            total of the first DDU method if it is not said.
-        rows (list[str]): Rows in the order of the table.
+        default (str, optional): Row of the package's default score.
+        rows (list[str]): In the order of the table.
         overwrite (bool): Forget earlier results.
 
     Raises:
@@ -47,25 +44,22 @@ class ResultsFile:
         protocol: dict,
         default: str | None,
         rows: list[str],
-        overwrite: bool = False,
+        overwrite: bool,
     ) -> None:
-        self.out_dir = out_dir
-        self.rows = rows
+        self.out_dir, self.rows = out_dir, rows
         self.earlier: dict[str, dict] = {}
-        path = out_dir / RESULTS
-        protocol = json.loads(json.dumps(protocol))
-        if path.is_file() and not overwrite:
+        protocol = strict(protocol)
+        if overwrite:
+            shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
+        elif (out_dir / RESULTS).is_file():
             content = read_results(out_dir)
             if content['protocol'] != protocol:
                 raise FileExistsError(
-                    f'{path} was measured with other settings. Choose '
-                    'another folder, or overwrite it (--overwrite).'
+                    f'{out_dir / RESULTS} was measured with other settings. '
+                    'Choose another folder, or overwrite it (--overwrite).'
                 )
             self.earlier = content['methods']
-        if default is None:
-            default = next(
-                (r for r in rows if re.fullmatch(f'{DDU}.*-total', r)), None
-            )
+        cuda = torch.cuda.is_available()
         self.content: dict[str, Any] = dict(
             protocol=protocol,
             default=default,
@@ -75,9 +69,7 @@ class ResultsFile:
                 processor=platform.processor() or platform.machine(),
                 threads=torch.get_num_threads(),
                 processes=get_world_size(),
-                cuda=torch.cuda.get_device_name()
-                if torch.cuda.is_available()
-                else None,
+                cuda=torch.cuda.get_device_name() if cuda else None,
             ),
             methods={},
         )
@@ -93,7 +85,7 @@ class ResultsFile:
 
     def add(self, entries: dict[str, dict]) -> None:
         """Finished rows, or ones with their error; not yet on disk."""
-        methods = {**self.content['methods'], **strict(plain(entries))}
+        methods = {**self.content['methods'], **strict(entries)}
         self.content['methods'] = {
             name: methods[name] for name in self.rows if name in methods
         }
@@ -114,7 +106,7 @@ class ResultsFile:
         if pictures:
             draw_curves(self.content['methods'], self.out_dir)
         if self.content['complete']:
-            forget_unfinished(self.out_dir)
+            shutil.rmtree(self.out_dir / FOLDER, ignore_errors=True)
 
 
 def read_results(folder: Path) -> dict:
@@ -137,27 +129,23 @@ def _is_results(content: Any) -> bool:
     def have(value: Any, *keys: str) -> bool:
         return isinstance(value, dict) and set(keys) <= set(value)
 
-    if not have(content, 'protocol', 'methods'):
-        return False
-    protocol, methods = content['protocol'], content['methods']
     return (
-        have(protocol, 'config', 'stride', 'images')
-        and have(protocol['images'], 'plain')
-        and have(methods)
+        have(content, 'protocol', 'methods')
+        and have(content['protocol'], 'config', 'stride', 'images')
+        and have(content['protocol']['images'], 'plain')
+        and have(content['methods'])
         and all(
             have(entry, 'error')
             or (have(entry, 'shifts') and have(entry['shifts']))
-            for entry in methods.values()
+            for entry in content['methods'].values()
         )
     )
 
 
 def strict(value: Any) -> Any:
     """NaN and infinity as null, which JSON has not; six digits of others."""
-    if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [strict(item) for item in value]
-    if isinstance(value, float):
-        return float(f'{value:.6g}') if math.isfinite(value) else None
-    return value
+    return json.loads(
+        json.dumps(plain(value)),
+        parse_float=lambda text: float(f'{float(text):.6g}'),
+        parse_constant=lambda _: None,
+    )

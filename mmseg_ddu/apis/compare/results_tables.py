@@ -8,7 +8,7 @@ from pathlib import Path
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.fileio import atomic_write
 
-from .image_pools import KINDS
+from .image_pools import KINDS, PLAIN
 from .row_counts import key_of
 
 OOD = {'auroc': 'AUROC', 'aupr': 'AUPR', 'fpr95': 'FPR95'}
@@ -44,10 +44,11 @@ def lower_is_better(key: str) -> bool:
 def columns(methods: dict[str, dict]) -> dict[str, str]:
     """Key to heading, for what was measured."""
     done = [entry for entry in methods.values() if 'error' not in entry]
+    there = {key for entry in done for key in entry}
     keys = metric_columns()
     for kind in KINDS:
         for key, name in OOD.items():
-            if any(f'{kind}_{key}' in entry for entry in done):
+            if f'{kind}_{key}' in there:
                 keys[f'{kind}_{key}'] = f'{kind.replace("_", " ")} {name}'
     shifts = [shift for entry in done for shift in entry['shifts']]
     keys.update({f'shifts.{s}': s for s in shifts if s not in KINDS})
@@ -75,26 +76,25 @@ def markdown(content: dict) -> str:
     methods = content['methods']
     keys = columns(methods)
     lines = [['method', *keys.values()], ['---', *['---:'] * len(keys)]]
+    unreadable, failed = {}, []
     for row, entry in methods.items():
         lines.append([row, *(cell(key, value_of(entry, key)) for key in keys)])
+        for image in entry.get('unreadable', []):
+            unreadable[image['number']] = (
+                f'- An image of {image["pool"]} cannot be read and is left '
+                f'out: {image["error"]}'
+            )
+        if 'error' in entry:
+            failed.append(f'- {row} failed: {entry["error"]}')
     images = dict(content['protocol']['images'])
     note = NOTE.format(
-        images=images.pop('plain'),
+        images=images.pop(PLAIN),
         shifted=max(images.values(), default=0),
         stride=content['protocol']['stride'],
     )
-    unreadable = {
-        image['number']: f'- An image of {image["pool"]} cannot be read and '
-        f'is left out: {image["error"]}'
-        for entry in methods.values()
-        for image in entry.get('unreadable', [])
-    }
-    remarks = [text for _, text in sorted(unreadable.items())]
-    for row, entry in methods.items():
-        if 'error' in entry:
-            remarks.append(f'- {row} failed: {entry["error"]}')
     table = [f'| {" | ".join(line)} |' for line in lines]
-    return '\n'.join([*table, note, *remarks]).rstrip() + '\n'
+    remarks = [text for _, text in sorted(unreadable.items())]
+    return '\n'.join([*table, note, *remarks, *failed]).rstrip() + '\n'
 
 
 def write_tables(content: dict, out_dir: Path) -> None:

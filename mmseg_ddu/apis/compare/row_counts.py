@@ -3,62 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import all_gather_object
 from torch import Tensor
 
 from mmseg_ddu.core.metrics import METRIC
-from mmseg_ddu.core.metrics.metric import JudgedImage, Metric
+from mmseg_ddu.core.metrics.metric import JudgedImage
 
 from .image_pools import KINDS, PLAIN
 
-
-@dataclass
-class Setting:
-    """How everything is measured; the same for all methods.
-
-    Attributes:
-        stride (int): Measure every n-th pixel in both directions.
-        patch (int): Side of the trio's windows, in such pixels.
-        seed (int): Of choices, shifts and dropout.
-        timing_images (int): Images that the time is measured on.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
-        near (list[int]): Mask values that are near out of distribution.
-
-    Raises:
-        ValueError: If stride or patch are below 1.
-    """
-
-    stride: int = 4
-    patch: int = 4
-    seed: int = 0
-    timing_images: int = 10
-    device: str | None = None
-    near: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        for name in ('stride', 'patch'):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f'Expected {name} >= 1, but got {getattr(self, name)}.'
-                )
-
-    def new_metrics(self, per_map: bool) -> dict[str, Metric]:
-        """Empty counts of all metrics for a map, or for a prediction."""
-        patches = dict(size=self.patch)
-        options: dict[str, dict] = dict(
-            ranking=dict(kinds=KINDS),
-            patches=patches,
-            patches_void_wrong=patches,
-        )
-        return {
-            name: kind(**options.get(name, {}))
-            for name, kind in METRIC.items()
-            if kind.in_comparison and kind.per_map == per_map
-        }
+PREDICTION = ''  # in place of a row, for metrics that judge no map
 
 
 class RowCounts:
@@ -66,8 +22,8 @@ class RowCounts:
 
     Args:
         rows (Sequence[str]): Names of the scores.
-        setting (Setting): How they are measured.
         shifts (Sequence[str]): Names of the pools of shifted images.
+        patch (int): Side of the trio's windows, in measured pixels.
 
     Attributes:
         unreadable (list[dict]): ``number`` among all images, ``pool`` and
@@ -75,84 +31,71 @@ class RowCounts:
     """
 
     def __init__(
-        self, rows: Sequence[str], setting: Setting, shifts: Sequence[str]
+        self, rows: Sequence[str], shifts: Sequence[str], patch: int
     ) -> None:
-        self.rows, self.setting = list(rows), setting
-        self.shifts = list(shifts)
-        self._reset()
-
-    def _reset(self) -> None:
+        self.rows, self.shifts, self.patch = list(rows), list(shifts), patch
         self.unreadable: list[dict] = []
-        self.prediction = self.setting.new_metrics(per_map=False)
-        self.scores = {
-            row: self.setting.new_metrics(per_map=True) for row in self.rows
+        options: dict[str, dict] = dict(
+            ranking=dict(kinds=KINDS),
+            patches=dict(size=patch),
+            patches_void_wrong=dict(size=patch),
+        )
+        self.metrics = {
+            (row, name): kind(**options.get(name, {}))
+            for row in (PREDICTION, *rows)
+            for name, kind in METRIC.items()
+            if kind.in_comparison and kind.per_map == (row != PREDICTION)
         }
 
     def update(
         self, pool: str, image: JudgedImage, scores: dict[str, Tensor]
     ) -> None:
         """Add an image of a pool; scores (H, W)."""
-        for metric in self.prediction.values():
+        for (row, _), metric in self.metrics.items():
             if pool == PLAIN or metric.on_shifts:
-                metric.count(image)
-        for row, metrics in self.scores.items():
-            for metric in metrics.values():
-                if pool == PLAIN or metric.on_shifts:
-                    metric.count(image, scores[row])
-
-    def _metrics(self) -> Iterator[tuple[str, Metric]]:
-        for name, metric in self.prediction.items():
-            yield name, metric
-        for row, metrics in self.scores.items():
-            for name, metric in metrics.items():
-                yield f'{row}/{name}', metric
+                metric.count(image, scores.get(row))
 
     def state_dict(self) -> dict:
         """All that was counted, in plain tensors and types."""
-        metrics = {name: m.state_dict() for name, m in self._metrics()}
+        metrics = {key: m.state_dict() for key, m in self.metrics.items()}
         return dict(metrics=metrics, unreadable=self.unreadable)
 
     def merge_state(self, state: dict) -> None:
         """Add what was counted elsewhere for the same rows."""
-        for name, metric in self._metrics():
-            metric.merge_state(state['metrics'][name])
+        for key, metric in self.metrics.items():
+            metric.merge_state(state['metrics'][key])
         self.unreadable += state['unreadable']
 
-    def synchronize(self) -> None:
-        """Merge what all ranks have counted, in rank order, on every rank."""
-        parts = all_gather_object(self.state_dict())
-        self._reset()
-        for part in parts:
-            self.merge_state(part)
-        self.unreadable.sort(key=lambda row: row['number'])
+    def of_all_ranks(self) -> RowCounts:
+        """What all ranks have counted, merged in their order, on each."""
+        merged = RowCounts(self.rows, self.shifts, self.patch)
+        for part in all_gather_object(self.state_dict()):
+            merged.merge_state(part)
+        merged.unreadable.sort(key=lambda image: image['number'])
+        return merged
 
     def result(self) -> dict[str, dict]:
         """Row to figures and curves."""
-        return {
-            row: dict(self._figures(metrics), unreadable=list(self.unreadable))
-            for row, metrics in self.scores.items()
-        }
+        return {row: self._entry(row) for row in self.rows}
 
-    def _figures(self, metrics: dict[str, Metric]) -> dict[str, Any]:
+    def _entry(self, row: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
         curves: dict[str, Any] = {}
-        for metric in [*self.prediction.values(), *metrics.values()]:
-            for name, value in metric.figures().items():
-                result[key_of(name)] = value
-            curves.update(metric.curves())
-        ranking = metrics['ranking']
-        pixels = dict(in_distribution=ranking.groups.number(*ranking.ordinary))
-        suite = {}
-        for kind in KINDS:
-            number = ranking.groups.number(kind)
-            if number:
-                pixels[kind] = number
-                suite[kind] = result.get(f'{kind}_auroc', math.nan)
-        for shift in self.shifts:
-            pixels[shift] = ranking.groups.number(shift)
-            suite[shift] = math.nan
-            if pixels[shift] and pixels['in_distribution']:
-                suite[shift] = ranking.against([shift]).auroc()
+        for (part, _), metric in self.metrics.items():
+            if part in (PREDICTION, row):
+                figures = metric.figures()
+                result.update({key_of(k): v for k, v in figures.items()})
+                curves.update(metric.curves())
+        ranking = self.metrics[row, 'ranking']
+        ordinary = ranking.groups.number(*ranking.ordinary)
+        pixels, suite = dict(in_distribution=ordinary), {}
+        for name in (*KINDS, *self.shifts):
+            number = ranking.groups.number(name)
+            if name in KINDS and not number:
+                continue
+            pixels[name], suite[name] = number, math.nan
+            if number and ordinary:
+                suite[name] = ranking.against([name]).auroc()
         values = [value for value in suite.values() if value == value]
         return dict(
             result,
@@ -161,6 +104,7 @@ class RowCounts:
             worst=min(values, default=math.nan),
             pixels=pixels,
             curves=curves,
+            unreadable=list(self.unreadable),
         )
 
 

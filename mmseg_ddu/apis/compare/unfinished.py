@@ -50,22 +50,18 @@ class Unfinished:
         return is_main_process() and waited >= self.every
 
     def save(self, done: int, counts: RowCounts) -> None:
-        """Write the counts of all ranks, whole or not at all.
+        """Write the counts of all ranks after ``done`` images of theirs.
 
         If that fails, as on a full disk, the measurement goes on.
-
-        Args:
-            done (int): Images that all ranks together have counted.
-            counts (RowCounts): Of this rank.
         """
         parts = all_gather_object(counts.state_dict())
         if is_main_process():
-            self._write(self._path(counts), dict(done=done, parts=parts))
+            _write(self._path(counts), dict(done=done, parts=parts))
         self.saved_at = time.monotonic()
 
     def load(self, counts: RowCounts) -> int:
         """Add what was saved to new counts; how many images that were."""
-        content = on_main(self._read, self._path(counts))
+        content = on_main(_read, self._path(counts))
         rank, world = get_dist_info()
         for part in content['parts'][rank::world]:
             counts.merge_state(part)
@@ -78,33 +74,26 @@ class Unfinished:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, counts: RowCounts) -> Path:
-        return self.folder / f'{digest(list(counts.rows))}.pth'
+        return self.folder / f'{digest(counts.rows)}.pth'
 
-    @staticmethod
-    def _write(path: Path, content: dict) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(path) as temporary:
-                torch.save(content, temporary)
-        except (OSError, RuntimeError) as error:  # torch raises the latter
-            MMLogger.get_current_instance().warning(
-                f'What was counted cannot be saved: {error}'
-            )
 
-    @staticmethod
-    def _read(path: Path) -> dict:
-        nothing = dict(done=0, parts=[])
-        if not path.is_file():
-            return nothing
+def _write(path: Path, content: dict) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as temporary:
+            torch.save(content, temporary)
+    except (OSError, RuntimeError) as error:  # torch raises the latter
+        MMLogger.get_current_instance().warning(
+            f'What was counted cannot be saved: {error}'
+        )
+
+
+def _read(path: Path) -> dict:
+    if path.is_file():
         try:
             return torch.load(path, map_location='cpu', weights_only=True)
         except Exception as error:  # torch raises what it likes
             MMLogger.get_current_instance().warning(
                 f'{path} is damaged, and its methods start anew: {error}'
             )
-            return nothing
-
-
-def forget_unfinished(out_dir: Path) -> None:
-    """Remove what is left of all groups."""
-    shutil.rmtree(out_dir / FOLDER, ignore_errors=True)
+    return dict(done=0, parts=[])

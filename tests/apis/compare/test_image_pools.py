@@ -10,7 +10,6 @@ from PIL import Image
 from mmseg_ddu.apis.compare.image_pools import (
     build_pools,
     judge_in_pool,
-    near_labels,
     read_item,
     resolve_shifts,
 )
@@ -19,7 +18,7 @@ from mmseg_ddu.datasets import SHIFTS
 
 def pools_of(cfg, **options):
     settings = dict(
-        shifts=[], domains={}, max_images=None, shift_images=None, seed=0
+        shifts=['none'], domains={}, max_images=None, shift_images=None, seed=0
     )
     return build_pools(cfg, **{**settings, **options})
 
@@ -113,11 +112,3 @@ def test_names_of_shifts():
     assert resolve_shifts(['noise', 'blur', 'noise']) == ['noise', 'blur']
     with pytest.raises(ValueError, match='Unknown shifts'):
         resolve_shifts(['none', 'fog'])
-
-
-def test_the_config_tells_what_is_near(demo_cfg):
-    assert near_labels(demo_cfg) == []
-    demo_cfg.held_out_labels = (13, 17)
-    assert near_labels(demo_cfg) == [13, 17]
-    demo_cfg.near_ood_labels = [3]
-    assert near_labels(demo_cfg) == [3]

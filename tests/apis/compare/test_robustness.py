@@ -121,7 +121,9 @@ def test_no_readable_image(copied, few, tmp_path):
     root, cfg = copied
     for path in (root / 'JPEGImages').glob('test_*'):
         path.write_bytes(b'')
+    cfg.held_out_labels = (13, 17)
     content = run(cfg, few[:2], tmp_path / 'out', shifts=['noise'])
+    assert content['protocol']['near_labels'] == [13, 17]
     for entry in content['methods'].values():
         assert entry['error'].startswith('ValueError: None of the 4 test')
         assert 'test_0000.jpg' in entry['error']
