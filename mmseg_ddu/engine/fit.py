@@ -129,7 +129,8 @@ def fit_gda(
         require_writable_folder(out.parent)
         model_cfg = to_ddu_model(cfg.model, gda_head, extra_heads)
         model = _build(model_cfg, content['state_dict'], checkpoint, device)
-        dataset = fitting_dataset(cfg)
+        data = fitting_dataset_config(cfg)
+        dataset = fitting_dataset(data)
         if max_images is not None:
             dataset = SeededSubset(dataset, max_images, seed)
         meta = content['meta']
@@ -141,7 +142,7 @@ def fit_gda(
         if save_every is not None or resume:
             belongs = dict(
                 checkpoint=file_digest,
-                **_identity(cfg, model_cfg, dataset),
+                **_identity(data, model_cfg, dataset),
                 device=next(model.parameters()).device.type,
                 **options,
             )
@@ -178,7 +179,7 @@ def _build(
     return build_ddu(model_cfg, weights, str(source), device)
 
 
-def _identity(cfg: Config, model_cfg: dict, dataset: Dataset) -> dict:
+def _identity(data: dict, model_cfg: dict, dataset: Dataset) -> dict:
     """What the model and the images of a fit are, in short plain values."""
     heads = ('gda_head', 'extra_heads')
     network = {k: v for k, v in model_cfg.items() if k not in heads}
@@ -187,7 +188,7 @@ def _identity(cfg: Config, model_cfg: dict, dataset: Dataset) -> dict:
         model=digest(network),
         images=len(dataset),
         image_files=digest(image_names(dataset)),
-        data=digest(fitting_dataset_config(cfg)),
+        data=digest(data),
     )
 
 
