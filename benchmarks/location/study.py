@@ -7,6 +7,7 @@ not be fitted per position.
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from mmseg_ddu.engine.fitting_data import (
 )
 from mmseg_ddu.fileio import require_writable_folder, sha256
 from mmseg_ddu.models.convert import to_ddu_model
+from mmseg_ddu.registry import DATASETS
 
 from .density import HEAD, StudiedDensity
 from .grid import GridMoments, cell_of
@@ -94,14 +96,10 @@ def location_study(
     cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     head = {**HEAD, **(gda_head or {})}
-    train, test = (
-        _limited(
-            fitting_dataset(fitting_dataset_config(cfg, loader)),
-            max_images,
-            seed,
-        )
-        for loader in ('train_dataloader', 'test_dataloader')
-    )
+    train = fitting_dataset(fitting_dataset_config(cfg))
+    train = _limited(train, max_images, seed)
+    test = DATASETS.build(copy.deepcopy(cfg.test_dataloader['dataset']))
+    test = _limited(test, max_images, seed)
     model = _model(cfg, checkpoint, head, device, test.metainfo)
     classes = list(train.metainfo['classes'])
 

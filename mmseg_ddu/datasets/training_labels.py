@@ -40,6 +40,15 @@ class TrainingLabels(BaseTransform):
                 results.update(gt_seg_map=labels, seg_fields=['gt_seg_map'])
                 labels = None
             results = step(results)
+        sample = results['data_samples']
+        sizes = results['inputs'].shape[1:], sample.gt_sem_seg.shape
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f'Expected image and labels of one size, but the test '
+                f'pipeline makes {tuple(sizes[0])} and {tuple(sizes[1])} of '
+                f'{sample.metainfo.get("img_path")}: a step changes the image '
+                'alone. Let it change all of seg_fields too.'
+            )
         return results
 
 

@@ -109,25 +109,19 @@ def _some_infos(dataset: Dataset) -> list[dict]:
     return [dataset.get_data_info(i) for i in range(0, total, stride)]
 
 
-def fitting_dataset_config(
-    cfg: Config, loader: str = 'train_dataloader'
-) -> dict:
+def fitting_dataset_config(cfg: Config) -> dict:
     """The config of the training images, prepared as for a test.
 
-    Args:
-        cfg (Config): Of the whole training.
-        loader (str): Whose images and labels these are.
-
     Raises:
-        ValueError: If the config has no such loader, or a step that makes
+        ValueError: If the config has no training data, or a step that makes
             labels cannot be told from an augmentation.
     """
-    if cfg.get(loader) is None:
+    if cfg.get('train_dataloader') is None:
         raise ValueError(
-            f'The config has no {loader}; the densities are fitted on the '
-            'training images.'
+            'The config has no train_dataloader; the densities are fitted on '
+            'the training images.'
         )
-    dataset = with_whole_pipelines(cfg[loader]['dataset'])
+    dataset = with_whole_pipelines(cfg.train_dataloader['dataset'])
     dataset = copy.deepcopy(dataset)
     test_pipeline = evaluation_pipeline(cfg)
     for bare in bare_datasets(dataset):

@@ -13,7 +13,7 @@ from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.uncertainty_maps import without_padding
 
 from .fitting_data import as_batch
-from .labels import cells_per_class, padded_labels
+from .labels import cells_per_class, labels_on_input
 
 
 class LabelledWindow(NamedTuple):
@@ -80,19 +80,20 @@ def labelled_image(model: nn.Module, item: dict) -> LabelledImage:
     """Preprocess one item of a data set, with ``gt_sem_seg``.
 
     Raises:
-        ValueError: If the image and its labels differ in size.
+        ValueError: If the pipeline flips images.
     """
-    labels = item['data_samples'].gt_sem_seg.data.squeeze(0)
-    size = tuple(item['inputs'].shape[1:])
-    if tuple(labels.shape) != size:
-        raise ValueError(
-            f'The test pipeline makes an image of {size} and labels of '
-            f'{tuple(labels.shape)} (height, width) of '
-            f'{item["data_samples"].metainfo.get("img_path")}: a step changes '
-            'the image alone. Let it change all of seg_fields in the same way.'
-        )
     data = model.data_preprocessor(as_batch(item), False)
-    meta = data['data_samples'][0].metainfo
-    void = last_decode_head(model).ignore_index
-    labels = padded_labels(labels.to(data['inputs'].device), meta, void)
+    sample = data['data_samples'][0]
+    meta = sample.metainfo
+    if meta.get('flip'):
+        raise ValueError(
+            'The test pipeline flips images; the labels for '
+            'the fit would not match. Remove the flip.'
+        )
+    labels = labels_on_input(
+        sample.gt_sem_seg.data.squeeze(0),
+        meta,
+        tuple(data['inputs'].shape[2:]),
+        last_decode_head(model).ignore_index,
+    )
     return LabelledImage(data['inputs'], meta, labels)

@@ -9,16 +9,23 @@ from mmseg_ddu.core.sampling import random_keys, sample_per_class
 from mmseg_ddu.models.uncertainty_maps import padding_of
 
 
-def padded_labels(labels: Tensor, meta: dict, void: int = 255) -> Tensor:
-    """Labels with void where the preprocessor padded the image.
+def labels_on_input(
+    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
+) -> Tensor:
+    """Labels as the network sees the image: resized, then padded with void.
 
     Args:
-        labels (Tensor): (H, W).
+        labels (Tensor): (H, W) at the original size.
         meta (dict): With ``padding_size`` (left, right, top, bottom), if
-            it did.
+            the preprocessor padded the image.
+        size (tuple[int, int]): Height and width of the padded input.
         void (int): Label of the padding.
     """
-    return F.pad(labels, padding_of(meta), value=void)
+    padding = padding_of(meta)
+    left, right, top, bottom = padding
+    inner = (size[0] - top - bottom, size[1] - left - right)
+    resized = labels_on_grid(labels, inner)
+    return F.pad(resized, padding, value=void)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:

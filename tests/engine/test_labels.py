@@ -5,14 +5,14 @@ import torch
 from mmseg_ddu.engine.labels import (
     cells_per_class,
     labels_on_grid,
-    padded_labels,
+    labels_on_input,
 )
 
 
 def test_padding_is_void():
     labels = torch.arange(12).reshape(3, 4)
     meta = dict(padding_size=[0, 2, 0, 1])
-    padded = padded_labels(labels, meta)
+    padded = labels_on_input(labels, meta, (4, 6))
     assert torch.equal(padded[:3, :4], labels)
     assert (padded[3] == 255).all() and (padded[:, 4:] == 255).all()
 
