@@ -152,14 +152,9 @@ def fit_gda(
     with together():
         if is_main_process():
             report.update(
-                format=FORMAT,
-                head=dict(model_cfg.get('gda_head') or {}),
-                extra_heads=dict(model_cfg.get('extra_heads') or {}),
-                test_mode=test_mode(model.test_cfg, evaluation_pipeline(cfg)),
-                config=str(cfg.filename),
+                _origin(cfg, model_cfg),
                 checkpoint=str(checkpoint),
                 checkpoint_sha256=file_digest,
-                versions=versions(),
             )
             _write(out, model, meta, dataset.metainfo, plain(report))
     if saved:
@@ -189,6 +184,20 @@ def _identity(data: dict, model_cfg: dict, dataset: Dataset) -> dict:
         images=len(dataset),
         image_files=digest(image_names(dataset)),
         data=digest(data),
+    )
+
+
+def _origin(cfg: Config, model_cfg: dict) -> dict:
+    """Where the densities of a report come from."""
+    return dict(
+        format=FORMAT,
+        head=dict(model_cfg.get('gda_head') or {}),
+        extra_heads=dict(model_cfg.get('extra_heads') or {}),
+        test_mode=test_mode(
+            model_cfg.get('test_cfg'), evaluation_pipeline(cfg)
+        ),
+        config=str(cfg.filename),
+        versions=versions(),
     )
 
 
