@@ -4,8 +4,14 @@ Write ``type='mmseg_ddu.GDAHead'`` in a config; mmengine imports this module
 and then the ``locations`` when it first meets the prefix.
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
 from mmengine import registry as root
 from mmengine.registry import Registry
+
+OWN_SCOPE = 'mmseg_ddu.'
 
 
 def _child(name: str, parent: Registry, *locations: str) -> Registry:
@@ -23,3 +29,20 @@ METRICS = _child('metric', root.METRICS, 'evaluation')
 DATASETS = _child('dataset', root.DATASETS, 'datasets')
 TRANSFORMS = _child('transform', root.TRANSFORMS, 'datasets')
 VISUALIZERS = _child('visualizer', root.VISUALIZERS, 'visualization')
+
+
+def type_name(config: Mapping) -> str:
+    """Name of the ``type`` of a config: a string, or a class as such.
+
+    Without mmseg's prefix, and with ours, which classes of ours get too.
+    """
+    kind = config.get('type', '')
+    if not isinstance(kind, type):
+        return str(kind).removeprefix('mmseg.')
+    ours = kind.__module__.startswith(OWN_SCOPE)
+    return OWN_SCOPE * ours + kind.__name__
+
+
+def bare_type(config: Mapping) -> str:
+    """The same without any prefix."""
+    return type_name(config).split('.')[-1]

@@ -15,8 +15,7 @@ from mmseg_ddu.core.sampling import (
     sample_per_class,
 )
 from mmseg_ddu.engine.labelled_windows import labelled_image
-from mmseg_ddu.engine.labels import labels_on_grid
-from mmseg_ddu.models.heads import last_decode_head
+from mmseg_ddu.engine.labels import labels_on_grid, void_of
 
 from .density import StudiedDensity
 from .grid import GridMoments, grid_positions
@@ -78,7 +77,7 @@ class PlaceCollector:
         self.moved_moments = GridMoments(grid, self.density.new_moments)
         self.pixels_per_class = pixels_per_class
         self.seed = seed
-        self.void = last_decode_head(model).ignore_index
+        self.void = void_of(model)
         self.feature_map = (0, 0)
 
     def training(self, dataset, pair_pixels: int) -> tuple[Pixels, Tensor]:

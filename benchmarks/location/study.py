@@ -22,7 +22,11 @@ from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.engine.build import build_ddu, check_classes, read_config
 from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, read_checkpoint
 from mmseg_ddu.engine.fit_report import versions
-from mmseg_ddu.engine.fitting_data import SeededSubset, fitting_dataset
+from mmseg_ddu.engine.fitting_data import (
+    SeededSubset,
+    fitting_dataset,
+    fitting_dataset_config,
+)
 from mmseg_ddu.fileio import require_writable_folder, sha256
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.registry import DATASETS
@@ -92,7 +96,8 @@ def location_study(
     cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     head = {**HEAD, **(gda_head or {})}
-    train = _limited(fitting_dataset(cfg), max_images, seed)
+    train = fitting_dataset(fitting_dataset_config(cfg))
+    train = _limited(train, max_images, seed)
     test = DATASETS.build(copy.deepcopy(cfg.test_dataloader['dataset']))
     test = _limited(test, max_images, seed)
     model = _model(cfg, checkpoint, head, device, test.metainfo)

@@ -14,10 +14,11 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.core.metrics import METRIC
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
 from mmseg_ddu.engine.fit_report import versions
-from mmseg_ddu.engine.fitting_data import leaf_datasets
+from mmseg_ddu.engine.fitting_data import bare_datasets
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.engine.tta_pipeline import TTA_MODEL, tta_pipeline
 from mmseg_ddu.evaluation import (
@@ -27,6 +28,7 @@ from mmseg_ddu.evaluation import (
 )
 from mmseg_ddu.evaluation.verdict import verdict
 from mmseg_ddu.fileio import sha256, write_json
+from mmseg_ddu.registry import OWN_SCOPE, type_name
 
 from .runner import build_runner, load_config
 
@@ -68,10 +70,11 @@ def test(
     cfg = load_config(config, cfg_options, work_dir, launcher)
     content = read_checkpoint(checkpoint)
     cfg.model = model_of_checkpoint(cfg.model, content['meta'])
-    kind = cfg.model['type']
+    kind = type_name(cfg.model)
     if tta:
         augment(cfg)
-    cfg.test_evaluator = with_uncertainty_metrics(cfg.test_evaluator)
+    void = void_label(cfg.model.get('module', cfg.model))
+    cfg.test_evaluator = with_uncertainty_metrics(cfg.test_evaluator, void)
     # The weights are loaded below, where what does not fit is an error.
     cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg)
@@ -108,19 +111,37 @@ def test(
 def augment(cfg: Config) -> None:
     """Turn a config into one that tests with augmentations."""
     pipeline = tta_pipeline(cfg)
-    for leaf in leaf_datasets(cfg.test_dataloader.dataset):
+    for leaf in bare_datasets(cfg.test_dataloader.dataset):
         leaf['pipeline'] = copy.deepcopy(pipeline)
     cfg.model = dict(type=TTA_MODEL, module=cfg.model)
 
 
-def with_uncertainty_metrics(evaluator: dict | list) -> list:
-    """The config's metrics, and of ours those that are not among them."""
+def void_label(model: dict) -> int:
+    """The label that the last decode head of a config leaves out."""
+    heads = model.get('member', model).get('decode_head')
+    head = heads[-1] if isinstance(heads, (list, tuple)) else heads
+    return (head or {}).get('ignore_index', VOID)
+
+
+def with_uncertainty_metrics(evaluator: dict | list, void: int = VOID) -> list:
+    """The config's metrics, and of ours those that are not among them.
+
+    Args:
+        evaluator (dict or list): Of the config.
+        void (int): ``ignore_index`` of our metrics that do not name one.
+    """
     metrics = list(evaluator) if isinstance(evaluator, list) else [evaluator]
     there = {
-        metric.get('metric', OWN.get(metric['type'])) for metric in metrics
+        metric.get('metric', OWN.get(type_name(metric))) for metric in metrics
     }
     missing = [n for n, k in METRIC.items() if k.in_test and n not in there]
-    return metrics + [dict(type=COUNTED, metric=name) for name in missing]
+    metrics += [dict(type=COUNTED, metric=name) for name in missing]
+    return [
+        {'ignore_index': void, **metric}
+        if type_name(metric).startswith(OWN_SCOPE)
+        else metric
+        for metric in metrics
+    ]
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from .ood_datasets import (
     StreetHazardsDataset,
 )
 from .shifts import SHIFTS, ShiftImage, VoidOoD, WithShift, shifted
+from .training_labels import TrainingLabels
 
 __all__ = [
     'DropImagesWithClasses',
@@ -32,6 +33,7 @@ __all__ = [
     'SMIYCDataset',
     'ShiftImage',
     'StreetHazardsDataset',
+    'TrainingLabels',
     'VoidOoD',
     'WithShift',
     'shifted',

@@ -12,13 +12,12 @@ from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 
 from mmseg_ddu.models.convert import (
-    OWN_SCOPE,
     is_ddu,
     to_ddu_model,
     to_ensemble_model,
 )
 from mmseg_ddu.models.fitted_state import FIT_PREFIXES
-from mmseg_ddu.registry import MODELS
+from mmseg_ddu.registry import MODELS, OWN_SCOPE, type_name
 
 from .checkpoint import (
     load_weights,
@@ -49,6 +48,9 @@ def read_config(
             raise ValueError(
                 f'The options {cfg_options} do not fit the config: {error}'
             ) from error
+    if config.get('data_preprocessor') and 'model' in config:
+        # Where mmengine's Runner takes it from, too.
+        config.model.setdefault('data_preprocessor', config.data_preprocessor)
     return config
 
 
@@ -79,8 +81,7 @@ def model_of_checkpoint(model: dict, meta: dict) -> dict:
     Raises:
         ValueError: If what it says of its densities makes no sense.
     """
-    kind = str(dict(model).get('type', ''))
-    if kind.startswith(OWN_SCOPE) and not is_ddu(model):
+    if type_name(model).startswith(OWN_SCOPE) and not is_ddu(model):
         return model
     model = to_ddu_model(model)
     if 'gda' in meta:

@@ -129,7 +129,8 @@ def fit_gda(
         require_writable_folder(out.parent)
         model_cfg = to_ddu_model(cfg.model, gda_head, extra_heads)
         model = _build(model_cfg, content['state_dict'], checkpoint, device)
-        dataset = fitting_dataset(cfg)
+        data = fitting_dataset_config(cfg)
+        dataset = fitting_dataset(data)
         if max_images is not None:
             dataset = SeededSubset(dataset, max_images, seed)
         meta = content['meta']
@@ -141,7 +142,7 @@ def fit_gda(
         if save_every is not None or resume:
             belongs = dict(
                 checkpoint=file_digest,
-                **_identity(cfg, model_cfg, dataset),
+                **_identity(data, model_cfg, dataset),
                 device=next(model.parameters()).device.type,
                 **options,
             )
@@ -151,14 +152,9 @@ def fit_gda(
     with together():
         if is_main_process():
             report.update(
-                format=FORMAT,
-                head=dict(model_cfg.get('gda_head') or {}),
-                extra_heads=dict(model_cfg.get('extra_heads') or {}),
-                test_mode=test_mode(model.test_cfg, evaluation_pipeline(cfg)),
-                config=str(cfg.filename),
+                _origin(cfg, model_cfg),
                 checkpoint=str(checkpoint),
                 checkpoint_sha256=file_digest,
-                versions=versions(),
             )
             _write(out, model, meta, dataset.metainfo, plain(report))
     if saved:
@@ -178,7 +174,7 @@ def _build(
     return build_ddu(model_cfg, weights, str(source), device)
 
 
-def _identity(cfg: Config, model_cfg: dict, dataset: Dataset) -> dict:
+def _identity(data: dict, model_cfg: dict, dataset: Dataset) -> dict:
     """What the model and the images of a fit are, in short plain values."""
     heads = ('gda_head', 'extra_heads')
     network = {k: v for k, v in model_cfg.items() if k not in heads}
@@ -187,7 +183,21 @@ def _identity(cfg: Config, model_cfg: dict, dataset: Dataset) -> dict:
         model=digest(network),
         images=len(dataset),
         image_files=digest(image_names(dataset)),
-        data=digest(fitting_dataset_config(cfg)),
+        data=digest(data),
+    )
+
+
+def _origin(cfg: Config, model_cfg: dict) -> dict:
+    """Where the densities of a report come from."""
+    return dict(
+        format=FORMAT,
+        head=dict(model_cfg.get('gda_head') or {}),
+        extra_heads=dict(model_cfg.get('extra_heads') or {}),
+        test_mode=test_mode(
+            model_cfg.get('test_cfg'), evaluation_pipeline(cfg)
+        ),
+        config=str(cfg.filename),
+        versions=versions(),
     )
 
 

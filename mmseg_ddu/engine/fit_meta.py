@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.models.fitted_state import AGAIN, check_format
+from mmseg_ddu.registry import bare_type
 
 HEAD_TYPES = ('GDAHead', 'mmseg_ddu.GDAHead')
 MAX_HEADS = 32
@@ -75,7 +76,7 @@ def test_mode(test_cfg: Mapping | None, pipeline: list[dict]) -> dict:
     resize = [
         {k: v for k, v in step.items() if k not in ('type', 'interpolation')}
         for step in pipeline
-        if str(step.get('type')).split('.')[-1].startswith('Resize')
+        if bare_type(step).startswith('Resize')
     ]
     return dict(
         mode=mode,

@@ -36,24 +36,7 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
         )
     )
     for head in report['heads']:
-        absent = [names[label] for label in head.get('absent_classes', [])]
-        if absent:
-            logger.warning(
-                f'No pixel of {absent} was seen; these classes have weight '
-                'zero, and their pixels will look unfamiliar.'
-            )
-        if head.get('nonfinite'):
-            logger.warning(
-                f'{head["nonfinite"]} vectors of {head["tap"]} hold NaN or '
-                'infinite values and were left out. If there are many, the '
-                'network is broken (diverged training, or half precision '
-                'that overflows).'
-            )
-        if head.get('dead_features'):
-            logger.info(
-                f'{head["dead_features"]} of {head["num_features"]} '
-                f'features of {head["tap"]} never vary.'
-            )
+        _log_head(logger, head, names)
     calibration = report['calibration']
     if calibration.get('nonfinite'):
         logger.warning(
@@ -78,3 +61,25 @@ def log_report(report: dict, dataset_meta: dict, out: Path) -> None:
             'maps of a few images before you rely on them.'
         )
     logger.info(f'Wrote {out}')
+
+
+def _log_head(logger: MMLogger, head: dict, names: list) -> None:
+    """What a density lacks."""
+    absent = [names[label] for label in head.get('absent_classes', [])]
+    if absent:
+        logger.warning(
+            f'No pixel of {absent} was seen; these classes have weight '
+            'zero, and their pixels will look unfamiliar.'
+        )
+    if head.get('nonfinite'):
+        logger.warning(
+            f'{head["nonfinite"]} vectors of {head["tap"]} hold NaN or '
+            'infinite values and were left out. If there are many, the '
+            'network is broken (diverged training, or half precision '
+            'that overflows).'
+        )
+    if head.get('dead_features'):
+        logger.info(
+            f'{head["dead_features"]} of {head["num_features"]} '
+            f'features of {head["tap"]} never vary.'
+        )

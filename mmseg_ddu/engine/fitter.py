@@ -16,7 +16,7 @@ from mmseg_ddu.models.tapped_modules import LOGITS
 from .component_look import ComponentLook
 from .fit_sums import FitSums
 from .labelled_windows import LabelledImage, LabelledWindow
-from .labels import labels_on_grid
+from .labels import labels_on_grid, void_of
 from .map_sample import MapSample
 
 
@@ -59,7 +59,7 @@ class DensityFitter:
         self.model = model
         self.heads = list(model.heads.values())
         self.num_classes = model.gda_head.num_classes
-        self.ignore_index = last_decode_head(model).ignore_index
+        self.void = void_of(model)
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed, self.temperature = seed, temperature
@@ -100,15 +100,15 @@ class DensityFitter:
 
     def _count(self, labels: Tensor) -> None:
         """Count the pixels of each class."""
-        labels = labels[labels != self.ignore_index]
+        labels = labels[labels != self.void]
         wrong = (labels < 0) | (labels >= self.num_classes)
         if wrong.any():
+            ignored = last_decode_head(self.model).ignore_index
             raise ValueError(
                 f'Found label {int(labels[wrong][0])} in the annotations, but '
-                f'the model has {self.num_classes} classes (and '
-                f'{self.ignore_index} is void). The data set does not belong '
-                'to this checkpoint, or reduce_zero_label or the classes in '
-                'metainfo are wrong.'
+                f'the model has {self.num_classes} classes (and {ignored} is '
+                'void). The data set does not belong to this checkpoint, or '
+                'reduce_zero_label or the classes in metainfo are wrong.'
             )
         counts = torch.bincount(labels, minlength=self.num_classes)
         self.sums.class_count += counts.cpu()

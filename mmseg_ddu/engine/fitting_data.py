@@ -12,37 +12,45 @@ from mmengine.dataset import pseudo_collate
 from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from mmseg_ddu.registry import DATASETS
+from mmseg_ddu.registry import DATASETS, bare_type
 
-WRAPPED = ('dataset', 'datasets')
+from .label_steps import PipelineSplitter
+
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
+IMAGES_TO_TRY = 4  # steps on
 
 
-def leaf_datasets(dataset: dict) -> Iterator[dict]:
+def bare_datasets(dataset: dict) -> Iterator[dict]:
     """The data set configs inside wrappers and concatenations."""
-    inner = [dataset[key] for key in WRAPPED if key in dataset]
-    if not inner:
+    inner = dataset.get('datasets', dataset.get('dataset'))
+    if inner is None:
         yield dataset
-    for value in inner:
-        for item in value if isinstance(value, (list, tuple)) else [value]:
-            yield from leaf_datasets(item)
+    else:
+        for item in inner if isinstance(inner, (list, tuple)) else [inner]:
+            yield from bare_datasets(item)
 
 
-def without_repeats(dataset: dict) -> dict:
-    """Strip the wrappers that only show images more often."""
-    while str(dataset.get('type', '')).split('.')[-1] in REPEATING:
-        dataset = dataset['dataset']
-    return dataset
+def with_whole_pipelines(dataset: dict, outer: Sequence[dict] = ()) -> dict:
+    """A data set whose bare ones have all steps of the training.
 
+    Wrappers that repeat images or mix several into one are left out.
 
-def _step_types(pipeline: list[dict]) -> list[str]:
-    return [str(step['type']).split('.')[-1] for step in pipeline]
-
-
-def loads_annotations(step: dict) -> bool:
-    """Whether a pipeline step loads labels."""
-    kind = str(step['type']).split('.')[-1]
-    return kind.startswith('Load') and 'Annotations' in kind
+    Args:
+        dataset (dict): Config of a data set.
+        outer (Sequence[dict]): Steps of the wrappers around it.
+    """
+    skipped = dataset.get('skip_type_keys') or ()
+    own = dataset.get('pipeline') or ()
+    steps = [step for step in own if step['type'] not in skipped] + [*outer]
+    if 'datasets' in dataset:
+        parts = [with_whole_pipelines(d, steps) for d in dataset['datasets']]
+        return dict(dataset, datasets=parts)
+    if 'dataset' not in dataset:
+        return dict(dataset, pipeline=steps)
+    inner = with_whole_pipelines(dataset['dataset'], steps)
+    if own or bare_type(dataset) in REPEATING:
+        return inner
+    return dict(dataset, dataset=inner)
 
 
 def evaluation_pipeline(cfg: Config) -> list[dict]:
@@ -54,7 +62,7 @@ def evaluation_pipeline(cfg: Config) -> list[dict]:
     for name in ('test_dataloader', 'val_dataloader'):
         loader = cfg.get(name)
         if loader is not None:
-            first = next(leaf_datasets(loader['dataset']))
+            first = next(bare_datasets(loader['dataset']))
             if first.get('pipeline'):
                 return copy.deepcopy(list(first['pipeline']))
     raise ValueError(
@@ -64,55 +72,79 @@ def evaluation_pipeline(cfg: Config) -> list[dict]:
     )
 
 
-def fitting_pipeline(test_pipeline: list[dict], train_pipeline: list[dict]):
-    """Test-time images with the training labels.
+def fitting_pipeline(test_pipeline: list[dict], dataset: dict) -> list[dict]:
+    """Images as a test prepares them, labels as training sees them.
 
-    The step that loads the labels is taken from the training pipeline, so
-    that a test step that needs more than the labels is not asked for it.
+    Args:
+        test_pipeline (list[dict]): That of a prediction.
+        dataset (dict): Config of a bare data set of training images.
+
+    Raises:
+        ValueError: If a step cannot be told from an augmentation.
     """
-    labels = [step for step in train_pipeline if loads_annotations(step)]
-    if not labels:
-        labels = [step for step in test_pipeline if loads_annotations(step)]
-    if not labels:
-        raise ValueError(
-            'Neither the training nor the test pipeline loads annotations; '
-            'the densities need labelled images.'
-        )
-    steps = [step for step in test_pipeline if not loads_annotations(step)]
-    kinds = _step_types(steps)
-    at = next(
-        (i for i, kind in enumerate(kinds) if kind.startswith('Pack')),
-        len(steps),
+    plain = DATASETS.build(dict(dataset, pipeline=[], test_mode=True))
+    splitter = PipelineSplitter(
+        dataset['pipeline'],
+        test_pipeline,
+        _some_infos(plain),
+        len(plain.metainfo.get('classes') or ()),
     )
-    return steps[:at] + copy.deepcopy(labels[:1]) + steps[at:]
+    labels = splitter.label_steps()
+    image = splitter.image_steps(labels)
+    shared = int(labels[:1] == image[:1])  # the file is read once
+    step = dict(
+        type='mmseg_ddu.TrainingLabels',
+        training=labels[shared:],
+        test=image[shared:],
+    )
+    return [*image[:shared], step]
+
+
+def _some_infos(dataset: Dataset) -> list[dict]:
+    """What a data set gives to its pipeline, for a few images."""
+    if not hasattr(dataset, 'get_data_info'):
+        return []
+    total = len(dataset)
+    stride = max(1, total // IMAGES_TO_TRY)
+    return [dataset.get_data_info(i) for i in range(0, total, stride)]
 
 
 def fitting_dataset_config(cfg: Config) -> dict:
     """The config of the training images, prepared as for a test.
 
     Raises:
-        ValueError: If the config has no training data.
+        ValueError: If the config has no training data, or a step that makes
+            labels cannot be told from an augmentation.
     """
     if cfg.get('train_dataloader') is None:
         raise ValueError(
             'The config has no train_dataloader; the densities are fitted on '
             'the training images.'
         )
-    dataset = without_repeats(copy.deepcopy(cfg.train_dataloader['dataset']))
+    dataset = with_whole_pipelines(cfg.train_dataloader['dataset'])
+    dataset = copy.deepcopy(dataset)
     test_pipeline = evaluation_pipeline(cfg)
-    for leaf in leaf_datasets(dataset):
-        leaf['pipeline'] = fitting_pipeline(
-            test_pipeline, list(leaf.get('pipeline') or [])
-        )
+    for bare in bare_datasets(dataset):
+        bare['pipeline'] = fitting_pipeline(test_pipeline, bare)
         # In test mode a data set does not replace an unreadable image by
         # another one.
-        leaf['test_mode'] = True
+        bare['test_mode'] = True
     return dataset
 
 
-def fitting_dataset(cfg: Config) -> Dataset:
-    """The data set of :func:`fitting_dataset_config`."""
-    return DATASETS.build(fitting_dataset_config(cfg))
+def fitting_dataset(config: dict) -> Dataset:
+    """The data set of :func:`fitting_dataset_config`, each image once."""
+    dataset = DATASETS.build(config)
+    dataset.full_init()
+    first: dict[tuple, int] = {}
+    if hasattr(dataset, 'get_data_info'):
+        for index in range(len(dataset)):
+            info = dataset.get_data_info(index)
+            paths = info.get('img_path'), info.get('seg_map_path')
+            first.setdefault(paths if paths[0] else (index,), index)
+    if len(first) in (0, len(dataset)):
+        return dataset
+    return ChosenImages(dataset, list(first.values()))
 
 
 class _Indexed(Dataset):
@@ -199,11 +231,21 @@ def seeded_order(total: int, seed: int) -> list[int]:
     return torch.randperm(total, generator=generator).tolist()
 
 
-class SeededSubset(Subset):
-    """A seeded choice of images that still looks like a data set."""
+class ChosenImages(Subset):
+    """Some images, which still look like a data set."""
 
-    def __init__(self, dataset, size: int, seed: int) -> None:
+    def __init__(self, dataset: Dataset, indices: Sequence[int]) -> None:
+        super().__init__(dataset, indices)
+        self.metainfo = dataset.metainfo
+
+    def full_init(self) -> None:
+        """Done before the choice."""
+
+
+class SeededSubset(ChosenImages):
+    """A seeded choice of images."""
+
+    def __init__(self, dataset: Dataset, size: int, seed: int) -> None:
         dataset.full_init()
         order = seeded_order(len(dataset), seed)
         super().__init__(dataset, sorted(order[:size]))
-        self.metainfo = dataset.metainfo

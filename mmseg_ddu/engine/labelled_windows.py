@@ -13,7 +13,7 @@ from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.uncertainty_maps import without_padding
 
 from .fitting_data import as_batch
-from .labels import cells_per_class, labels_on_input
+from .labels import cells_per_class, labels_on_input, void_of
 
 
 class LabelledWindow(NamedTuple):
@@ -56,7 +56,8 @@ class LabelledImage(NamedTuple):
     Attributes:
         inputs (Tensor): (1, C, H, W), preprocessed.
         meta (dict): Its meta information.
-        labels (Tensor): (H, W) classes; the padding is void.
+        labels (Tensor): (H, W) classes; :func:`void_of` the model where there
+            is none, as in the padding.
     """
 
     inputs: Tensor
@@ -90,10 +91,13 @@ def labelled_image(model: nn.Module, item: dict) -> LabelledImage:
             'The test pipeline flips images; the labels for '
             'the fit would not match. Remove the flip.'
         )
+    void = void_of(model)
+    labels = sample.gt_sem_seg.data.squeeze(0)
+    ignored = labels == last_decode_head(model).ignore_index
     labels = labels_on_input(
-        sample.gt_sem_seg.data.squeeze(0),
+        labels.masked_fill(ignored, void),
         meta,
         tuple(data['inputs'].shape[2:]),
-        last_decode_head(model).ignore_index,
+        void,
     )
     return LabelledImage(data['inputs'], meta, labels)

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_ddu.core.sampling import random_keys, sample_per_class
+from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.uncertainty_maps import padding_of
+
+NO_CLASS = -1
+
+
+def void_of(model: nn.Module) -> int:
+    """What marks void among the labels of a fit.
+
+    The decode head's ``ignore_index``, or -1 if that is a class as well: such
+    a class is never trained, and the densities must not see it.
+    """
+    head = last_decode_head(model)
+    is_class = 0 <= head.ignore_index < head.num_classes
+    return NO_CLASS if is_class else head.ignore_index
 
 
 def labels_on_input(

@@ -6,7 +6,10 @@ import copy
 
 from mmengine.config import Config
 
-from .fitting_data import evaluation_pipeline, loads_annotations
+from mmseg_ddu.registry import bare_type
+
+from .fitting_data import evaluation_pipeline
+from .label_steps import loads_annotations, packs
 
 FLIPS = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
 TTA_MODEL = 'mmseg_ddu.DDUTTAModel'
@@ -35,7 +38,7 @@ def tta_pipeline(cfg: Config) -> list[dict]:
         (
             number
             for number, step in enumerate(rest)
-            if loads_annotations(step) or _kind(step).startswith('Pack')
+            if loads_annotations(step) or packs(step)
         ),
         len(rest),
     )
@@ -60,9 +63,5 @@ def without_annotations(steps: list[dict]) -> list[dict]:
     return kept
 
 
-def _kind(step: dict) -> str:
-    return str(step['type']).split('.')[-1]
-
-
 def _is_augmentation(step: dict) -> bool:
-    return _kind(step) == 'TestTimeAug'
+    return bare_type(step) == 'TestTimeAug'

@@ -6,6 +6,8 @@ import copy
 
 from mmengine.config import ConfigDict
 
+from mmseg_ddu.registry import OWN_SCOPE, type_name
+
 from .heads import REFUSED_HEADS, UnsupportedModelError, refusal
 
 DDU_TYPES = {
@@ -19,7 +21,6 @@ REFUSED_TYPES = {
     'text embedding, so no pixel has a feature that a classifier sees. Use '
     'an EncoderDecoder, with the same backbone if you like.',
 }
-OWN_SCOPE = 'mmseg_ddu.'
 MC_TYPE = OWN_SCOPE + 'MCDropoutEncoderDecoder'
 ENSEMBLE_TYPE = OWN_SCOPE + 'EnsembleSegmentor'
 
@@ -34,7 +35,7 @@ OWN_OPTIONS = (
 
 def is_ddu(model: dict) -> bool:
     """Whether a model config already has a density head."""
-    return str(model.get('type', '')).startswith(OWN_SCOPE + 'DDU')
+    return type_name(model).startswith(OWN_SCOPE + 'DDU')
 
 
 def to_ddu_model(
@@ -95,7 +96,7 @@ def _segmentor_refusal(model: dict) -> str:
             'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.'
         )
     of_head = f' with a {head}' if head else ''
-    kind = model.get('type')
+    kind = type_name(model)
     return f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
 
 
@@ -105,12 +106,12 @@ def _last_head(model: dict) -> str:
 
 
 def _name(config: dict) -> str:
-    """Type of a config without mmseg's prefix."""
+    """Type of the config of a module."""
     if not isinstance(config, dict):
         raise TypeError(
             f'Expected the config of a module to be a dict: {config!r:.80}.'
         )
-    return str(config.get('type', '')).removeprefix('mmseg.')
+    return type_name(config)
 
 
 def to_plain_model(model: dict) -> ConfigDict:
@@ -120,7 +121,7 @@ def to_plain_model(model: dict) -> ConfigDict:
         TypeError: For segmentors of ours that have no plain form.
     """
     model = ConfigDict(copy.deepcopy(dict(model)))
-    kind = str(model.get('type', ''))
+    kind = type_name(model)
     plain = {ddu: name for name, ddu in DDU_TYPES.items()}
     plain[MC_TYPE] = 'EncoderDecoder'
     if kind in plain:
@@ -143,7 +144,7 @@ def to_mc_dropout_model(model: dict, **options) -> ConfigDict:
         TypeError: For anything but an ``EncoderDecoder``.
     """
     model = to_plain_model(model)
-    if str(model['type']).removeprefix('mmseg.') != 'EncoderDecoder':
+    if type_name(model) != 'EncoderDecoder':
         raise TypeError(
             f'There is no MC dropout form of the segmentor {model["type"]!r}.'
         )

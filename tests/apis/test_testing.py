@@ -1,13 +1,23 @@
 """What tools/test.py adds to a config, and what it shows."""
 
+import copy
 import logging
+import shutil
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.apis.testing import (
+    void_label,
     with_uncertainty_metrics,
     without_figures_on_console,
 )
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.core.metrics.metric import Metric
+from mmseg_ddu.evaluation import UncertaintyMetric
 
 
 def types(evaluator):
@@ -28,6 +38,45 @@ def test_metrics_join_those_of_the_config():
         'calibration',
         'novelty',
     ]
+
+
+def test_our_metrics_leave_out_what_the_head_does():
+    heads = [dict(ignore_index=7), dict(ignore_index=0)]
+    assert void_label(dict(decode_head=heads)) == 0
+    assert void_label(dict(member=dict(decode_head=heads[0]))) == 7
+    assert void_label(dict(decode_head=dict())) == 255
+    iou = dict(type='IoUMetric')
+    own = dict(type=UncertaintyMetric, ignore_index=3)
+    there, chosen, *added = with_uncertainty_metrics([iou, own], 0)
+    assert there == iou and chosen == own
+    assert {metric['ignore_index'] for metric in added} == {0}
+    assert 'ranking' not in [metric['metric'] for metric in added]
+
+
+@pytest.mark.parametrize('void', [0, 254, 6])
+def test_figures_with_another_void(void, plain_cfg, checkpoint, tmp_path):
+    """Those of the same masks with 255 for void."""
+    figures = []
+    for label in (255, void):
+        root = tmp_path / str(label)
+        shutil.copytree(plain_cfg.data_root, root)
+        for path in (root / 'SegmentationClass').glob('*.png'):
+            mask = np.array(Image.open(path))
+            mask[:9] = label
+            mask[mask == 255] = label
+            if void == 0:
+                mask[mask == 0] = label
+            Image.fromarray(mask).save(path)
+        cfg = copy.deepcopy(plain_cfg)
+        cfg.model.decode_head.ignore_index = label
+        cfg.test_evaluator.ignore_index = label
+        for name in ('train', 'test'):
+            cfg[f'{name}_dataloader'].dataset.data_root = str(root)
+        fitted = fit_gda(cfg, checkpoint, root / 'fitted.pth')
+        figures.append(run_test(cfg, fitted, work_dir=root))
+    for name, value in figures[0].items():
+        if name.startswith(('uncertainty', 'calibration')):
+            assert figures[1][name] == pytest.approx(value, abs=0.02), name
 
 
 def test_a_new_metric_joins_by_itself():

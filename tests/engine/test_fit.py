@@ -10,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
+from mmseg.models import EncoderDecoder
 from PIL import Image
 
 from mmseg_ddu.apis import fit_gda, init_ddu, predict
@@ -253,6 +256,19 @@ def test_absent_class_is_reported(plain_cfg, checkpoint, sample_root, caplog):
     assert torch.isneginf(density(out)['log_norms'][1])
 
 
+def test_types_as_classes(plain_cfg, checkpoint, tmp_path):
+    """And the preprocessor beside the model, where a Runner looks too."""
+    wanted = density(fit_gda(plain_cfg, checkpoint))
+    plain_cfg.data_preprocessor = plain_cfg.model.pop('data_preprocessor')
+    plain_cfg.model.type = EncoderDecoder
+    steps = plain_cfg.train_dataloader.dataset.pipeline
+    steps[0].type, steps[1].type = LoadImageFromFile, LoadAnnotations
+    steps[-1].type = PackSegInputs
+    got = density(fit_gda(plain_cfg, checkpoint, tmp_path / 'b.pth'))
+    for key, value in wanted.items():
+        assert torch.equal(got[key], value), key
+
+
 class TestBadInput:
     def test_classes_of_another_data_set(self, plain_cfg, checkpoint):
         plain_cfg.train_dataloader.dataset.metainfo.classes = ('a', 'b')
@@ -327,6 +343,20 @@ class TestBadInput:
         report = json.loads(out.with_suffix('.json').read_text())
         assert [row['image'] for row in report['unreadable']] == [3]
         assert report['images'] == 11
+
+    def test_mask_of_another_size_is_left_out(
+        self, plain_cfg, checkpoint, sample_root, tmp_path
+    ):
+        root = tmp_path / 'copy'
+        shutil.copytree(sample_root, root)
+        mask = root / 'SegmentationClass' / 'train_0003.png'
+        Image.fromarray(np.zeros((24, 48), np.uint8)).save(mask)
+        plain_cfg.train_dataloader.dataset.data_root = str(root)
+        out = fit_gda(plain_cfg, checkpoint)
+        report = json.loads(out.with_suffix('.json').read_text())
+        (row,) = report['unreadable']
+        assert row['image'] == 3 and str(mask) in row['error']
+        assert '(48, 48)' in row['error'] and '(24, 48)' in row['error']
 
     def test_interrupt_keeps_the_old_file(
         self, plain_cfg, checkpoint, monkeypatch

@@ -4,8 +4,9 @@ import pytest
 
 from mmseg_ddu.engine.fitting_data import (
     fitting_dataset,
-    fitting_pipeline,
+    fitting_dataset_config,
     held_out_images,
+    image_names,
 )
 
 
@@ -21,30 +22,57 @@ def test_held_out_images():
         held_out_images(3, 1.5, 0)
 
 
-def test_pipelines_and_wrappers(plain_cfg):
-    train = [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations', imdecode_backend='cv2'),
-        dict(type='RandomFlip', prob=0.5),
-        dict(type='PackSegInputs'),
-    ]
-    test = [
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale=(64, 64)),
-        dict(type='PackSegInputs'),
-    ]
-    got = [step['type'] for step in fitting_pipeline(test, train)]
-    assert got == [
-        'LoadImageFromFile',
-        'Resize',
-        'LoadAnnotations',
-        'PackSegInputs',
-    ]
-    with pytest.raises(ValueError, match='loads annotations'):
-        fitting_pipeline(test, test)
-    inner = plain_cfg.train_dataloader.dataset
-    twice = dict(type='ConcatDataset', datasets=[inner, inner])
-    plain_cfg.train_dataloader.dataset = dict(
-        type='RepeatDataset', times=5, dataset=twice
+def wrapped(inner: dict) -> dict[str, dict]:
+    """Ways to show the same images more often, or mixed."""
+    mosaic = dict(
+        type='MultiImageMixDataset',
+        dataset=dict(inner, pipeline=inner['pipeline'][:2]),
+        pipeline=[
+            dict(type='RandomMosaic', prob=1.0, img_scale=(48, 48)),
+            *inner['pipeline'][2:],
+        ],
     )
-    assert len(fitting_dataset(plain_cfg)) == 24
+    return dict(
+        twice=dict(type='ConcatDataset', datasets=[inner, inner]),
+        mosaic=mosaic,
+        many=dict(
+            type='ConcatDataset',
+            datasets=[
+                dict(type='RepeatDataset', times=3, dataset=mosaic),
+                dict(
+                    type='RepeatDataset',
+                    times=2,
+                    dataset=dict(
+                        type='ConcatDataset',
+                        datasets=[
+                            inner,
+                            dict(
+                                type='ClassBalancedDataset',
+                                dataset=inner,
+                                oversample_thr=0.1,
+                            ),
+                        ],
+                    ),
+                ),
+            ],
+        ),
+    )
+
+
+@pytest.mark.parametrize('name', ['twice', 'mosaic', 'many'])
+def test_each_image_once(name, plain_cfg):
+    inner = plain_cfg.train_dataloader.dataset.to_dict()
+    plain_cfg.train_dataloader.dataset = wrapped(inner)[name]
+    dataset = fitting_dataset(fitting_dataset_config(plain_cfg))
+    names = image_names(dataset)
+    assert len(names) == len(set(names)) == 12
+    for item in (dataset[0], dataset[11]):
+        assert item['inputs'].shape[1:] == (48, 48)
+
+
+def test_no_labels(plain_cfg):
+    steps = plain_cfg.train_dataloader.dataset.pipeline
+    plain_cfg.train_dataloader.dataset.pipeline = [steps[0], steps[-1]]
+    dataset = fitting_dataset(fitting_dataset_config(plain_cfg))
+    with pytest.raises(ValueError, match='no step of it loads labels'):
+        dataset[0]

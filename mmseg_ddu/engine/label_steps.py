@@ -1,0 +1,231 @@
+"""Which steps of a pipeline make the labels, and which the image."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from mmseg_ddu.registry import bare_type
+
+LIBRARIES = ('mmcv.transforms.', 'mmseg.datasets.', 'mmdet.datasets.')
+TRIALS = 4
+
+
+def loads_annotations(step: dict) -> bool:
+    """Whether a pipeline step loads labels, by its name."""
+    kind = bare_type(step)
+    return kind.startswith('Load') and 'Annotation' in kind
+
+
+def packs(step: dict) -> bool:
+    """Whether a pipeline step hands over to the network, by its name."""
+    return bare_type(step).startswith('Pack')
+
+
+class PipelineSplitter:
+    """Takes pipelines of mmseg apart.
+
+    Steps of mmcv and mmseg are known: they load, or they augment. Others are
+    tried on a few images of the data set.
+
+    Args:
+        training (Sequence[dict]): Pipeline of the training images.
+        test (Sequence[dict]): Pipeline of a prediction.
+        infos (Sequence[dict]): What a data set gives to its pipeline, for
+            the images to try steps on.
+        num_classes (int): Of the data set.
+    """
+
+    def __init__(
+        self,
+        training: Sequence[dict],
+        test: Sequence[dict],
+        infos: Sequence[dict],
+        num_classes: int,
+    ) -> None:
+        self.training, self.test = list(training), list(test)
+        self.infos, self.num_classes = infos, num_classes
+
+    def label_steps(self) -> list[dict]:
+        """Those of training that load images and load and change labels.
+
+        Raises:
+            ValueError: If a step does it together with an augmentation, or
+                at random.
+        """
+        kept: list[dict] = []
+        for step in self.training:
+            if packs(step):
+                break
+            if self._makes_labels(step, kept):
+                kept.append(step)
+        return kept
+
+    def _makes_labels(self, step: dict, before: list[dict]) -> bool:
+        transform = TRANSFORMS.build(step)
+        if hasattr(transform, 'get_indices'):  # mixes several images
+            return False
+        if _is_known(transform):
+            return _loads(transform)
+        states = _after(before, self.infos)
+        trials = list(_trials(transform, states))
+        if not all('img' in old for old, _ in trials):
+            return True
+        at_random = any(
+            not _same(new[0], other, 'gt_seg_map')
+            for _, new in trials
+            for other in new
+        )
+        if not any(_changes(old, new, 'img') for old, new in trials):
+            if at_random:
+                raise ValueError(_refusal(step, 'labels at random'))
+            return True
+        if step in self.test or not _any_labels(new for _, new in trials):
+            return False
+        if not _any_labels([old] for old, _ in trials):  # it loads both
+            return True
+        if not self._only_moves(transform, trials):
+            raise ValueError(_refusal(step, 'image and labels together'))
+        return False
+
+    def _only_moves(self, transform: Callable, trials: list) -> bool:
+        """Whether labels keep their values, except where void fills up.
+
+        Void is filled up by a step that is random or changes the size.
+        """
+        state, outcomes = trials[0]
+        fills = any(
+            not _same(outcomes[0], new, 'img')
+            or new['img'].shape != state['img'].shape
+            for new in outcomes
+        )
+        others: set[int] = set()
+        present = np.unique(state['gt_seg_map']).tolist()
+        for value in {*range(self.num_classes), *present}:
+            plain = np.full_like(state['gt_seg_map'], value)
+            state = dict(state, gt_seg_map=plain)
+            ((_, outcomes),) = _trials(transform, [state])
+            found = {
+                label
+                for new in outcomes
+                for label in np.unique(new['gt_seg_map']).tolist()
+            }
+            if value not in found:
+                return False
+            others |= found - {value}
+        return len(others) <= fills
+
+    def image_steps(self, label_steps: list[dict]) -> list[dict]:
+        """Those of the test that make the image and pack it.
+
+        Args:
+            label_steps (list[dict]): What :meth:`label_steps` gave.
+        """
+        kept: list[dict] = []
+        for step in self.test:
+            if packs(step) or self._makes_image(step, kept, label_steps):
+                kept.append(step)
+        return kept
+
+    def _makes_image(
+        self, step: dict, before: list[dict], label_steps: list[dict]
+    ) -> bool:
+        if loads_annotations(step):
+            return False
+        transform = TRANSFORMS.build(step)
+        if _is_known(transform):
+            return True
+        if not all('img' in state for state in _after(before, self.infos)):
+            return True
+        trials = list(_trials(transform, _after(label_steps, self.infos)))
+        if any(_changes(old, new, 'img') for old, new in trials):
+            return True
+        if step in label_steps:
+            return False
+        labels = any(_changes(old, new, 'gt_seg_map') for old, new in trials)
+        return not labels and any(
+            set(each) - set(old) for old, new in trials for each in new
+        )
+
+
+def _is_known(transform: Callable) -> bool:
+    """Wrappers of mmcv are not: what is inside may be anything."""
+    module = type(transform).__module__
+    return module.startswith(LIBRARIES) and not module.endswith('wrappers')
+
+
+def _loads(transform: Callable) -> bool:
+    return '.loading' in type(transform).__module__
+
+
+def _after(steps: Sequence[dict], infos: Sequence[dict]) -> list[dict]:
+    """The samples behind some steps; those that cannot be read are absent."""
+    transforms = [TRANSFORMS.build(step) for step in steps]
+    states = []
+    for info in infos:
+        state = copy.deepcopy(info)
+        try:
+            for transform in transforms:
+                state = transform(state)
+        except Exception:  # the fit will say so
+            continue
+        states.append(state)
+    return states
+
+
+def _trials(
+    transform: Callable, states: Sequence[dict]
+) -> Iterator[tuple[dict, list[dict]]]:
+    """Each sample, and what the step makes of it several times."""
+    for state in states:
+        try:
+            with _seeded():
+                outcomes = [
+                    transform(copy.deepcopy(state)) for _ in range(TRIALS)
+                ]
+        except Exception:  # the fit will say so
+            continue
+        if None not in outcomes:
+            yield state, outcomes
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The same random numbers on all ranks; the program's stay."""
+    states = random.getstate(), np.random.get_state()
+    random.seed(0)
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def _changes(old: dict, new: list[dict], key: str) -> bool:
+    return not all(_same(old, each, key) for each in new)
+
+
+def _same(first: dict, second: dict, key: str) -> bool:
+    if key not in first or key not in second:
+        return (key in first) == (key in second)
+    return np.array_equal(first[key], second[key])
+
+
+def _any_labels(states: Iterable[Sequence[dict]]) -> bool:
+    return any('gt_seg_map' in each for several in states for each in several)
+
+
+def _refusal(step: dict, what: str) -> str:
+    return (
+        f'The step {bare_type(step)} of the training pipeline changes {what}, '
+        'so the labels that training saw cannot be told from an augmentation. '
+        'Put what changes labels into a step of its own, without random '
+        'numbers, behind the one that loads them; or, if predictions need the '
+        'step too, put it into the test pipeline as well.'
+    )

@@ -1,0 +1,455 @@
+"""The labels of a fit are those that mmseg's training packs."""
+
+import copy
+import itertools
+import random
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.config import Config
+from mmseg.registry import DATASETS, TRANSFORMS
+from PIL import Image
+
+from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.fitting_data import (
+    fitting_dataset,
+    fitting_dataset_config,
+)
+from mmseg_ddu.engine.labelled_windows import labelled_image
+from mmseg_ddu.registry import MODELS
+
+from .pixel_network import pixel_network
+
+CLASSES = ('a', 'b', 'c', 'd')
+SIZE, IMAGES = 16, 3
+COMBINATIONS = 240
+
+LOAD = dict(type='LoadImageFromFile')
+ANNOTATIONS = dict(type='LoadAnnotations')
+PACK = dict(type='PackSegInputs')
+
+
+class Step(BaseTransform):
+    """A user's own step."""
+
+    def __init_subclass__(cls) -> None:
+        TRANSFORMS.register_module(module=cls, force=True)
+
+
+class Renumber(Step):
+    def __init__(self, table):
+        self.table = table
+
+    def transform(self, results):
+        old = results['gt_seg_map']
+        new = old.copy()
+        for before, after in self.table:
+            new[old == before] = after
+        return dict(results, gt_seg_map=new)
+
+
+class VoidBorder(Step):
+    """By position, in place, and into 64 bits."""
+
+    def transform(self, results):
+        results['gt_seg_map'] = results['gt_seg_map'].astype(np.int64)
+        results['gt_seg_map'][:2] = 255
+        return results
+
+
+class ReadMask(Step):
+    """A loader under its own name, for its own format."""
+
+    def transform(self, results):
+        mask = cv2.imread(results['seg_map_path'], cv2.IMREAD_UNCHANGED)
+        mask = np.where(mask == 65535, 255, mask // 1000)
+        results['gt_seg_map'] = mask.astype(np.uint8)
+        results['seg_fields'].append('gt_seg_map')
+        return results
+
+
+class OwnFlip(Step):
+    def transform(self, results):
+        if random.random() < 0.5:
+            for key in ('img', 'gt_seg_map'):
+                results[key] = np.ascontiguousarray(results[key][:, ::-1])
+        return results
+
+
+class OwnCrop(Step):
+    """Random, and padded with void."""
+
+    def transform(self, results):
+        top = np.random.randint(8)
+        for key, fill in (('img', 0), ('gt_seg_map', 255)):
+            cut = results[key][top : top + 10].copy()
+            cut[:1] = fill
+            results[key] = cut
+        return results
+
+
+class OwnNoise(Step):
+    def transform(self, results):
+        noise = np.random.randint(0, 9, results['img'].shape, np.uint8)
+        return dict(results, img=results['img'] // 2 + noise)
+
+
+class WithoutBottom(Step):
+    """Cuts the bonnet off, in training and test."""
+
+    def transform(self, results):
+        for key in ('img', 'gt_seg_map'):
+            if key in results:
+                results[key] = results[key][:12]
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+
+class LabelNoise(Step):
+    def transform(self, results):
+        where = np.random.rand(*results['gt_seg_map'].shape) < 0.3
+        new = np.where(where, 1, results['gt_seg_map'])
+        return dict(results, gt_seg_map=new.astype(np.uint8))
+
+
+class FlipAndMerge(Renumber):
+    def transform(self, results):
+        return OwnFlip().transform(super().transform(results))
+
+
+class BlackOut(Step):
+    """A fixed place, black and void: an augmentation or a rule?"""
+
+    def transform(self, results):
+        img, labels = results['img'].copy(), results['gt_seg_map'].copy()
+        img[:3], labels[:3] = 0, 255
+        return dict(results, img=img, gt_seg_map=labels)
+
+
+def renumber(*table):
+    return dict(type='Renumber', table=table)
+
+
+# What is between the file and the labels.
+FORMATS = {  # name to mask format and loader
+    'palette': ('palette', ANNOTATIONS),
+    '8 bits': ('8 bits', ANNOTATIONS),
+    'decoded by OpenCV': (
+        '8 bits',
+        dict(type='LoadAnnotations', imdecode_backend='cv2'),
+    ),
+    '16 bits': ('16 bits', ANNOTATIONS),
+    'own loader': ('thousands', dict(type='ReadMask')),
+}
+LABEL_STEPS = {
+    'none': [],
+    'swap': [renumber((1, 2), (2, 1))],
+    'merge': [renumber((3, 1))],
+    'in order': [renumber((1, 2), (2, 1)), renumber((2, 3))],
+    'void': [renumber((255, 1))],
+    'border': [dict(type='VoidBorder')],
+    'wrapped': [
+        dict(type='RandomApply', prob=1.0, transforms=[renumber((1, 0))])
+    ],
+}
+AUGMENTATIONS = [
+    dict(type='RandomResize', scale=(32, 32), ratio_range=(0.5, 2.0)),
+    dict(type='RandomCrop', crop_size=(8, 8)),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomRotate', prob=1.0, degree=40),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='RandomCutOut', prob=1.0, n_holes=1, cutout_ratio=(0.4, 0.4),
+         seg_fill_in=0),
+    dict(type='RandomChoice', transforms=[
+        [dict(type='RandomFlip', prob=1.0)], [dict(type='OwnFlip')],
+    ]),
+    dict(type='OwnFlip'),
+    dict(type='OwnCrop'),
+    dict(type='OwnNoise'),
+]  # fmt: skip
+WRAPPERS = ('none', 'repeated', 'concatenated', 'mosaic', 'outer steps')
+TESTS = ('as training', 'train only', 'twice as large', 'labels first')
+FACTORS = dict(
+    source=FORMATS,
+    steps=LABEL_STEPS,
+    classes=(CLASSES, ('b', 'd')),
+    reduce=(False, True),
+    ignore_index=(255, 0, 3),
+    wrapper=WRAPPERS,
+    test=TESTS,
+)
+
+
+def combinations():
+    """A seeded choice, with every value of every factor."""
+    every = list(itertools.product(*FACTORS.values()))
+    chosen = random.Random(0).sample(every, COMBINATIONS)
+    for place, values in enumerate(FACTORS.values()):
+        assert {case[place] for case in chosen} == set(values)
+    return chosen
+
+
+@pytest.fixture(scope='module')
+def folders(tmp_path_factory):
+    """The same masks in each format, with the images."""
+    rng = np.random.default_rng(0)
+    roots = {}
+    masks = rng.choice([0, 1, 2, 3, 255], (IMAGES, SIZE, SIZE))
+    images = rng.integers(0, 255, (IMAGES, SIZE, SIZE, 3), np.uint8)
+    for name in {name for name, _ in FORMATS.values()}:
+        root = roots[name] = tmp_path_factory.mktemp('data')
+        for folder in ('img', 'ann'):
+            (root / folder).mkdir()
+        for index, (image, mask) in enumerate(zip(images, masks)):
+            Image.fromarray(image).save(root / 'img' / f'{index}.png')
+            path = root / 'ann' / f'{index}.png'
+            if name == '16 bits':
+                cv2.imwrite(str(path), mask.astype(np.uint16))
+            elif name == 'thousands':
+                wide = np.where(mask == 255, 65535, mask * 1000)
+                cv2.imwrite(str(path), wide.astype(np.uint16))
+            else:
+                saved = Image.fromarray(mask.astype(np.uint8))
+                if name == 'palette':
+                    saved.putpalette(rng.integers(0, 255, 768).tolist())
+                saved.save(path)
+    return roots
+
+
+@DATASETS.register_module(force=True)
+class FourClasses(DATASETS.get('BaseSegDataset')):
+    METAINFO = dict(classes=CLASSES, palette=[[i] * 3 for i in range(4)])
+
+
+def data_set(root, pipeline, **options):
+    return dict(
+        type='FourClasses',
+        data_root=str(root),
+        img_suffix='.png',
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        pipeline=pipeline,
+        serialize_data=False,  # which collects garbage each time
+        **options,
+    )
+
+
+def augmented(steps, rng):
+    """Some augmentations between and behind the steps."""
+    steps = list(steps)
+    for step in rng.sample(AUGMENTATIONS, 3):
+        steps.insert(rng.randint(0, len(steps)), step)
+    return steps
+
+
+def config(dataset, test_pipeline):
+    loaders = dict(
+        train_dataloader=dict(dataset=dataset),
+        test_dataloader=dict(dataset=dict(pipeline=test_pipeline)),
+    )
+    return Config(copy.deepcopy(loaders))
+
+
+def labels_of(dataset):
+    samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
+    return [sample.gt_sem_seg.data[0] for sample in samples]
+
+
+def fitted_labels(dataset, test_pipeline):
+    cfg = config(dataset, test_pipeline)
+    return labels_of(fitting_dataset(fitting_dataset_config(cfg)))
+
+
+def wrap(name, root, loading, rest, options):
+    """A training set; its last steps may stand in the wrapper."""
+    inner = data_set(root, [*loading, *rest, PACK], **options)
+    if name == 'repeated':
+        return dict(type='RepeatDataset', times=3, dataset=inner)
+    if name == 'concatenated':
+        both = dict(type='ConcatDataset', datasets=[inner, inner])
+        return dict(type='RepeatDataset', times=2, dataset=both)
+    if name == 'none':
+        return inner
+    mosaic = dict(type='RandomMosaic', prob=1.0, img_scale=(SIZE, SIZE))
+    if name == 'mosaic':
+        inner['pipeline'] = [*loading, *rest]
+        outer = [mosaic, PACK]
+    else:
+        inner['pipeline'] = loading
+        outer = [mosaic, *rest, PACK]
+    return dict(type='MultiImageMixDataset', dataset=inner, pipeline=outer)
+
+
+def test_every_combination(folders):
+    network = pixel_network(4)
+    for number, case in enumerate(combinations()):
+        source, steps, classes, reduce, ignored, wrapper, test = case
+        rng = random.Random(number)
+        form, loader = FORMATS[source]
+        steps = LABEL_STEPS[steps]
+        root = folders[form]
+        options = dict(
+            metainfo=dict(classes=classes), reduce_zero_label=reduce
+        )
+        training = [LOAD, loader, *steps, PACK]
+        truth = labels_of(DATASETS.build(data_set(root, training, **options)))
+
+        resize = dict(type='Resize', scale=(2 * SIZE, 2 * SIZE))
+        tests = {
+            'as training': training,
+            'train only': [LOAD, loader, PACK],
+            'twice as large': [LOAD, resize, ANNOTATIONS, PACK],
+            'labels first': [LOAD, loader, *steps, resize, PACK],
+        }
+        wanted = truth
+        if resize in tests[test]:
+            wanted = [
+                t.repeat_interleave(2, 0).repeat_interleave(2, 1)
+                for t in truth
+            ]
+        dataset = wrap(
+            wrapper, root, [LOAD, loader], augmented(steps, rng), options
+        )
+        got = fitting_dataset(
+            fitting_dataset_config(config(dataset, tests[test]))
+        )
+        assert len(got) == IMAGES, case
+        for item, labels in zip(map(got.__getitem__, range(IMAGES)), wanted):
+            assert_same(network, item, labels, ignored, case)
+
+
+def assert_same(network, item, labels, ignored, case):
+    """As the fit sees them, on an input that is padded to 40 x 40."""
+    network.decode_head.ignore_index = ignored
+    network.data_preprocessor = MODELS.build(
+        dict(
+            type='mmseg.SegDataPreProcessor',
+            test_cfg=dict(size=(40, 40)),
+            pad_val=0,
+        )
+    )
+    image = labelled_image(network, item)
+    height, width = labels.shape
+    assert image.labels.shape == (40, 40)
+    void = ignored if ignored == 255 else -1  # no class in the fit
+    labels = labels.where(labels != ignored, void)
+    assert torch.equal(image.labels[:height, :width], labels), case
+    padding = torch.ones(40, 40, dtype=torch.bool)
+    padding[:height, :width] = False
+    assert (image.labels[padding] == void).all(), case
+
+
+@pytest.mark.parametrize(
+    'padding', [dict(size=(40, 40)), dict(size_divisor=13)]
+)
+@pytest.mark.parametrize('mode', ['whole', 'slide'])
+def test_padding_counts_in_nothing(folders, padding, mode):
+    """The pixels are features: those of the padding are 1e6."""
+    windows = dict(mode='slide', crop_size=(13, 13), stride=(13, 13))
+    network = pixel_network(4, windows if mode == 'slide' else None)
+    pipeline = [LOAD, ANNOTATIONS, PACK]
+    cfg = config(data_set(folders['8 bits'], pipeline), pipeline)
+    dataset = fitting_dataset(fitting_dataset_config(cfg))
+    sums = {}
+    for name, test_cfg in (('padded', padding), ('plain', None)):
+        network.data_preprocessor = MODELS.build(
+            dict(
+                type='mmseg.SegDataPreProcessor',
+                test_cfg=test_cfg,
+                pad_val=1e6,
+            )
+        )
+        if name == 'plain':
+            network.test_cfg = dict(mode='whole')
+        fitter = DensityFitter(network, pixels_per_class=None)
+        for index in range(IMAGES):
+            image = labelled_image(network, dataset[index])
+            fitter.update(image, index)
+        sums[name] = fitter.sums
+    padded, plain = sums['padded'], sums['plain']
+    assert torch.equal(padded.class_count, plain.class_count)
+    for key, value in plain.moments[0].state_dict().items():
+        there = padded.moments[0].state_dict()[key]
+        torch.testing.assert_close(there, value, rtol=1e-5, atol=1e-3)
+    statistics = [each.statistics.sample()[0] for each in (padded, plain)]
+    torch.testing.assert_close(*statistics)
+
+
+def test_a_step_of_both_pipelines_changes_labels_once(folders):
+    """Also one that cuts images; and random ones of the training do not."""
+    cut = dict(type='WithoutBottom')
+    flip = dict(type='OwnFlip')
+    swap = renumber((1, 2), (2, 1))
+    training = [LOAD, ANNOTATIONS, cut, swap, PACK]
+    dataset = data_set(folders['8 bits'], training)
+    truth = labels_of(DATASETS.build(dataset))
+    dataset['pipeline'] = [LOAD, ANNOTATIONS, flip, cut, swap, PACK]
+    for test in (training, [LOAD, cut, ANNOTATIONS, swap, PACK]):
+        got = fitted_labels(dataset, test)
+        assert all(map(torch.equal, got, truth))
+
+
+@pytest.mark.parametrize(
+    'step, what',
+    [
+        (dict(type='LabelNoise'), 'labels at random'),
+        (dict(type='FlipAndMerge', table=((3, 1),)), 'together'),
+        (dict(type='BlackOut'), 'together'),
+    ],
+)
+def test_what_cannot_be_told_apart_is_refused(folders, step, what):
+    pipeline = [LOAD, ANNOTATIONS, step, PACK]
+    dataset = data_set(folders['8 bits'], pipeline)
+    with pytest.raises(ValueError, match=f'{step["type"]} of.*{what}'):
+        fitted_labels(dataset, [LOAD, PACK])
+
+
+def test_labels_of_the_test_do_not_count(folders):
+    """Nor a step of it that needs more than the labels."""
+    pipeline = [LOAD, ANNOTATIONS, PACK]
+    dataset = data_set(folders['8 bits'], pipeline)
+    truth = labels_of(DATASETS.build(dataset))
+    for step in (
+        dict(type='mmseg_ddu.LoadOoDAnnotations'),
+        dict(type='VoidBorder'),
+    ):
+        test = [LOAD, ANNOTATIONS, step, PACK]
+        got = fitted_labels(dataset, test)
+        assert all(map(torch.equal, got, truth))
+
+
+def test_classes_for_types(folders):
+    """Configs in plain Python name no strings."""
+    from mmcv.transforms import LoadImageFromFile
+    from mmengine.dataset import RepeatDataset
+    from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
+
+    swap = dict(type=Renumber, table=((1, 2), (2, 1)))
+    pipeline = [
+        dict(type=LoadImageFromFile),
+        dict(type=LoadAnnotations),
+        swap,
+        dict(type=PackSegInputs),
+    ]
+    dataset = dict(data_set(folders['8 bits'], pipeline), type=FourClasses)
+    truth = labels_of(DATASETS.build(dataset))
+    dataset = dict(type=RepeatDataset, times=2, dataset=dataset)
+    got = fitted_labels(dataset, [pipeline[0], *pipeline[2:]])
+    assert len(got) == IMAGES and all(map(torch.equal, got, truth))
+
+
+@pytest.mark.parametrize('change', [np.transpose, lambda mask: mask[:, :9]])
+def test_mask_of_another_size(folders, tmp_path, change):
+    for folder in ('img', 'ann'):
+        (tmp_path / folder).mkdir()
+    Image.new('RGB', (16, 12)).save(tmp_path / 'img' / 'x.png')
+    mask = np.zeros((12, 16), np.uint8)
+    Image.fromarray(change(mask)).save(tmp_path / 'ann' / 'x.png')
+    pipeline = [LOAD, ANNOTATIONS, PACK]
+    sizes = rf'\(12, 16\), but got \({change(mask).shape[0]}, .*ann/x.png'
+    resize = dict(type='Resize', scale=(16, 16))
+    for test in (pipeline, [LOAD, resize, PACK]):
+        with pytest.raises(ValueError, match=sizes):
+            fitted_labels(data_set(tmp_path, pipeline), test)
