@@ -56,7 +56,24 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
         raise ValueError(f'{path} holds no state_dict.')
     for key, value in state.items():
         _check_tensor(f'{key} in {path}', value)
-    return dict(state_dict=state, meta=dict(meta))
+    return dict(state_dict=state, meta=_with_dataset_meta(meta))
+
+
+def _with_dataset_meta(meta: dict) -> dict:
+    """Classes and palette where mmseg 1.x has them, whatever wrote them.
+
+    mmseg 0.x has ``CLASSES`` and ``PALETTE`` in ``meta`` itself, the first
+    releases of 1.0 in ``dataset_meta``.
+    """
+    given = meta.get('dataset_meta')
+    given = given if isinstance(given, dict) else {}
+    found = {
+        name.lower(): meta[name]
+        for name in ('CLASSES', 'PALETTE')
+        if meta.get(name)
+    }
+    found.update({str(key).lower(): value for key, value in given.items()})
+    return dict(meta, dataset_meta=found) if found else dict(meta)
 
 
 def _check_tensor(name: str, value: Tensor) -> None:

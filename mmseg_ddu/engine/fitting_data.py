@@ -80,9 +80,10 @@ def fitting_pipeline(test_pipeline: list[dict], dataset: dict) -> list[dict]:
         dataset (dict): Config of a bare data set of training images.
 
     Raises:
-        ValueError: If a step cannot be told from an augmentation.
+        ValueError: If a step cannot be told from an augmentation, or the
+            data set takes no other pipeline.
     """
-    plain = DATASETS.build(dict(dataset, pipeline=[], test_mode=True))
+    plain = _built(dict(dataset, pipeline=[]))
     splitter = PipelineSplitter(
         dataset['pipeline'],
         test_pipeline,
@@ -98,6 +99,17 @@ def fitting_pipeline(test_pipeline: list[dict], dataset: dict) -> list[dict]:
         test=image[shared:],
     )
     return [*image[:shared], step]
+
+
+def _built(config: dict) -> Dataset:
+    try:
+        return DATASETS.build(config)
+    except TypeError as error:
+        raise ValueError(
+            f'The data set {bare_type(config)} cannot be built with the '
+            f'pipeline of the fit ({error}). Let its class take `pipeline` and pass '
+            "it on, as mmseg's data sets do."
+        ) from error
 
 
 def _some_infos(dataset: Dataset) -> list[dict]:
@@ -126,16 +138,15 @@ def fitting_dataset_config(cfg: Config) -> dict:
     test_pipeline = evaluation_pipeline(cfg)
     for bare in bare_datasets(dataset):
         bare['pipeline'] = fitting_pipeline(test_pipeline, bare)
-        # In test mode a data set does not replace an unreadable image by
-        # another one.
-        bare['test_mode'] = True
     return dataset
 
 
 def fitting_dataset(config: dict) -> Dataset:
     """The data set of :func:`fitting_dataset_config`, each image once."""
     dataset = DATASETS.build(config)
-    dataset.full_init()
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    _stop_replacing(dataset)
     first: dict[tuple, int] = {}
     if hasattr(dataset, 'get_data_info'):
         for index in range(len(dataset)):
@@ -145,6 +156,20 @@ def fitting_dataset(config: dict) -> Dataset:
     if len(first) in (0, len(dataset)):
         return dataset
     return ChosenImages(dataset, list(first.values()))
+
+
+def _stop_replacing(dataset: Dataset) -> None:
+    """No other image in place of one that cannot be read.
+
+    The list of images is that of training; what follows is a test.
+    """
+    inner = getattr(dataset, 'datasets', None)
+    if inner is None and hasattr(dataset, 'dataset'):
+        inner = [dataset.dataset]
+    for part in inner or ():
+        _stop_replacing(part)
+    if hasattr(dataset, 'test_mode'):
+        dataset.test_mode = True
 
 
 class _Indexed(Dataset):

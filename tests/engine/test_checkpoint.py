@@ -1,9 +1,10 @@
 """Weights that do not belong to a network are named."""
 
 import pytest
+import torch
 from torch import nn
 
-from mmseg_ddu.engine.checkpoint import load_weights
+from mmseg_ddu.engine.checkpoint import load_weights, read_checkpoint
 
 
 def weights(model, **more):
@@ -30,3 +31,19 @@ def test_missing_weights_are_an_error(said):
     model = nn.Sequential(nn.Linear(2, 2))
     with pytest.raises(ValueError, match='1 keys are missing.*0.weight'):
         load_weights(model, {'0.bias': model[0].bias}, 'f')
+
+
+@pytest.mark.parametrize(
+    'meta',
+    [
+        dict(dataset_meta=dict(classes=['a', 'b'], palette=[[0, 0, 1]])),
+        dict(dataset_meta=dict(CLASSES=['a', 'b'], PALETTE=[[0, 0, 1]])),
+        dict(CLASSES=['a', 'b'], PALETTE=[[0, 0, 1]]),
+    ],
+    ids=['1.x', '1.0rc', '0.x'],
+)
+def test_classes_of_all_releases_are_found(meta, tmp_path):
+    path = tmp_path / 'old.pth'
+    torch.save(dict(meta=meta, state_dict={'w': torch.ones(1)}), path)
+    found = read_checkpoint(path)['meta']['dataset_meta']
+    assert found == dict(classes=['a', 'b'], palette=[[0, 0, 1]])
