@@ -16,7 +16,7 @@ from mmseg_ddu.apis.inference import check_image, inference_pipeline
 from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
 from mmseg_ddu.core.metrics.pixel_ranking import OOD
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
-from mmseg_ddu.engine.fitting_data import SeededSubset
+from mmseg_ddu.engine.fitting_data import SeededSubset, image_suffix
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.registry import DATASETS
 
@@ -39,7 +39,9 @@ class FolderImages(Dataset):
     metainfo: dict = {}
 
     def __init__(self, folder: str, cfg: Config) -> None:
-        self.files = list(find_images(folder).values())
+        self.files = list(
+            find_images(folder, suffix=image_suffix(cfg)).values()
+        )
         self.pipeline = inference_pipeline(cfg)
 
     def full_init(self) -> None:
