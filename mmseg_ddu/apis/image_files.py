@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from .output_names import output_names
 
@@ -27,6 +27,7 @@ _METADATA = 1 << 26
 def find_images(
     images: str | os.PathLike | Sequence[str | os.PathLike],
     exclude: str | os.PathLike | None = None,
+    suffix: str | None = None,
 ) -> dict[str, Path]:
     """Output name to file, for one image, a folder tree, or a list.
 
@@ -38,6 +39,8 @@ def find_images(
         images (str or list): What to export.
         exclude (str, optional): A folder that is not searched, where the
             outputs are.
+        suffix (str, optional): Of images beside the usual ones, the
+            ``img_suffix`` of a config whose loader reads others.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -51,16 +54,22 @@ def find_images(
         return dict.fromkeys(output_names([Path(path.name)], [path]), path)
     if not path.is_dir():
         raise FileNotFoundError(f'There is no image or folder {path}.')
-    files = sorted(_walk(path, exclude))
+    suffixes = (*SUFFIXES, *([suffix.lower()] if suffix else ()))
+    files = sorted(_walk(path, exclude, suffixes))
     if not files:
+        known = ', '.join(dict.fromkeys(suffixes))
         raise FileNotFoundError(
-            f'There is no image in {path}; looked for {", ".join(SUFFIXES)}.'
+            f'There is no image in {path}; looked for {known}.'
         )
     names = output_names([file.relative_to(path) for file in files], files)
     return dict(zip(names, files))
 
 
-def _walk(folder: Path, exclude: str | os.PathLike | None) -> Iterator[Path]:
+def _walk(
+    folder: Path,
+    exclude: str | os.PathLike | None,
+    suffixes: tuple[str, ...],
+) -> Iterator[Path]:
     """Images, and folders that may not be read."""
     errors: list[OSError] = []
     avoided = None if exclude is None else os.path.realpath(exclude)
@@ -71,7 +80,7 @@ def _walk(folder: Path, exclude: str | os.PathLike | None) -> Iterator[Path]:
             if os.path.realpath(os.path.join(root, name)) != avoided
         ]
         for name in names:
-            if Path(name).suffix.lower() in SUFFIXES:
+            if name.lower().endswith(suffixes):
                 yield Path(root, name)
     yield from (Path(error.filename) for error in errors)
 
@@ -119,14 +128,41 @@ def _check_file(path: Path, max_pixels: int) -> None:
             f'the file has {info.st_size:,} bytes, more than an image of '
             f'{max_pixels:,} pixels needs (--max-pixels)'
         )
-    with _no_limit_of_pillow(), Image.open(path, formats=FORMATS) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise ValueError(
-                f'the image has {width} x {height} pixels, more than '
-                f'{max_pixels:,}; a higher --max-pixels allows it'
-            )
-        image.load()
+    try:
+        with _no_limit_of_pillow(), Image.open(path, formats=FORMATS) as image:
+            _check_size(*image.size, max_pixels)
+            image.load()
+    except UnidentifiedImageError:
+        if path.suffix.lower() not in SUFFIXES:
+            return  # that is for a loader of the user's own
+        size = _size_of_tiff(path)  # Pillow knows no floats in three channels
+        if size is None:
+            raise
+        _check_size(*size, max_pixels)
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise ValueError(
+            f'the image has {width} x {height} pixels, more than '
+            f'{max_pixels:,}; a higher --max-pixels allows it'
+        )
+
+
+def _size_of_tiff(path: Path) -> tuple[int, int] | None:
+    """Width and height from the header, None if it is no whole one."""
+    try:
+        with path.open('rb') as file:
+            header = file.read(8)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+            file.seek(tags.next)
+            tags.load(file)
+        return (
+            int(tags[TiffImagePlugin.IMAGEWIDTH]),
+            int(tags[TiffImagePlugin.IMAGELENGTH]),
+        )
+    except Exception:  # whatever a damaged header makes Pillow raise
+        return None
 
 
 @contextmanager

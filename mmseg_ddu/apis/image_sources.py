@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import mmcv
 import numpy as np
 
 from .image_files import find_images
@@ -33,15 +32,6 @@ class Source:
     image: Path | np.ndarray | None
     error: str | None = None
 
-    def pixels(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB."""
-        if isinstance(self.image, Path):
-            # As the loading step of mmseg: EXIF rotation and no alpha.
-            image = mmcv.imread(str(self.image))
-        else:
-            image = self.image
-        return np.ascontiguousarray(image[..., ::-1])
-
 
 def is_single(inputs: object) -> bool:
     """Whether one image is given, and not a collection of them."""
@@ -58,18 +48,21 @@ def is_video(path: object) -> bool:
     )
 
 
-def iter_sources(inputs: object) -> Iterator[Source]:
+def iter_sources(
+    inputs: object, suffix: str | None = None
+) -> Iterator[Source]:
     """Images one by one; nothing is read before its turn.
 
     Args:
         inputs: What ``DDUInferencer`` takes.
+        suffix (str, optional): Of images beside the usual ones.
 
     Yields:
         Source: With a name that no other has. What is wrong inside an
         iterable is an error of that source alone.
     """
     counts: Counter[str] = Counter()
-    for source in _sources(inputs):
+    for source in _sources(inputs, suffix):
         name = source.name
         while source.name in counts:
             source.name = f'{name}_{counts[name]}'
@@ -78,10 +71,14 @@ def iter_sources(inputs: object) -> Iterator[Source]:
         yield source
 
 
-def count_sources(inputs: object) -> int | None:
+def count_sources(inputs: object, suffix: str | None = None) -> int | None:
     """How many images there will be, or None where that is not known."""
     if isinstance(inputs, (str, os.PathLike)):
-        return None if is_video(inputs) else len(find_images(inputs))
+        return (
+            None
+            if is_video(inputs)
+            else len(find_images(inputs, suffix=suffix))
+        )
     if is_single(inputs):
         return 1
     return len(inputs) if isinstance(inputs, Sized) else None
@@ -92,9 +89,9 @@ def reason(error: Exception) -> str:
     return f'{type(error).__name__}: {error}'
 
 
-def _sources(inputs: object) -> Iterator[Source]:
+def _sources(inputs: object, suffix: str | None) -> Iterator[Source]:
     if isinstance(inputs, (str, os.PathLike)):
-        yield from _path_sources(Path(inputs))
+        yield from _path_sources(Path(inputs), suffix)
     elif isinstance(inputs, np.ndarray) and inputs.ndim != 4:
         yield Source(_number(0), inputs)
     elif isinstance(inputs, Iterable):
@@ -103,7 +100,7 @@ def _sources(inputs: object) -> Iterator[Source]:
                 yield Source(_number(index), item)
                 continue
             try:
-                yield from _path_sources(Path(item))
+                yield from _path_sources(Path(item), suffix)
             except OSError as error:
                 yield Source(Path(item).stem, None, reason(error))
     else:
@@ -113,11 +110,11 @@ def _sources(inputs: object) -> Iterator[Source]:
         )
 
 
-def _path_sources(path: Path) -> Iterator[Source]:
+def _path_sources(path: Path, suffix: str | None) -> Iterator[Source]:
     if is_video(path) and path.is_file():
         yield from video_frames(path)
         return
-    for name, file in find_images(path).items():
+    for name, file in find_images(path, suffix=suffix).items():
         yield Source(name, file)
 
 

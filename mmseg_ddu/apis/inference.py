@@ -26,6 +26,7 @@ from mmseg_ddu.engine.tta_pipeline import (
     without_annotations,
 )
 from mmseg_ddu.registry import MODELS
+from mmseg_ddu.visualization.heatmap import to_bytes
 
 from .image_files import check_image as check_image
 
@@ -138,21 +139,33 @@ def prepare_item(
     return pipeline(dict(img_path=str(image), img_id=0))
 
 
-def loaded_pixels(model: nn.Module, path: str | os.PathLike) -> np.ndarray:
-    """An image as the loading step of the pipeline sees it.
+def load_image(
+    model: nn.Module, image: str | os.PathLike | np.ndarray
+) -> np.ndarray:
+    """An image as the loading step of the pipeline reads it, (H, W, C)."""
+    if not isinstance(image, np.ndarray):
+        load = model.pipelines[0].transforms[0]
+        image = load(dict(img_path=str(image)))['img']
+    return image.reshape(*image.shape[:2], -1)
+
+
+def loaded_pixels(
+    model: nn.Module, image: str | os.PathLike | np.ndarray
+) -> np.ndarray:
+    """An image as the network gets it, to look at.
+
+    The first three channels, or the first alone where there are fewer.
+    What is not in 0 to 255 is stretched (:func:`to_bytes`).
 
     Args:
         model (nn.Module): From :func:`init_ddu`.
-        path (str): The file.
+        image (str or np.ndarray): The file, or (H, W, C) BGR.
 
     Returns:
-        np.ndarray: (H, W, 3) uint8 RGB, whatever the step makes of it.
+        np.ndarray: (H, W, 3) uint8 RGB.
     """
-    load = model.pipelines[0].transforms[0]
-    image = load(dict(img_path=str(path)))['img']
-    if image.dtype == np.uint16:
-        image = image >> 8
-    image = np.clip(image, 0, 255).astype(np.uint8)
-    if image.ndim == 2 or image.shape[2] < 3:
-        image = np.stack([image.reshape(*image.shape[:2], -1)[..., 0]] * 3, 2)
-    return np.ascontiguousarray(image[..., 2::-1])
+    pixels = load_image(model, image)
+    pixels = pixels[..., 2::-1] if pixels.shape[2] > 2 else pixels[..., :1]
+    return np.ascontiguousarray(
+        np.broadcast_to(to_bytes(pixels), (*pixels.shape[:2], 3))
+    )

@@ -18,12 +18,13 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.fitting_data import image_suffix
 from mmseg_ddu.visualization import DDULocalVisualizer
 from mmseg_ddu.visualization import prediction as shown
 
 from . import image_sources as sources
 from .image_files import check_image
-from .inference import init_ddu, prepare_item
+from .inference import init_ddu, loaded_pixels, prepare_item
 from .map_files import MapWriter, choose_formats, save_picture
 
 
@@ -142,7 +143,9 @@ class DDUInferencer(MMSegInferencer):
         single = sources.is_single(inputs)
         stream = self.stream(inputs, batch_size)
         if self.show_progress:
-            stream = track(stream, 'Inference', sources.count_sources(inputs))
+            suffix = image_suffix(self.model.cfg)
+            total = sources.count_sources(inputs, suffix)
+            stream = track(stream, 'Inference', total)
         self.visualizer.alpha = opacity
         vis, pred = (
             Path(out_dir, folder) if out_dir and folder else None
@@ -180,14 +183,14 @@ class DDUInferencer(MMSegInferencer):
             batch_size (int): Images in one forward pass.
 
         Yields:
-            tuple: The image (its ``name``; ``pixels()``, RGB; ``error``) and
+            tuple: The image (its ``name``, ``image`` and ``error``) and
             its sample, or None where it could not be read; in order.
         """
         if batch_size < 1:
             raise ValueError(
                 f'Expected batch_size to be at least 1, but got {batch_size}.'
             )
-        rest = sources.iter_sources(inputs)
+        rest = sources.iter_sources(inputs, image_suffix(self.model.cfg))
         while chunk := list(islice(rest, batch_size)):
             items = [item for item in map(self._read, chunk) if item]
             batch = pseudo_collate(items) if items else None
@@ -217,7 +220,9 @@ class DDUInferencer(MMSegInferencer):
         self, source, sample, show, wait_time, folder: Path | None
     ) -> np.ndarray:
         """The picture of a prediction, uint8 RGB, also shown and written."""
-        picture = self.visualizer.draw(source.pixels(), sample, draw_gt=False)
+        picture = self.visualizer.draw(
+            loaded_pixels(self.model, source.image), sample, draw_gt=False
+        )
         if show:
             self.visualizer.show(picture, source.name, wait_time)
         if folder:

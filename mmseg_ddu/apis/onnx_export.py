@@ -6,6 +6,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,7 +18,8 @@ from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 
-from .inference import init_ddu
+from .image_files import check_image
+from .inference import init_ddu, load_image
 
 INPUT = 'image'
 OPSET = 18
@@ -48,8 +50,9 @@ def export_onnx(
         config (str or Config): The config the network was trained with.
         checkpoint (str): A ``*_gda.pth`` file.
         out (str): ``.onnx`` file.
-        images (Sequence): Paths or (H, W, 3) uint8 BGR arrays to compare
-            with, resized to each of the sizes; noise by default.
+        images (Sequence): Paths, read as the config reads them, or
+            (H, W, C) BGR arrays to compare with, resized to each of the
+            sizes; noise by default.
         sizes (Sequence[tuple[int, int]]): Heights and widths to compare at.
         tolerance (float): Largest difference of a map, relative to its
             largest value if that is above 1. Ten times that for percentiles
@@ -67,12 +70,18 @@ def export_onnx(
         ValueError: If the test mode is ``slide``, or the results differ.
     """
     require_onnx()
-    model = SingleGraph(init_ddu(config, checkpoint, 'cpu', cfg_options))
+    segmentor = init_ddu(config, checkpoint, 'cpu', cfg_options)
+    loaded = []
+    for image in images:
+        if not isinstance(image, np.ndarray):
+            check_image(Path(image))
+        loaded.append(load_image(segmentor, image))
+    model = SingleGraph(segmentor)
     checked = []
     with atomic_write(out) as temporary:
         write_onnx(model, temporary, sizes[0])
         for size in sizes:
-            batches = [to_input(image, size) for image in images]
+            batches = [to_input(image, size) for image in loaded]
             batches = batches or [noise(model.channels, size)]
             checked.append(compare(model, temporary, batches))
         size = temporary.stat().st_size
@@ -121,21 +130,12 @@ def write_onnx(
         )
 
 
-def to_input(
-    image: str | os.PathLike | np.ndarray, size: tuple[int, int]
-) -> Tensor:
-    """An image as the graph takes it, (1, 3, H, W).
-
-    Raises:
-        FileNotFoundError: If OpenCV cannot read the file.
-    """
-    if not isinstance(image, np.ndarray):
-        path = image
-        image = cv2.imread(str(path))
-        if image is None:
-            raise FileNotFoundError(f'There is no readable image {path}.')
-    resized = cv2.resize(image, size[::-1])
-    return torch.from_numpy(resized).movedim(2, 0)[None].float()
+def to_input(image: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """An image (H, W, C) as the graph takes it, (1, C, H, W)."""
+    # In float32, which OpenCV resizes with any number of channels.
+    resized = cv2.resize(image.astype(np.float32), size[::-1])
+    channels = torch.from_numpy(resized).reshape(*size, -1)
+    return channels.movedim(2, 0)[None]
 
 
 def noise(channels: int, size: tuple[int, int]) -> Tensor:

@@ -17,6 +17,7 @@ from mmseg_ddu.models.convert import (
     to_ensemble_model,
 )
 from mmseg_ddu.models.fitted_state import FIT_PREFIXES
+from mmseg_ddu.models.heads import count_classes
 from mmseg_ddu.registry import MODELS, OWN_SCOPE, type_name
 
 from .checkpoint import (
@@ -161,10 +162,12 @@ def check_classes(
 ) -> None:
     """Raise ValueError unless data, model and checkpoint agree on classes."""
     classes = list(dataset_meta.get('classes') or [])
-    if classes and len(classes) != model.num_classes:
+    # A binary network of num_classes=1 may name its ground or not.
+    expected = {model.num_classes, count_classes(model)}
+    if classes and len(classes) not in expected:
         raise ValueError(
             f'The data set has {len(classes)} classes ({classes[:6]}…), but '
-            f'the model has {model.num_classes}. Give the data set the '
+            f'the model has {max(expected)}. Give the data set the '
             "model's classes with metainfo=dict(classes=…)."
         )
     trained = list((checkpoint_meta or {}).get('classes') or [])

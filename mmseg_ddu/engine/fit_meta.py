@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.models.fitted_state import AGAIN, check_format
+from mmseg_ddu.models.uncertainty_maps import slide_sizes
 from mmseg_ddu.registry import bare_type
 
 HEAD_TYPES = ('GDAHead', 'mmseg_ddu.GDAHead')
@@ -72,7 +73,7 @@ def test_mode(test_cfg: Mapping | None, pipeline: list[dict]) -> dict:
     """What the features of a pixel depend on beside the network."""
     test_cfg = dict(test_cfg or {})
     mode = test_cfg.get('mode', 'whole')
-    keys = ('crop_size', 'stride') if mode == 'slide' else ()
+    sizes = slide_sizes(test_cfg) if mode == 'slide' else ()
     resize = [
         {k: v for k, v in step.items() if k not in ('type', 'interpolation')}
         for step in pipeline
@@ -80,7 +81,7 @@ def test_mode(test_cfg: Mapping | None, pipeline: list[dict]) -> dict:
     ]
     return dict(
         mode=mode,
-        **{key: list(test_cfg[key]) for key in keys},
+        **dict(zip(('crop_size', 'stride'), sizes)),
         resize=resize,
     )
 

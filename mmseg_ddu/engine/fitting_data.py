@@ -53,18 +53,28 @@ def with_whole_pipelines(dataset: dict, outer: Sequence[dict] = ()) -> dict:
     return dict(dataset, dataset=inner)
 
 
+def _evaluation_datasets(cfg: Config) -> Iterator[dict]:
+    """The first data set of the test loader, and of the validation's."""
+    for name in ('test_dataloader', 'val_dataloader'):
+        if cfg.get(name) is not None:
+            yield next(bare_datasets(cfg[name]['dataset']))
+
+
+def image_suffix(cfg: Config) -> str | None:
+    """``img_suffix`` of the test (or validation) images, if it is set."""
+    suffixes = (d.get('img_suffix') for d in _evaluation_datasets(cfg))
+    return next(filter(None, suffixes), None)
+
+
 def evaluation_pipeline(cfg: Config) -> list[dict]:
     """The pipeline of the config's test (or validation) images.
 
     Raises:
         ValueError: If the config has neither.
     """
-    for name in ('test_dataloader', 'val_dataloader'):
-        loader = cfg.get(name)
-        if loader is not None:
-            first = next(bare_datasets(loader['dataset']))
-            if first.get('pipeline'):
-                return copy.deepcopy(list(first['pipeline']))
+    for dataset in _evaluation_datasets(cfg):
+        if dataset.get('pipeline'):
+            return copy.deepcopy(list(dataset['pipeline']))
     raise ValueError(
         'The config has no test_dataloader or val_dataloader with a '
         'pipeline, so it is not known how images are prepared for a '
@@ -107,8 +117,8 @@ def _built(config: dict) -> Dataset:
     except TypeError as error:
         raise ValueError(
             f'The data set {bare_type(config)} cannot be built with the '
-            f'pipeline of the fit ({error}). Let its class take `pipeline` and pass '
-            "it on, as mmseg's data sets do."
+            f'pipeline of the fit ({error}). Let its class take `pipeline` '
+            "and pass it on, as mmseg's data sets do."
         ) from error
 
 

@@ -15,7 +15,7 @@ from mmseg_ddu.registry import MODELS
 
 from .fitted_state import check_state
 from .gda_head import PENULTIMATE, GDAHead
-from .heads import classifying_head
+from .heads import classifying_head, count_classes
 from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
 from .map_names import NOVELTY, PERCENTILE
@@ -79,7 +79,7 @@ class DDUMixin(UncertaintyMapsMixin):
     def _build_head(self, config: dict) -> nn.Module:
         config = dict(config)
         config.setdefault('type', 'mmseg_ddu.GDAHead')
-        config['num_classes'] = self.num_classes
+        config['num_classes'] = count_classes(self)
         tap = config.get('tap', PENULTIMATE)
         if config.get('channels') is None:
             predict = super().encode_decode

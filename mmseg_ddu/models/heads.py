@@ -55,6 +55,14 @@ def last_decode_head(segmentor: nn.Module) -> nn.Module:
     return decode_heads(segmentor)[-1]
 
 
+def count_classes(segmentor: nn.Module) -> int:
+    """Classes that a pixel may have: two behind a sigmoid.
+
+    mmseg's ``num_classes=1`` has one logit, whose other class is the ground.
+    """
+    return max(2, segmentor.num_classes)
+
+
 def classifying_head(segmentor: nn.Module) -> nn.Module:
     """The head whose ``conv_seg`` classifies every pixel.
 

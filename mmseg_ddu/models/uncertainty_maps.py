@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -208,17 +208,36 @@ def without_padding(
         yield members, _cut(_chosen(inputs, members), metas[members[0]])
 
 
+def slide_sizes(test_cfg: Mapping) -> list[list[int]]:
+    """``crop_size`` and ``stride`` of sliding windows.
+
+    Raises:
+        ValueError: If one is missing, or is not a height and a width.
+    """
+    sizes = []
+    for name in ('crop_size', 'stride'):
+        value = test_cfg.get(name)
+        if not isinstance(value, Sequence) or len(value) != 2:
+            raise ValueError(
+                f"Expected model.test_cfg of mode='slide' to have {name}="
+                f'(height, width), but got {value!r:.80}. Set it, or '
+                "mode='whole'."
+            )
+        sizes.append(list(value))
+    return sizes
+
+
 def windows(
     height: int, width: int, test_cfg: dict
 ) -> list[tuple[int, int, int, int]]:
     """``(y1, y2, x1, x2)`` of mmseg's sliding windows, or of the image.
 
     Raises:
-        ValueError: If the windows leave gaps.
+        ValueError: If the windows have no sizes, or leave gaps.
     """
     if test_cfg.get('mode', 'whole') != 'slide':
         return [(0, height, 0, width)]
-    crops, strides = test_cfg['crop_size'], test_cfg['stride']
+    crops, strides = slide_sizes(test_cfg)
     if any(stride > crop for stride, crop in zip(strides, crops)):
         raise ValueError(
             f'The sliding windows of test_cfg leave gaps: stride {strides} '

@@ -36,6 +36,26 @@ def colorize(
     return lookup_table(cmap)[index]
 
 
+def to_bytes(image: np.ndarray) -> np.ndarray:
+    """Pixels of any type and range as uint8 of the same shape.
+
+    Bytes stay as they are, and so do floats that were bytes (0 to 255, some
+    above 1). Anything else, as 12 bits in 16 or reflectances in 0 to 1, is
+    stretched between its 1st and 99th percentile; where those are the same,
+    16 bits are divided by 257.
+    """
+    if image.dtype == np.uint8:
+        return image
+    integers = np.issubdtype(image.dtype, np.integer)
+    image = np.nan_to_num(image.astype(np.float32), posinf=0, neginf=0)
+    if integers or not (image.min() >= 0 and 1 < image.max() <= WHITE):
+        low, high = np.percentile(image, (1, 99))
+        if low == high:
+            low, high = 0, 257 * WHITE
+        image = (image - low) * (WHITE / (high - low))
+    return np.clip(image, 0, WHITE).round().astype(np.uint8)
+
+
 @lru_cache(maxsize=64)
 def color_bar(
     height: int,

@@ -158,7 +158,7 @@ def test_a_stream_is_read_as_it_is_used(inferencer):
     stream = inferencer.stream(frames(), batch_size=2)
     source, sample = next(stream)
     assert read == [0, 1]
-    assert sample.pred_epistemic.shape == source.pixels().shape[:2]
+    assert sample.pred_epistemic.shape == source.image.shape[:2]
     assert len(list(stream)) == 5
 
 

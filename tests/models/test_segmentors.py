@@ -6,6 +6,7 @@ import torch
 from torch.distributions import Categorical
 
 from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.models import DDUEncoderDecoder, MCDropoutEncoderDecoder
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.map_names import MAPS
@@ -241,3 +242,16 @@ def test_cascade(demo_cfg):
 def test_registered_under_our_scope():
     assert MODELS.get('DDUEncoderDecoder') is DDUEncoderDecoder
     assert MODELS.get('MCDropoutEncoderDecoder') is MCDropoutEncoderDecoder
+
+
+def test_one_logit_is_two_classes(plain_cfg):
+    plain_cfg.model.decode_head.update(
+        num_classes=1,
+        loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True),
+    )
+    model = build(plain_cfg)
+    assert model.out_channels == 1 and model.gda_head.num_classes == 2
+    for names in (['object'], ['ground', 'object']):
+        check_classes(model, dict(classes=names), None)
+    with pytest.raises(ValueError, match='3 classes'):
+        check_classes(model, dict(classes=['a', 'b', 'c']), None)

@@ -17,7 +17,7 @@ from mmseg_ddu.apis.inference import check_image, inference_pipeline
 from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
 from mmseg_ddu.core.metrics.pixel_ranking import OOD
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
-from mmseg_ddu.engine.fitting_data import SeededSubset
+from mmseg_ddu.engine.fitting_data import SeededSubset, image_suffix
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.registry import DATASETS
 
@@ -37,7 +37,8 @@ class FolderImages(BaseDataset):
     """
 
     def __init__(self, folder: str, cfg: Config) -> None:
-        self.files = find_images(folder).values()
+        suffix = image_suffix(cfg)
+        self.files = find_images(folder, suffix=suffix).values()
         super().__init__(pipeline=[inference_pipeline(cfg)], test_mode=True)
 
     def load_data_list(self) -> list[dict]:

@@ -13,6 +13,8 @@ from rich.progress import track
 from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.map_files import MapWriter, choose_formats
+from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.fitting_data import image_suffix
 from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import remove_temporary, require_writable_folder
@@ -88,7 +90,10 @@ def export(
     rank, world = get_dist_info()
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
-    files = on_main(_inputs, images, out_dir, overwrite, resume, group=group)
+    suffix = image_suffix(read_config(config, cfg_options))
+    files = on_main(
+        _inputs, images, suffix, out_dir, overwrite, resume, group=group
+    )
     model = init_ddu(config, checkpoint, device, cfg_options, tta)
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
@@ -129,7 +134,9 @@ def _export_share(model, writer, share, max_pixels: int, group) -> None:
         wait_for_all(group)
 
 
-def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
+def _inputs(
+    images, suffix: str | None, out_dir: Path, overwrite: bool, resume: bool
+) -> dict:
     """Output name to image, when the folder may be written."""
     one = isinstance(images, (str, os.PathLike))
     if one and os.path.realpath(images) == os.path.realpath(out_dir):
@@ -137,7 +144,7 @@ def _inputs(images, out_dir: Path, overwrite: bool, resume: bool) -> dict:
             f'Expected an output folder beside the images, but {out_dir} is '
             'the folder of images itself.'
         )
-    files = find_images(images, exclude=out_dir)
+    files = find_images(images, out_dir, suffix)
     if resume:
         remove_temporary(out_dir)
     used = out_dir.is_dir() and any(out_dir.iterdir())
