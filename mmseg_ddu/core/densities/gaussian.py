@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_ddu.core.covariance import (
-    COVARIANCE_TYPES,
-    check_shrinkage,
+    check_options,
     estimate_covariances,
     precision_factors,
 )
-from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.core.errors import NotFittedError, require
+from mmseg_ddu.core.mahalanobis import (
+    diagonal_squares,
+    distances,
+    tied_squares,
+)
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.nearest_gaussians import (
     Sketch,
-    distances,
     distances_to_own,
     sketch_gaussians,
 )
+from mmseg_ddu.core.precise_module import PreciseModule
 
 from . import DENSITIES
 
@@ -35,7 +38,7 @@ MAX_COMPONENTS = 64
 
 
 @DENSITIES.register('gaussian')
-class GaussianDensity(nn.Module):
+class GaussianDensity(PreciseModule):
     """``log p(z) = log Σ_g π_g N(z; μ_g, Σ_g)``, by default one g a class.
 
     Minus it is the epistemic uncertainty of Deep Deterministic Uncertainty
@@ -93,23 +96,18 @@ class GaussianDensity(nn.Module):
         priors: str = 'uniform',
     ) -> None:
         super().__init__()
-        _require(
-            covariance_type in COVARIANCE_TYPES,
-            f'covariance_type to be one of {COVARIANCE_TYPES}',
-            covariance_type,
-        )
-        _require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
-        _require(
+        check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
+        require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
+        require(
             type(components) is int and 1 <= components <= MAX_COMPONENTS,
             f'components to be in [1, {MAX_COMPONENTS}]',
             components,
         )
-        _require(
+        require(
             rank is None or (type(rank) is int and 1 <= rank < num_features),
             f'rank to be None or in [1, {num_features}), the features',
             rank,
         )
-        check_shrinkage(shrinkage)
         self.num_classes, self.num_features = num_classes, num_features
         self.covariance_type, self.components = covariance_type, components
         self.rank, self.priors = rank, priors
@@ -143,27 +141,16 @@ class GaussianDensity(nn.Module):
             residual_variance=(),
             basis=(self.num_features, self.rank) if self.rank else (0,),
             centers=(groups, self.num_features) if many else (0,),
+            class_count=(self.num_classes,),
         )
         if self.sketched:
-            sketch = Sketch(
-                (dim, groups * DIRECTIONS),
-                (groups * DIRECTIONS,),
-                (groups, DIRECTIONS),
-                (dim, groups),
-                (groups,),
-                (groups,),
-                None,
-            )
-            for name, shape in sketch._asdict().items():
-                if shape is not None:
-                    shapes[f'sketch_{name}'] = shape
-            self.register_buffer(
-                'sketch_reference', torch.zeros(1, dtype=torch.int64)
-            )
+            sketch = Sketch.shapes(groups, dim, DIRECTIONS)
+            for name, shape in sketch.items():
+                shapes[f'sketch_{name}'] = shape
         for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape))
-        count = torch.zeros(self.num_classes, dtype=torch.int64)
-        self.register_buffer('class_count', count)
+            whole = name in ('class_count', 'sketch_reference')
+            buffer = torch.zeros(shape, dtype=torch.int64 if whole else None)
+            self.register_buffer(name, buffer)
         self.register_buffer('fitted', torch.tensor(False))
 
     # Fitting
@@ -225,34 +212,23 @@ class GaussianDensity(nn.Module):
             numbers = torch.finfo(self.residual_variance.dtype)
             noise = (residual + estimate.added).clamp(numbers.tiny)
             self.residual_variance.copy_(noise.clamp(max=numbers.max))
-        factors, log_dets = precision_factors(estimate.covariances)
         counts = moments.counts.view(self.num_classes, self.components)
+        present = counts.sum(1) > 0
         seen = counts.sum(1) if class_count is None else class_count
-        log_priors = self._log_priors(counts, seen.to(counts))
-        constant = 0.5 * moments.num_features * LOG_2_PI
-        log_norms = log_priors + log_dets - constant
-        self.means.copy_(moments.means)
-        self.precisions_cholesky.copy_(factors)
-        if self.covariance_type != 'diag':  # the means, whitened
-            self.shifts.copy_((moments.means[:, None] @ factors)[:, 0])
-        self.log_norms.copy_(log_norms)
+        share = counts / counts.sum(1, keepdim=True).clamp_min(1)
+        priors = self._class_priors(present, seen.to(counts))[:, None] * share
+        self._set_gaussians(
+            moments, estimate.covariances, priors.log().flatten()
+        )
         self.class_count.copy_(seen)
-        if self.sketched:
-            total = moments.total_scatter() / moments.counts.sum()
-            sketch = sketch_gaussians(
-                moments.means, factors, log_norms, total, DIRECTIONS
-            )
-            for name, value in sketch._asdict().items():
-                getattr(self, f'sketch_{name}').copy_(value)
         self.fitted.fill_(True)
-        absent = (counts.sum(1) == 0).nonzero().flatten()
         return dict(
             num_features=moments.num_features,
             shrinkage=[round(a, 6) for a in estimate.shrinkage.tolist()],
             added=estimate.added,
             lifted=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
-            absent_classes=absent.tolist(),
+            absent_classes=(~present).nonzero().flatten().tolist(),
             nonfinite=int(moments.nonfinite.sum()),
         )
 
@@ -268,15 +244,32 @@ class GaussianDensity(nn.Module):
         residual = dropped / (moments.counts.sum() - 1).clamp_min(1)
         return moments.projected(offset, basis), residual
 
-    def _log_priors(self, counts: Tensor, seen: Tensor) -> Tensor:
-        """(C, components) vectors and (C,) pixels -> (G,)."""
-        present = counts.sum(1) > 0
+    def _class_priors(self, present: Tensor, seen: Tensor) -> Tensor:
+        """(C,) bool, and pixels of each class -> (C,), 0 if not present."""
         prior = torch.ones_like(seen)
         if self.priors == 'empirical':
             prior = seen.clamp_min(1)  # it was seen
         prior = prior * present
-        share = counts / counts.sum(1, keepdim=True).clamp_min(1)
-        return (prior[:, None] / prior.sum() * share).log().flatten()
+        return prior / prior.sum()
+
+    def _set_gaussians(
+        self, moments: ClassMoments, covariances: Tensor, log_priors: Tensor
+    ) -> None:
+        factors, log_dets = precision_factors(covariances)
+        constant = 0.5 * moments.num_features * LOG_2_PI
+        log_norms = log_priors + log_dets - constant
+        self.means.copy_(moments.means)
+        self.precisions_cholesky.copy_(factors)
+        if self.covariance_type != 'diag':  # the means, whitened
+            self.shifts.copy_((moments.means[:, None] @ factors)[:, 0])
+        self.log_norms.copy_(log_norms)
+        if self.sketched:
+            total = moments.total_scatter() / moments.counts.sum()
+            sketch = sketch_gaussians(
+                moments.means, factors, log_norms, total, DIRECTIONS
+            )
+            for name, value in sketch._asdict().items():
+                getattr(self, f'sketch_{name}').copy_(value)
 
     # Scoring
 
@@ -315,10 +308,10 @@ class GaussianDensity(nn.Module):
             joint = self._joint(vectors)
             joint = joint.unflatten(1, (-1, self.components)).logsumexp(2)
             weight = self.log_norms.isfinite().view(self.num_classes, -1)
-            prior = weight.any(1).to(precision)
-            if self.priors == 'empirical':
-                prior = prior * self.class_count.clamp_min(1)
-            joint = joint - (prior / prior.sum()).log()
+            prior = self._class_priors(
+                weight.any(1), self.class_count.to(precision)
+            )
+            joint = joint - prior.log()
             joint = joint.masked_fill(prior == 0, -math.inf)
             return joint if constant is None else joint + constant[:, None]
 
@@ -342,21 +335,9 @@ class GaussianDensity(nn.Module):
             for name in ('means', 'shifts', 'precisions_cholesky', 'log_norms')
         )
         if self.covariance_type == 'diag':
-            weights = factors.square()
-            squares = (
-                vectors.square() @ weights.t()
-                - 2 * vectors @ (weights * means).t()
-                + (weights * means.square()).sum(1)
-            )
-            return norms - 0.5 * squares.clamp_min(0)
+            return norms - 0.5 * diagonal_squares(vectors, factors, means)
         if self.covariance_type == 'tied':
-            white = vectors @ factors[0]
-            squares = (
-                white.square().sum(1, keepdim=True)
-                - 2 * white @ shifts.t()
-                + shifts.square().sum(1)
-            )
-            return norms - 0.5 * squares.clamp_min(0)
+            return norms - 0.5 * tied_squares(vectors, factors[0], shifts)
         if self.sketched:  # one by one: less memory
             pairs = zip(factors.split(1), shifts.split(1))
             roots = torch.cat(
@@ -384,27 +365,6 @@ class GaussianDensity(nn.Module):
         groups = torch.cat([first, groups], 1)
         norms = self.log_norms[groups]
         return torch.addcmul(norms, roots, roots, value=-0.5)
-
-    def _apply(self, fn: Callable, recurse: bool = True) -> GaussianDensity:
-        """Move to a device, but never below float32 (``model.half()``)."""
-        return super()._apply(at_least_float32(fn), recurse)
-
-
-def at_least_float32(fn: Callable) -> Callable:
-    """What ``Module._apply`` may do to buffers that must stay precise."""
-
-    def apply(tensor: Tensor) -> Tensor:
-        moved = fn(tensor)
-        if tensor.is_floating_point() and moved.element_size() < 4:
-            moved = tensor.to(moved.device)
-        return moved
-
-    return apply
-
-
-def _require(good: bool, expected: str, value: object) -> None:
-    if not good:
-        raise ValueError(f'Expected {expected}, but got {value!r:.80}.')
 
 
 def _logsumexp(values: Tensor, dim: int) -> Tensor:
