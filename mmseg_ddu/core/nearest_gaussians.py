@@ -163,7 +163,7 @@ def sketch_gaussians(
     """
     number, dim = means.shape
     present = log_norms.isfinite()
-    reference = int(log_norms.masked_fill(~present, torch.inf).argmin())
+    reference = int(log_norms.where(present, torch.inf).argmin())
     whiten = factors[reference]  # y = whiten^T (x - mean of the reference)
     base = means[reference]
     eye = torch.eye(dim).to(whiten)
@@ -177,13 +177,10 @@ def sketch_gaussians(
         if index == reference:
             continue
         root = factors[index].mT @ unwhiten.mT
-        mean = whiten.mT @ means[index]  # data are about 0
-        vectors, excess, rest[index] = _curvature(
-            root, mean, spread, directions
+        kept[index], signs[index], rest[index] = _curvature(
+            root, means[index], whiten, spread, directions
         )
-        kept[index] = whiten @ vectors * excess.abs().sqrt()
         shifts[index] = means[index] @ kept[index]
-        signs[index] = excess.sign()
         moved = whiten.mT @ (means[index] - base)
         linear[index] = rest[index] * (whiten @ moved)
         constant[index] = (
@@ -202,27 +199,69 @@ def sketch_gaussians(
     )
 
 
+def nearest_gaussians(
+    vectors: Tensor,
+    sketch: Sketch,
+    factors: Tensor,
+    shifts: Tensor,
+    number: int,
+) -> tuple[Tensor, Tensor]:
+    """The reference and the likeliest others, with their distances.
+
+    Args:
+        vectors (Tensor): (N, K).
+        sketch (Sketch): Of the G Gaussians.
+        factors (Tensor): (G, K, K).
+        shifts (Tensor): (G, K).
+        number (int): m.
+
+    Returns:
+        tuple[Tensor, Tensor]: Numbers of Gaussians and exact distances,
+        (N, 1 + m) each.
+    """
+    widest = distances(
+        vectors,
+        factors.index_select(0, sketch.reference),
+        shifts.index_select(0, sketch.reference),
+    )[0]
+    groups = sketch.estimate(vectors, widest).topk(number, 1).indices
+    roots = distances_to_own(vectors, groups, factors, shifts)
+    first = sketch.reference.expand(vectors.shape[0], 1)
+    return (
+        torch.cat([first, groups], 1),
+        torch.cat([widest[:, None], roots], 1),
+    )
+
+
 def _curvature(
-    root: Tensor, mean: Tensor, spread: Tensor, directions: int
+    root: Tensor,
+    mean: Tensor,
+    whiten: Tensor,
+    spread: Tensor,
+    directions: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A precision as r I and some directions, where the reference is I.
 
     Args:
         root (Tensor): (K, K), its square is the precision.
-        mean (Tensor): (K,).
-        spread (Tensor): (K, K), covariance of all data.
+        mean (Tensor): (K,), before whitening; data are about 0.
+        whiten (Tensor): (K, K).
+        spread (Tensor): (K, K), covariance of all data, whitened.
         directions (int): R.
 
     Returns:
-        tuple: (K, R) directions, (R,) what they have more than r, and r.
+        tuple: (K, R) directions before whitening, as long as the root of
+        what they have more than r or less; (R,) signs of that; and r.
     """
     # float32 is enough to choose by, in a third of the time.
     values, vectors = torch.linalg.eigh((root.mT @ root).float())
     values, vectors = values.to(mean), vectors.to(mean)
     weights = ((spread @ vectors) * vectors).sum(0)
-    weights = weights + (mean @ vectors).square()
+    weights = weights + ((whiten.mT @ mean) @ vectors).square()
     middle = (values * weights).sum() / weights.sum()
     order = ((values - middle).abs() * weights).argsort(descending=True)
     chosen, others = order[:directions], order[directions:]
     rest = (values * weights)[others].sum() / weights[others].sum()
-    return vectors[:, chosen], values[chosen] - rest, rest
+    excess = values[chosen] - rest
+    kept = whiten @ vectors[:, chosen] * excess.abs().sqrt()
+    return kept, excess.sign(), rest

@@ -13,6 +13,7 @@ from mmseg_ddu.core.covariance import (
     precision_factors,
 )
 from mmseg_ddu.core.errors import NotFittedError, require
+from mmseg_ddu.core.kmeans import nearest_part
 from mmseg_ddu.core.mahalanobis import (
     diagonal_squares,
     distances,
@@ -21,15 +22,19 @@ from mmseg_ddu.core.mahalanobis import (
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.nearest_gaussians import (
     Sketch,
-    distances_to_own,
+    nearest_gaussians,
     sketch_gaussians,
 )
 from mmseg_ddu.core.precise_module import PreciseModule
+from mmseg_ddu.core.principal_subspace import (
+    LOG_2_PI,
+    principal_subspace,
+    project,
+)
 
 from . import DENSITIES
 
 PRIORS = ('uniform', 'empirical')
-LOG_2_PI = math.log(2 * math.pi)
 DIRECTIONS = 8  # of the sketch
 NEAREST = 3  # Gaussians a vector that are computed exactly
 ALL_AT_ONCE = 2048  # rows of factors up to which all are
@@ -169,12 +174,8 @@ class GaussianDensity(PreciseModule):
         """The Gaussian that each vector counts to, (N,); void stays void."""
         if self.components == 1:
             return labels
-        known = (labels >= 0) & (labels < self.num_classes)
         centers = self.centers.view(self.num_classes, self.components, -1)
-        own = centers[labels.where(known, 0).to(centers.device)]
-        gaps = own.to(features.device) - features.float()[:, None]
-        nearest = gaps.square().sum(2).argmin(1).to(labels)
-        return torch.where(known, labels * self.components + nearest, -1)
+        return nearest_part(features, labels, centers)
 
     @torch.no_grad()
     def fit_moments(
@@ -237,11 +238,8 @@ class GaussianDensity(PreciseModule):
         offset = self.offset.to(moments.means)
         if self.rank is None:
             return moments.projected(offset, None), offset.new_zeros(())
-        variances, directions = torch.linalg.eigh(moments.total_scatter())
-        basis = directions[:, -self.rank :].flip(1)
+        basis, residual = principal_subspace(moments, self.rank)
         self.basis.copy_(basis)
-        dropped = variances[: -self.rank].clamp_min(0).mean()
-        residual = dropped / (moments.counts.sum() - 1).clamp_min(1)
         return moments.projected(offset, basis), residual
 
     def _class_priors(self, present: Tensor, seen: Tensor) -> Tensor:
@@ -320,13 +318,8 @@ class GaussianDensity(PreciseModule):
         vectors = features - self.offset.to(features)
         if self.rank is None:
             return vectors, None
-        everything = vectors.square().sum(1)
-        vectors = vectors @ self.basis.to(features)
-        residual = (everything - vectors.square().sum(1)).clamp_min(0)
-        dropped = self.num_features - self.rank
-        noise = self.residual_variance.to(features)
-        log_noise = dropped * (LOG_2_PI + noise.log())
-        return vectors, -0.5 * (residual / noise + log_noise)
+        basis, noise = self.basis, self.residual_variance
+        return project(vectors, basis.to(vectors), noise.to(vectors))
 
     def _joint(self, vectors: Tensor) -> Tensor:
         """``log π_g N(x; μ_g, Σ_g)`` for all g, (N, K) -> (N, G)."""
@@ -352,17 +345,9 @@ class GaussianDensity(PreciseModule):
         sketch = Sketch(
             *(getattr(self, f'sketch_{name}') for name in Sketch._fields)
         )
-        factors, shifts = self.precisions_cholesky, self.shifts
-        widest = distances(
-            vectors,
-            factors.index_select(0, sketch.reference),
-            shifts.index_select(0, sketch.reference),
-        )[0]
-        groups = sketch.estimate(vectors, widest).topk(NEAREST, 1).indices
-        roots = distances_to_own(vectors, groups, factors, shifts)
-        roots = torch.cat([widest[:, None], roots], 1)
-        first = sketch.reference.expand(vectors.shape[0], 1)
-        groups = torch.cat([first, groups], 1)
+        groups, roots = nearest_gaussians(
+            vectors, sketch, self.precisions_cholesky, self.shifts, NEAREST
+        )
         norms = self.log_norms[groups]
         return torch.addcmul(norms, roots, roots, value=-0.5)
 
