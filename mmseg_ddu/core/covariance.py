@@ -185,19 +185,11 @@ def estimate_covariances(
     variances = (tied[0] if diag else tied[0].diagonal()).clone()
     tied_shrinkage = shrinkage if covariance_type == 'tied' else 0.0
     weights = _weights(tied_shrinkage, tied, freedom + 1)
-    tied.lerp_(_identity_like(tied), _column(weights, tied))
-    covariances = tied
+    covariances = tied.lerp_(_identity_like(tied), _column(weights, tied))
     if covariance_type != 'tied':
-        divisor = (counts - 1).clamp_min(1)
-        covariances = scatters / _column(divisor, scatters)
-        weights = _weights(shrinkage, covariances, counts)
-        target = tied
-        if shrinkage_target == 'identity':
-            # One pixel has no spread of its own to scale an identity with.
-            single = _column(counts < 2, scatters)
-            target = tied.where(single, _identity_like(covariances))
-        covariances.lerp_(target, _column(weights, scatters))
-
+        covariances, weights = _of_classes(
+            scatters, counts, tied, shrinkage, shrinkage_target
+        )
     spread = float(variances.mean())
     scale = spread if spread > 0 else 1.0
     added = reg_covar * scale
@@ -209,6 +201,24 @@ def estimate_covariances(
         lifted = _lift(covariances)
     dead = variances <= torch.finfo(torch.float64).eps * scale
     return CovarianceEstimate(covariances, weights, added, dead, lifted)
+
+
+def _of_classes(
+    scatters: Tensor,
+    counts: Tensor,
+    tied: Tensor,
+    shrinkage: float | str,
+    shrinkage_target: str,
+) -> tuple[Tensor, Tensor]:
+    """Shrunk covariances, (C, D, D) or (C, D), and the weights, (C,)."""
+    covariances = scatters / _column((counts - 1).clamp_min(1), scatters)
+    weights = _weights(shrinkage, covariances, counts)
+    target = tied
+    if shrinkage_target == 'identity':
+        # One pixel has no spread of its own to scale an identity with.
+        single = _column(counts < 2, scatters)
+        target = tied.where(single, _identity_like(covariances))
+    return covariances.lerp_(target, _column(weights, scatters)), weights
 
 
 def _lift(covariances: Tensor) -> list[int]:

@@ -2,48 +2,29 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from mmseg_ddu.core.class_gaussians import DIRECTIONS, ClassGaussians
 from mmseg_ddu.core.covariance import (
     check_options,
     estimate_covariances,
     precision_factors,
 )
-from mmseg_ddu.core.errors import NotFittedError, require
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.kmeans import nearest_part
-from mmseg_ddu.core.mahalanobis import (
-    diagonal_squares,
-    distances,
-    tied_squares,
-)
 from mmseg_ddu.core.moments import ClassMoments
-from mmseg_ddu.core.nearest_gaussians import (
-    Sketch,
-    nearest_gaussians,
-    sketch_gaussians,
-)
-from mmseg_ddu.core.precise_module import PreciseModule
-from mmseg_ddu.core.principal_subspace import (
-    LOG_2_PI,
-    principal_subspace,
-    project,
-)
+from mmseg_ddu.core.nearest_gaussians import sketch_gaussians
+from mmseg_ddu.core.principal_subspace import LOG_2_PI, principal_subspace
 
 from . import DENSITIES
 
 PRIORS = ('uniform', 'empirical')
-DIRECTIONS = 8  # of the sketch
-NEAREST = 3  # Gaussians a vector that are computed exactly
-ALL_AT_ONCE = 2048  # rows of factors up to which all are
-MOST_BYTES = 4 << 30  # of the factors
 MAX_COMPONENTS = 64
 
 
 @DENSITIES.register('gaussian')
-class GaussianDensity(PreciseModule):
+class GaussianDensity(ClassGaussians):
     """``log p(z) = log Σ_g π_g N(z; μ_g, Σ_g)``, by default one g a class.
 
     Minus it is the epistemic uncertainty of Deep Deterministic Uncertainty
@@ -77,17 +58,6 @@ class GaussianDensity(PreciseModule):
         ValueError: On options that make no sense.
     """
 
-    means: Tensor
-    shifts: Tensor
-    precisions_cholesky: Tensor
-    log_norms: Tensor
-    offset: Tensor
-    basis: Tensor
-    residual_variance: Tensor
-    centers: Tensor
-    class_count: Tensor
-    fitted: Tensor
-
     def __init__(
         self,
         num_classes: int,
@@ -100,7 +70,6 @@ class GaussianDensity(PreciseModule):
         reg_covar: float = 1e-6,
         priors: str = 'uniform',
     ) -> None:
-        super().__init__()
         check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
         require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
         require(
@@ -113,52 +82,16 @@ class GaussianDensity(PreciseModule):
             f'rank to be None or in [1, {num_features}), the features',
             rank,
         )
-        self.num_classes, self.num_features = num_classes, num_features
-        self.covariance_type, self.components = covariance_type, components
-        self.rank, self.priors = rank, priors
+        super().__init__(
+            num_classes,
+            num_features,
+            covariance_type,
+            components,
+            rank,
+            priors,
+        )
         self.shrinkage, self.shrinkage_target = shrinkage, shrinkage_target
         self.reg_covar = reg_covar
-        self._register(num_classes * components, rank or num_features)
-
-    def _register(self, groups: int, dim: int) -> None:
-        factor = {
-            'full': (groups, dim, dim),
-            'tied': (1, dim, dim),
-            'diag': (groups, dim),
-        }[self.covariance_type]
-        size = 4 * math.prod(factor)
-        if size > MOST_BYTES:
-            raise ValueError(
-                f'{groups} {self.covariance_type} covariances of {dim} '
-                f'features take {size / 2**30:.0f} GiB. Use a rank, or '
-                "covariance_type='tied' or 'diag'."
-            )
-        self.sketched = self.covariance_type == 'full' and (
-            groups > NEAREST + 1 and groups * dim > ALL_AT_ONCE
-        )
-        many = self.components > 1
-        shapes = dict(
-            means=(groups, dim),
-            shifts=(groups, dim),
-            precisions_cholesky=factor,
-            log_norms=(groups,),
-            offset=(self.num_features,),
-            residual_variance=(),
-            basis=(self.num_features, self.rank) if self.rank else (0,),
-            centers=(groups, self.num_features) if many else (0,),
-            class_count=(self.num_classes,),
-        )
-        if self.sketched:
-            sketch = Sketch.shapes(groups, dim, DIRECTIONS)
-            for name, shape in sketch.items():
-                shapes[f'sketch_{name}'] = shape
-        for name, shape in shapes.items():
-            whole = name in ('class_count', 'sketch_reference')
-            buffer = torch.zeros(shape, dtype=torch.int64 if whole else None)
-            self.register_buffer(name, buffer)
-        self.register_buffer('fitted', torch.tensor(False))
-
-    # Fitting
 
     def new_moments(self, device: torch.device | str = 'cpu') -> ClassMoments:
         """Empty moments of the kind this density is fitted from."""
@@ -210,17 +143,16 @@ class GaussianDensity(PreciseModule):
             self.reg_covar,
         )
         if self.rank is not None:
-            numbers = torch.finfo(self.residual_variance.dtype)
-            noise = (residual + estimate.added).clamp(numbers.tiny)
-            self.residual_variance.copy_(noise.clamp(max=numbers.max))
+            limits = torch.finfo(self.residual_variance.dtype)
+            noise = (residual + estimate.added).clamp(limits.tiny, limits.max)
+            self.residual_variance.copy_(noise)
         counts = moments.counts.view(self.num_classes, self.components)
         present = counts.sum(1) > 0
         seen = counts.sum(1) if class_count is None else class_count
         share = counts / counts.sum(1, keepdim=True).clamp_min(1)
         priors = self._class_priors(present, seen.to(counts))[:, None] * share
-        self._set_gaussians(
-            moments, estimate.covariances, priors.log().flatten()
-        )
+        log_priors = priors.log().flatten()
+        self._set_gaussians(moments, estimate.covariances, log_priors)
         self.class_count.copy_(seen)
         self.fitted.fill_(True)
         return dict(
@@ -242,14 +174,6 @@ class GaussianDensity(PreciseModule):
         self.basis.copy_(basis)
         return moments.projected(offset, basis), residual
 
-    def _class_priors(self, present: Tensor, seen: Tensor) -> Tensor:
-        """(C,) bool, and pixels of each class -> (C,), 0 if not present."""
-        prior = torch.ones_like(seen)
-        if self.priors == 'empirical':
-            prior = seen.clamp_min(1)  # it was seen
-        prior = prior * present
-        return prior / prior.sum()
-
     def _set_gaussians(
         self, moments: ClassMoments, covariances: Tensor, log_priors: Tensor
     ) -> None:
@@ -268,95 +192,3 @@ class GaussianDensity(PreciseModule):
             )
             for name, value in sketch._asdict().items():
                 getattr(self, f'sketch_{name}').copy_(value)
-
-    # Scoring
-
-    @torch.no_grad()
-    def score_samples(self, features: Tensor) -> Tensor:
-        """Log density of each vector, (N, D) -> (N,), in nats.
-
-        float32, whatever autocast says. NaN where a feature is not finite,
-        -inf where a vector is too far away for float32.
-        """
-        with torch.autocast(features.device.type, enabled=False):
-            vectors, constant = self._prepared(features.float())
-            if self.sketched:
-                joint = self._nearest_joint(vectors)
-            else:
-                joint = self._joint(vectors)
-            log_probs = _logsumexp(joint, 1)
-            return log_probs if constant is None else log_probs + constant
-
-    @torch.no_grad()
-    def log_prob(self, features: Tensor) -> Tensor:
-        """Log density under each class, exactly, (N, D) -> (N, C), in nats.
-
-        In the precision of the features, float32 at least; -inf for a class
-        that was never seen. Its ``logsumexp`` with the log priors is what
-        :meth:`score_samples` approximates; a class's own prior is taken out.
-
-        Raises:
-            NotFittedError: Before the fit.
-        """
-        if not self.fitted:
-            raise NotFittedError('This density is not fitted yet.')
-        with torch.autocast(features.device.type, enabled=False):
-            precision = torch.promote_types(features.dtype, torch.float32)
-            vectors, constant = self._prepared(features.to(precision))
-            joint = self._joint(vectors)
-            joint = joint.unflatten(1, (-1, self.components)).logsumexp(2)
-            weight = self.log_norms.isfinite().view(self.num_classes, -1)
-            prior = self._class_priors(
-                weight.any(1), self.class_count.to(precision)
-            )
-            joint = joint - prior.log()
-            joint = joint.masked_fill(prior == 0, -math.inf)
-            return joint if constant is None else joint + constant[:, None]
-
-    def _prepared(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """About the offset and projected, and what all classes share."""
-        vectors = features - self.offset.to(features)
-        if self.rank is None:
-            return vectors, None
-        basis, noise = self.basis, self.residual_variance
-        return project(vectors, basis.to(vectors), noise.to(vectors))
-
-    def _joint(self, vectors: Tensor) -> Tensor:
-        """``log π_g N(x; μ_g, Σ_g)`` for all g, (N, K) -> (N, G)."""
-        means, shifts, factors, norms = (
-            getattr(self, name).to(vectors)
-            for name in ('means', 'shifts', 'precisions_cholesky', 'log_norms')
-        )
-        if self.covariance_type == 'diag':
-            return norms - 0.5 * diagonal_squares(vectors, factors, means)
-        if self.covariance_type == 'tied':
-            return norms - 0.5 * tied_squares(vectors, factors[0], shifts)
-        if self.sketched:  # one by one: less memory
-            pairs = zip(factors.split(1), shifts.split(1))
-            roots = torch.cat(
-                [distances(vectors, *pair) for pair in pairs]
-            ).t()
-        else:
-            roots = distances(vectors, factors, shifts).t()
-        return torch.addcmul(norms, roots, roots, value=-0.5)
-
-    def _nearest_joint(self, vectors: Tensor) -> Tensor:
-        """The same for the widest Gaussian and the nearest others."""
-        sketch = Sketch(
-            *(getattr(self, f'sketch_{name}') for name in Sketch._fields)
-        )
-        groups, roots = nearest_gaussians(
-            vectors, sketch, self.precisions_cholesky, self.shifts, NEAREST
-        )
-        norms = self.log_norms[groups]
-        return torch.addcmul(norms, roots, roots, value=-0.5)
-
-
-def _logsumexp(values: Tensor, dim: int) -> Tensor:
-    """``logsumexp``, also in ONNX, where runtimes let it underflow."""
-    if not torch.onnx.is_in_onnx_export():
-        return values.logsumexp(dim)
-    highest = values.amax(dim, keepdim=True)
-    highest = highest.clamp_min(torch.finfo(values.dtype).min)
-    total = (values - highest).exp().sum(dim)
-    return total.log() + highest.squeeze(dim)
