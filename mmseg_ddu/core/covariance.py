@@ -130,7 +130,8 @@ def check_options(
     require(reg_covar > 0, 'reg_covar > 0', reg_covar)
 
 
-def _check_kind(moments: ClassMoments, covariance_type: str) -> None:
+def _scatters(moments: ClassMoments, covariance_type: str) -> Tensor:
+    """In the layout of the covariances to be."""
     for name, enough in (('diagonal', 'diag'), ('pooled', 'tied')):
         if getattr(moments, name) and covariance_type != enough:
             raise ValueError(
@@ -138,6 +139,10 @@ def _check_kind(moments: ClassMoments, covariance_type: str) -> None:
                 f'{covariance_type!r} covariances; collect them with '
                 f'{name}=False.'
             )
+    if covariance_type != 'diag' or moments.diagonal:
+        return moments.scatters
+    # A projection can round the variance of a dead direction below 0.
+    return moments.scatters.diagonal(dim1=-2, dim2=-1).clamp_min(0)
 
 
 def estimate_covariances(
@@ -173,16 +178,11 @@ def estimate_covariances(
         ValueError: On unknown options, or moments that saw nothing.
     """
     check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
-    _check_kind(moments, covariance_type)
     moments.require_data()
-    diag = covariance_type == 'diag'
-    scatters, counts = moments.scatters, moments.counts
-    if diag and not moments.diagonal:
-        # A projection can round the variance of a dead direction below 0.
-        scatters = scatters.diagonal(dim1=-2, dim2=-1).clamp_min(0)
+    scatters, counts = _scatters(moments, covariance_type), moments.counts
     freedom = counts.sum()[None] - int((counts > 0).sum())
     tied = scatters.sum(0, keepdim=True) / freedom.clamp_min(1)
-    variances = (tied[0] if diag else tied[0].diagonal()).clone()
+    variances = (tied[0] if tied.ndim == 2 else tied[0].diagonal()).clone()
     tied_shrinkage = shrinkage if covariance_type == 'tied' else 0.0
     weights = _weights(tied_shrinkage, tied, freedom + 1)
     covariances = tied.lerp_(_identity_like(tied), _column(weights, tied))
@@ -193,12 +193,7 @@ def estimate_covariances(
     spread = float(variances.mean())
     scale = spread if spread > 0 else 1.0
     added = reg_covar * scale
-    lifted: list[int] = []
-    if diag:
-        covariances += added
-    else:
-        covariances.diagonal(dim1=-2, dim2=-1).add_(added)
-        lifted = _lift(covariances)
+    lifted = _regularise(covariances, added)
     dead = variances <= torch.finfo(torch.float64).eps * scale
     return CovarianceEstimate(covariances, weights, added, dead, lifted)
 
@@ -221,8 +216,8 @@ def _of_classes(
     return covariances.lerp_(target, _column(weights, scatters)), weights
 
 
-def _lift(covariances: Tensor) -> list[int]:
-    """Make matrices that rounding left indefinite positive definite.
+def _regularise(covariances: Tensor, added: float) -> list[int]:
+    """Add to the diagonals; returns what rounding had left indefinite.
 
     Moments are products in float32, whose rounding can turn a zero
     eigenvalue into a negative one of up to epsilon times the largest. Where
@@ -230,6 +225,10 @@ def _lift(covariances: Tensor) -> list[int]:
     without a Cholesky factor alone, epsilon times the Frobenius norm is
     added to the diagonal, once and in place.
     """
+    if covariances.ndim == 2:
+        covariances += added
+        return []
+    covariances.diagonal(dim1=-2, dim2=-1).add_(added)
     bad = torch.linalg.cholesky_ex(covariances)[1].nonzero().flatten()
     noise = torch.finfo(torch.float32).eps * torch.linalg.matrix_norm(
         covariances[bad]

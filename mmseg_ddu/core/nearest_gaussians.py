@@ -149,10 +149,6 @@ def sketch_gaussians(
 ) -> Sketch:
     """The sketch of G Gaussians, in float64.
 
-    For each, the directions are kept in which its precision differs most
-    from a multiple of the reference's, as weighted by how far the data reach
-    there.
-
     Args:
         means (Tensor): (G, K), about the mean of the data.
         factors (Tensor): (G, K, K).
@@ -166,16 +162,16 @@ def sketch_gaussians(
     reference = int(log_norms.where(present, torch.inf).argmin())
     whiten = factors[reference]  # y = whiten^T (x - mean of the reference)
     base = means[reference]
-    eye = torch.eye(dim).to(whiten)
-    unwhiten = torch.linalg.solve_triangular(whiten, eye, upper=True)
+    unwhiten = torch.linalg.solve_triangular(
+        whiten, torch.eye(dim).to(whiten), upper=True
+    )
     spread = whiten.mT @ second_moment @ whiten
     kept = means.new_zeros(number, dim, directions)
     shifts, signs = means.new_zeros(2, number, directions)
     linear, rest = means.new_zeros(number, dim), means.new_ones(number)
     constant = torch.full_like(log_norms, -torch.inf)
+    present[reference] = False
     for index in present.nonzero().flatten().tolist():
-        if index == reference:
-            continue
         root = factors[index].mT @ unwhiten.mT
         kept[index], signs[index], rest[index] = _curvature(
             root, means[index], whiten, spread, directions
@@ -241,6 +237,9 @@ def _curvature(
     directions: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A precision as r I and some directions, where the reference is I.
+
+    Those directions are kept in which it differs most from a multiple of I,
+    as weighted by how far the data reach there.
 
     Args:
         root (Tensor): (K, K), its square is the precision.

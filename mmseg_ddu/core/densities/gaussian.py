@@ -147,12 +147,8 @@ class GaussianDensity(ClassGaussians):
             noise = (residual + estimate.added).clamp(limits.tiny, limits.max)
             self.residual_variance.copy_(noise)
         counts = moments.counts.view(self.num_classes, self.components)
-        present = counts.sum(1) > 0
         seen = counts.sum(1) if class_count is None else class_count
-        share = counts / counts.sum(1, keepdim=True).clamp_min(1)
-        priors = self._class_priors(present, seen.to(counts))[:, None] * share
-        log_priors = priors.log().flatten()
-        self._set_gaussians(moments, estimate.covariances, log_priors)
+        self._set_gaussians(moments, estimate.covariances, seen)
         self.class_count.copy_(seen)
         self.fitted.fill_(True)
         return dict(
@@ -161,7 +157,7 @@ class GaussianDensity(ClassGaussians):
             added=estimate.added,
             lifted=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
-            absent_classes=(~present).nonzero().flatten().tolist(),
+            absent_classes=(counts.sum(1) == 0).nonzero()[:, 0].tolist(),
             nonfinite=int(moments.nonfinite.sum()),
         )
 
@@ -175,8 +171,13 @@ class GaussianDensity(ClassGaussians):
         return moments.projected(offset, basis), residual
 
     def _set_gaussians(
-        self, moments: ClassMoments, covariances: Tensor, log_priors: Tensor
+        self, moments: ClassMoments, covariances: Tensor, seen: Tensor
     ) -> None:
+        counts = moments.counts.view(self.num_classes, self.components)
+        total = counts.sum(1)
+        share = counts / total.clamp_min(1)[:, None]
+        priors = self._class_priors(total > 0, seen.to(counts))[:, None]
+        log_priors = (priors * share).log().flatten()
         factors, log_dets = precision_factors(covariances)
         constant = 0.5 * moments.num_features * LOG_2_PI
         log_norms = log_priors + log_dets - constant
@@ -186,9 +187,9 @@ class GaussianDensity(ClassGaussians):
             self.shifts.copy_((moments.means[:, None] @ factors)[:, 0])
         self.log_norms.copy_(log_norms)
         if self.sketched:
-            total = moments.total_scatter() / moments.counts.sum()
+            spread = moments.total_scatter() / counts.sum()
             sketch = sketch_gaussians(
-                moments.means, factors, log_norms, total, DIRECTIONS
+                moments.means, factors, log_norms, spread, DIRECTIONS
             )
             for name, value in sketch._asdict().items():
                 getattr(self, f'sketch_{name}').copy_(value)
