@@ -53,39 +53,36 @@ class ClassGaussians(PreciseModule):
         self.num_classes, self.num_features = num_classes, num_features
         self.covariance_type, self.components = covariance_type, components
         self.rank, self.priors = rank, priors
-        self._register(num_classes * components, rank or num_features)
-
-    def _register(self, groups: int, dim: int) -> None:
+        groups, dim = num_classes * components, rank or num_features
         factor = {
             'full': (groups, dim, dim),
             'tied': (1, dim, dim),
             'diag': (groups, dim),
-        }[self.covariance_type]
+        }[covariance_type]
         size = 4 * math.prod(factor)
         if size > MOST_BYTES:
             raise ValueError(
-                f'{groups} {self.covariance_type} covariances of {dim} '
+                f'{groups} {covariance_type} covariances of {dim} '
                 f'features take {size / 2**30:.0f} GiB. Use a rank, or '
                 "covariance_type='tied' or 'diag'."
             )
-        self.sketched = self.covariance_type == 'full' and (
+        self.sketched = covariance_type == 'full' and (
             groups > NEAREST + 1 and groups * dim > ALL_AT_ONCE
         )
-        many = self.components > 1
+        many = components > 1
         shapes = dict(
             means=(groups, dim),
             shifts=(groups, dim),
             precisions_cholesky=factor,
             log_norms=(groups,),
-            offset=(self.num_features,),
+            offset=(num_features,),
             residual_variance=(),
-            basis=(self.num_features, self.rank) if self.rank else (0,),
-            centers=(groups, self.num_features) if many else (0,),
-            class_count=(self.num_classes,),
+            basis=(num_features, rank) if rank else (0,),
+            centers=(groups, num_features) if many else (0,),
+            class_count=(num_classes,),
         )
         if self.sketched:
-            sketch = Sketch.shapes(groups, dim, DIRECTIONS)
-            for name, shape in sketch.items():
+            for name, shape in Sketch.shapes(groups, dim, DIRECTIONS).items():
                 shapes[f'sketch_{name}'] = shape
         for name, shape in shapes.items():
             whole = name in ('class_count', 'sketch_reference')

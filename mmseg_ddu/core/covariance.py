@@ -171,9 +171,6 @@ def estimate_covariances(
             diagonals. Unlike scikit-learn's argument of this name it has no
             unit, so one value fits every network.
 
-    Returns:
-        CovarianceEstimate: float64.
-
     Raises:
         ValueError: On unknown options, or moments that saw nothing.
     """

@@ -41,12 +41,9 @@ def class_centers(
 
 
 def nearest_part(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
-    """Number of the nearest centre of the own class, (N,) in [0, C parts).
+    """The nearest centre of the own class, (N, D) -> (N,) in [0, C parts).
 
-    Args:
-        features (Tensor): (N, D).
-        labels (Tensor): (N,); what is no class becomes -1.
-        centers (Tensor): (C, parts, D).
+    -1 where the label is no class; centres are (C, parts, D).
     """
     classes, parts = centers.shape[:2]
     known = (labels >= 0) & (labels < classes)

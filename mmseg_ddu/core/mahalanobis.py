@@ -42,16 +42,7 @@ def distances(vectors: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
 
 
 def tied_squares(vectors: Tensor, factor: Tensor, shifts: Tensor) -> Tensor:
-    """Squared distances with one factor for all.
-
-    Args:
-        vectors (Tensor): (N, K).
-        factor (Tensor): (K, K).
-        shifts (Tensor): (G, K), ``P^T μ``.
-
-    Returns:
-        Tensor: (N, G).
-    """
+    """Squared, of (N, K) with one factor (K, K) for all -> (N, G)."""
     white = vectors @ factor
     squares = (
         white.square().sum(1, keepdim=True)
@@ -64,16 +55,7 @@ def tied_squares(vectors: Tensor, factor: Tensor, shifts: Tensor) -> Tensor:
 def diagonal_squares(
     vectors: Tensor, factors: Tensor, means: Tensor
 ) -> Tensor:
-    """Squared distances with diagonal factors.
-
-    Args:
-        vectors (Tensor): (N, K).
-        factors (Tensor): (G, K), one over the standard deviations.
-        means (Tensor): (G, K).
-
-    Returns:
-        Tensor: (N, G).
-    """
+    """Squared, of (N, K) with one over deviations, (G, K) -> (N, G)."""
     weights = factors.square()
     squares = (
         vectors.square() @ weights.t()

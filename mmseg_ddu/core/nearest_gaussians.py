@@ -61,16 +61,10 @@ def distances_to_own(
 def _blocks(
     ordered: Tensor, vector: Tensor, shifts: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Share sorted pairs out to blocks of one Gaussian each.
+    """Share pairs, sorted by Gaussian, out to blocks of one Gaussian each.
 
-    Args:
-        ordered (Tensor): (M,) Gaussian of each pair, ascending.
-        vector (Tensor): (M,) its vector.
-        shifts (Tensor): (G, K).
-
-    Returns:
-        tuple: The row of each pair, (M,); the vector in each row, (blocks *
-        size,); the Gaussian of each block, (blocks,); the size of a block.
+    Returns the row of each pair, (M,), the vector in each row, the Gaussian
+    of each block, and the rows of a block.
     """
     number, pairs = shifts.shape[0], ordered.shape[0]
     block = pairs // (4 * number) + 64
@@ -152,8 +146,7 @@ def sketch_gaussians(
     Args:
         means (Tensor): (G, K), about the mean of the data.
         factors (Tensor): (G, K, K).
-        log_norms (Tensor): (G,) log density at the mean; -inf for one that
-            takes no part.
+        log_norms (Tensor): (G,) log density at the mean; -inf if not seen.
         second_moment (Tensor): (K, K), covariance of all data.
         directions (int): R.
     """
@@ -179,11 +172,8 @@ def sketch_gaussians(
         shifts[index] = means[index] @ kept[index]
         moved = whiten.mT @ (means[index] - base)
         linear[index] = rest[index] * (whiten @ moved)
-        constant[index] = (
-            log_norms[index]
-            - 0.5 * rest[index] * moved.square().sum()
-            - base @ linear[index]
-        )
+        drop = 0.5 * rest[index] * moved.square().sum()
+        constant[index] = log_norms[index] - drop - base @ linear[index]
     return Sketch(
         kept.movedim(0, 1).flatten(1),
         shifts.flatten(),
@@ -202,18 +192,10 @@ def nearest_gaussians(
     shifts: Tensor,
     number: int,
 ) -> tuple[Tensor, Tensor]:
-    """The reference and the likeliest others, with their distances.
+    """The reference and the likeliest others, and the distances to them.
 
-    Args:
-        vectors (Tensor): (N, K).
-        sketch (Sketch): Of the G Gaussians.
-        factors (Tensor): (G, K, K).
-        shifts (Tensor): (G, K).
-        number (int): m.
-
-    Returns:
-        tuple[Tensor, Tensor]: Numbers of Gaussians and exact distances,
-        (N, 1 + m) each.
+    Vectors (N, K), factors (G, K, K) and shifts (G, K) give two (N, 1 +
+    number), integers in ``[0, G)`` and exact distances.
     """
     widest = distances(
         vectors,
@@ -241,16 +223,10 @@ def _curvature(
     Those directions are kept in which it differs most from a multiple of I,
     as weighted by how far the data reach there.
 
-    Args:
-        root (Tensor): (K, K), its square is the precision.
-        mean (Tensor): (K,), before whitening; data are about 0.
-        whiten (Tensor): (K, K).
-        spread (Tensor): (K, K), covariance of all data, whitened.
-        directions (int): R.
-
-    Returns:
-        tuple: (K, R) directions before whitening, as long as the root of
-        what they have more than r or less; (R,) signs of that; and r.
+    Its square root and the covariance of all data, ``spread``, are whitened,
+    the mean is not; data are about 0. Returns (K, R) directions that are not
+    whitened, as long as the root of what they differ from r; (R,) signs of
+    that; and r.
     """
     # float32 is enough to choose by, in a third of the time.
     values, vectors = torch.linalg.eigh((root.mT @ root).float())

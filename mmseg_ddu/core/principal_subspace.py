@@ -28,15 +28,9 @@ def principal_subspace(
 def project(
     vectors: Tensor, basis: Tensor, noise: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Coordinates in the subspace, and the log density of the rest.
+    """Coordinates, (N, D) -> (N, K), and log density of the rest, (N,).
 
-    Args:
-        vectors (Tensor): (N, D).
-        basis (Tensor): (D, K) orthonormal columns.
-        noise (Tensor): (), variance of each dimension that is dropped.
-
-    Returns:
-        tuple[Tensor, Tensor]: (N, K), and (N,) in nats.
+    ``noise`` is the variance of each dimension that is dropped.
     """
     everything = vectors.square().sum(1)
     vectors = vectors @ basis

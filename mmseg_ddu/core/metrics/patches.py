@@ -193,17 +193,15 @@ def trio_at_percentiles(
     """
     if percentiles is None:
         percentiles = torch.arange(1, 101)
-    percentiles = torch.as_tensor(percentiles).double().reshape(-1)
-    within = (percentiles >= 0) & (percentiles <= 100)
-    require(
-        bool(within.all()), 'percentiles in [0, 100]', percentiles[~within]
-    )
+    levels = torch.as_tensor(percentiles).double().reshape(-1)
+    within = (levels >= 0) & (levels <= 100)
+    require(bool(within.all()), 'percentiles in [0, 100]', levels[~within])
     number = counts.counts.sum(1).cumsum(0)
     if len(number) == 0:
-        nothing = torch.full_like(percentiles, torch.nan)
+        nothing = torch.full_like(levels, torch.nan)
         return PatchCurves(nothing, nothing.clone(), nothing.clone())
     last = number[-1] - 1
-    position = (percentiles * last / 100).floor().long()
+    position = (levels * last / 100).floor().long()
     position.clamp_(max=last)  # float64 rounds up beyond 2**53
     where = torch.searchsorted(number, position, right=True)
     return _trio(counts, counts.keys[where])
