@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mmseg_ddu.core.densities.gaussian import DIRECTIONS, GaussianDensity
-from mmseg_ddu.core.densities.gaussian import NEAREST as OTHERS
+from mmseg_ddu.core.class_gaussians import DIRECTIONS
+from mmseg_ddu.core.class_gaussians import NEAREST as OTHERS
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
 
 STRIDE = 8  # of the cells that are scored, in pixels of the image
 # Density heads beside the default.

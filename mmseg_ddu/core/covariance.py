@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from .errors import require
 from .moments import ClassMoments
 
 COVARIANCE_TYPES = ('full', 'tied', 'diag')
@@ -88,42 +88,61 @@ def _weights(
         scaled = covariances * biased[:, None]
         oas = _oas(scaled.square().sum(1), scaled.mean(1), dim, counts)
     else:  # one by one, to need less memory
-        parts = zip(_scaled(covariances, biased), counts)
-        oas = torch.stack([oas_shrinkage(*part) for part in parts])
+        parts = zip(covariances, biased, counts)
+        oas = torch.stack([oas_shrinkage(s * b, n) for s, b, n in parts])
     if shrinkage == 'oas':
         weights = oas
     else:
         weights = torch.full_like(oas, float(shrinkage))
         # Fewer vectors than dimensions: the sample covariance is singular.
-        weights = torch.where(
-            counts <= dim,
-            torch.maximum(weights, oas),
-            weights,
-        )
+        weights = torch.where(counts <= dim, weights.maximum(oas), weights)
     return torch.where(counts < 2, torch.ones_like(weights), weights)
 
 
-def _scaled(covariances: Tensor, factors: Tensor) -> Iterator[Tensor]:
-    for covariance, factor in zip(covariances, factors):
-        yield covariance * factor
+def _column(values: Tensor, covariances: Tensor) -> Tensor:
+    """One value a covariance, in a shape that multiplies them."""
+    return values.reshape(-1, *[1] * (covariances.ndim - 1))
 
 
-def _shrink(covariances: Tensor, target: Tensor, weights: Tensor) -> Tensor:
-    weights = weights.reshape(-1, *[1] * (covariances.ndim - 1))
-    if not weights.any():
-        return covariances
-    return torch.lerp(covariances, target, weights)
+def check_options(
+    covariance_type: str,
+    shrinkage: float | str,
+    shrinkage_target: str,
+    reg_covar: float,
+) -> None:
+    """Raise ValueError unless :func:`estimate_covariances` takes them."""
+    require(
+        covariance_type in COVARIANCE_TYPES,
+        f'covariance_type to be one of {COVARIANCE_TYPES}',
+        covariance_type,
+    )
+    require(
+        shrinkage_target in SHRINKAGE_TARGETS,
+        f'shrinkage_target to be one of {SHRINKAGE_TARGETS}',
+        shrinkage_target,
+    )
+    require(
+        shrinkage == 'oas'
+        or (not isinstance(shrinkage, str) and 0 <= shrinkage <= 1),
+        "shrinkage to be a number in [0, 1] or 'oas'",
+        shrinkage,
+    )
+    require(reg_covar > 0, 'reg_covar > 0', reg_covar)
 
 
-def check_shrinkage(shrinkage: float | str) -> None:
-    """Raise ValueError unless it is 'oas' or a number in [0, 1]."""
-    if shrinkage == 'oas':
-        return
-    if isinstance(shrinkage, str) or not 0 <= shrinkage <= 1:
-        raise ValueError(
-            'Expected shrinkage to be a number in [0, 1] or '
-            f"'oas', but got {shrinkage!r}."
-        )
+def _scatters(moments: ClassMoments, covariance_type: str) -> Tensor:
+    """In the layout of the covariances to be."""
+    for name, enough in (('diagonal', 'diag'), ('pooled', 'tied')):
+        if getattr(moments, name) and covariance_type != enough:
+            raise ValueError(
+                f'{name.capitalize()} moments cannot give '
+                f'{covariance_type!r} covariances; collect them with '
+                f'{name}=False.'
+            )
+    if covariance_type != 'diag' or moments.diagonal:
+        return moments.scatters
+    # A projection can round the variance of a dead direction below 0.
+    return moments.scatters.diagonal(dim1=-2, dim2=-1).clamp_min(0)
 
 
 def estimate_covariances(
@@ -152,83 +171,50 @@ def estimate_covariances(
             diagonals. Unlike scikit-learn's argument of this name it has no
             unit, so one value fits every network.
 
-    Returns:
-        CovarianceEstimate: float64.
-
     Raises:
         ValueError: On unknown options, or moments that saw nothing.
     """
-    if covariance_type not in COVARIANCE_TYPES:
-        raise ValueError(
-            f'Expected covariance_type to be one of '
-            f'{COVARIANCE_TYPES}, but got {covariance_type!r}.'
-        )
-    if shrinkage_target not in SHRINKAGE_TARGETS:
-        raise ValueError(
-            f'Expected shrinkage_target to be one of '
-            f'{SHRINKAGE_TARGETS}, but got {shrinkage_target!r}.'
-        )
-    check_shrinkage(shrinkage)
-    if not reg_covar > 0:
-        raise ValueError(f'Expected reg_covar > 0, but got {reg_covar}.')
-    if moments.diagonal and covariance_type != 'diag':
-        raise ValueError(
-            f'Diagonal moments cannot give {covariance_type!r} '
-            'covariances; collect them with diagonal=False.'
-        )
-    if moments.pooled and covariance_type != 'tied':
-        raise ValueError(
-            f'Pooled moments cannot give {covariance_type!r} '
-            'covariances; collect them with pooled=False.'
-        )
-
-    diag = covariance_type == 'diag'
-    scatters = moments.scatters
-    if diag and not moments.diagonal:
-        # A projection can round the variance of a dead direction below 0.
-        scatters = scatters.diagonal(dim1=-2, dim2=-1).clamp_min(0)
-    counts = moments.counts
-    present = int((counts > 0).sum())
-    moments._require_data()
-    total = counts.sum()[None]
-    tied = scatters.sum(0, keepdim=True) / (total - present).clamp_min(1)
-    tied_variance = (tied[0] if diag else tied[0].diagonal()).clone()
-
+    check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
+    moments.require_data()
+    scatters, counts = _scatters(moments, covariance_type), moments.counts
+    freedom = counts.sum()[None] - int((counts > 0).sum())
+    tied = scatters.sum(0, keepdim=True) / freedom.clamp_min(1)
+    variances = (tied[0] if tied.ndim == 2 else tied[0].diagonal()).clone()
     tied_shrinkage = shrinkage if covariance_type == 'tied' else 0.0
-    tied_weight = _weights(tied_shrinkage, tied, total - present + 1)
-    tied = _shrink(tied, _identity_like(tied), tied_weight)
-    if covariance_type == 'tied':
-        covariances, weights = tied, tied_weight
-    else:
-        divisor = (counts - 1).clamp_min(1)
-        covariances = scatters / divisor.reshape(
-            -1, *[1] * (scatters.ndim - 1)
+    weights = _weights(tied_shrinkage, tied, freedom + 1)
+    covariances = tied.lerp_(_identity_like(tied), _column(weights, tied))
+    if covariance_type != 'tied':
+        covariances, weights = _of_classes(
+            scatters, counts, tied, shrinkage, shrinkage_target
         )
-        weights = _weights(shrinkage, covariances, counts)
-        target = (
-            tied if shrinkage_target == 'tied' else _identity_like(covariances)
-        )
-        # One pixel has no spread of its own to scale an identity with.
-        single = (counts < 2).reshape(-1, *[1] * (scatters.ndim - 1))
-        if single.any():
-            target = torch.where(single, tied, target)
-        covariances = _shrink(covariances, target, weights)
-
-    spread = float(tied_variance.mean())
+    spread = float(variances.mean())
     scale = spread if spread > 0 else 1.0
     added = reg_covar * scale
-    lifted: list[int] = []
-    if diag:
-        covariances = covariances + added
-    else:
-        covariances.diagonal(dim1=-2, dim2=-1).add_(added)
-        lifted = _lift(covariances)
-    dead = tied_variance <= torch.finfo(torch.float64).eps * scale
+    lifted = _regularise(covariances, added)
+    dead = variances <= torch.finfo(torch.float64).eps * scale
     return CovarianceEstimate(covariances, weights, added, dead, lifted)
 
 
-def _lift(covariances: Tensor) -> list[int]:
-    """Make matrices that rounding left indefinite positive definite.
+def _of_classes(
+    scatters: Tensor,
+    counts: Tensor,
+    tied: Tensor,
+    shrinkage: float | str,
+    shrinkage_target: str,
+) -> tuple[Tensor, Tensor]:
+    """Shrunk covariances, (C, D, D) or (C, D), and the weights, (C,)."""
+    covariances = scatters / _column((counts - 1).clamp_min(1), scatters)
+    weights = _weights(shrinkage, covariances, counts)
+    target = tied
+    if shrinkage_target == 'identity':
+        # One pixel has no spread of its own to scale an identity with.
+        single = _column(counts < 2, scatters)
+        target = tied.where(single, _identity_like(covariances))
+    return covariances.lerp_(target, _column(weights, scatters)), weights
+
+
+def _regularise(covariances: Tensor, added: float) -> list[int]:
+    """Add to the diagonals; returns what rounding had left indefinite.
 
     Moments are products in float32, whose rounding can turn a zero
     eigenvalue into a negative one of up to epsilon times the largest. Where
@@ -236,6 +222,10 @@ def _lift(covariances: Tensor) -> list[int]:
     without a Cholesky factor alone, epsilon times the Frobenius norm is
     added to the diagonal, once and in place.
     """
+    if covariances.ndim == 2:
+        covariances += added
+        return []
+    covariances.diagonal(dim1=-2, dim2=-1).add_(added)
     bad = torch.linalg.cholesky_ex(covariances)[1].nonzero().flatten()
     noise = torch.finfo(torch.float32).eps * torch.linalg.matrix_norm(
         covariances[bad]

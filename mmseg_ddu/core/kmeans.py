@@ -40,6 +40,19 @@ def class_centers(
     return centers.nan_to_num(posinf=1e18)
 
 
+def nearest_part(features: Tensor, labels: Tensor, centers: Tensor) -> Tensor:
+    """The nearest centre of the own class, (N, D) -> (N,) in [0, C parts).
+
+    -1 where the label is no class; centres are (C, parts, D).
+    """
+    classes, parts = centers.shape[:2]
+    known = (labels >= 0) & (labels < classes)
+    own = centers[labels.where(known, 0).to(centers.device)]
+    gaps = own.to(features.device) - features.float()[:, None]
+    nearest = gaps.square().sum(2).argmin(1).to(labels)
+    return torch.where(known, labels * parts + nearest, -1)
+
+
 def _kmeans(
     vectors: Tensor, components: int, generator: torch.Generator
 ) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from .errors import require
 from .memory import require_memory
 
 _BLOCK_VECTORS = 4096
@@ -70,14 +71,11 @@ class ClassMoments:
         device: torch.device | str = 'cpu',
         pooled: bool = False,
     ) -> None:
-        if num_classes < 1 or num_features < 1:
-            raise ValueError(
-                'Expected num_classes and num_features to be at least 1, but '
-                f'got {num_classes} and {num_features}.'
-            )
-        self.diagonal = diagonal
-        self.pooled = pooled
         shape = (num_classes, num_features)
+        require(
+            min(shape) >= 1, 'num_classes and num_features of 1 or more', shape
+        )
+        self.diagonal, self.pooled = diagonal, pooled
         scatters = 1 if pooled else num_classes
         square = [num_features] * (1 if diagonal else 2)
         require_memory(
@@ -112,16 +110,16 @@ class ClassMoments:
         Raises:
             ValueError: If the shapes do not fit.
         """
-        if features.ndim != 2 or features.shape[1] != self.num_features:
-            raise ValueError(
-                f'Expected features of shape (N, {self.num_features}), but '
-                f'got {tuple(features.shape)}.'
-            )
-        if labels.shape != features.shape[:1]:
-            raise ValueError(
-                f'Expected labels of shape ({features.shape[0]},), but got '
-                f'{tuple(labels.shape)}.'
-            )
+        require(
+            features.ndim == 2 and features.shape[1] == self.num_features,
+            f'features of shape (N, {self.num_features})',
+            tuple(features.shape),
+        )
+        require(
+            labels.shape == features.shape[:1],
+            f'labels of shape {tuple(features.shape[:1])}',
+            tuple(labels.shape),
+        )
         labels = labels.long()
         known = labels[(labels >= 0) & (labels < self.num_classes)]
         for label in known.unique().tolist():
@@ -240,28 +238,22 @@ class ClassMoments:
         own = self.scatters[0 if self.pooled else label]
         if scatter is not None:
             own.add_(scatter)
-        for vector, weight in (
-            (delta, before * count / total),
-            (shift, -float(count)),
-        ):
-            if vector is None:
-                continue
-            if self.diagonal:
-                own.addcmul_(vector, vector, value=weight)
-            else:
-                own.addr_(vector, vector, alpha=weight)
+        self._add_square(own, delta, before * count / total)
+        if shift is not None:
+            self._add_square(own, shift, -float(count))
         self.means[label] += delta * (count / total)
         self.counts[label] = total
 
+    def _add_square(self, own: Tensor, vector: Tensor, weight: float) -> None:
+        if self.diagonal:
+            own.addcmul_(vector, vector, value=weight)
+        else:
+            own.addr_(vector, vector, alpha=weight)
+
     def pooled_mean(self) -> Tensor:
         """Mean of all vectors, (D,)."""
-        self._require_data()
+        self.require_data()
         return (self.counts @ self.means) / self.counts.sum()
-
-    def within_scatter(self) -> Tensor:
-        """Scatter around the class means, (D, D) or (D,)."""
-        self._require_data()
-        return self.scatters.sum(0)
 
     def total_scatter(self) -> Tensor:
         """Scatter around the pooled mean, (D, D) or (D,)."""
@@ -270,7 +262,7 @@ class ClassMoments:
             between = self.counts @ deviations.square()
         else:
             between = deviations.T @ (self.counts[:, None] * deviations)
-        return self.within_scatter() + between
+        return self.scatters.sum(0) + between
 
     def projected(self, offset: Tensor, basis: Tensor | None) -> ClassMoments:
         """Moments of ``(z - offset) @ basis``, without another pass.
@@ -287,7 +279,8 @@ class ClassMoments:
             result.scatters = basis.T @ self.scatters @ basis
         return result
 
-    def _require_data(self) -> None:
+    def require_data(self) -> None:
+        """Raise ValueError, with the reason, if nothing was counted."""
         if self.counts.sum() > 0:
             return
         if self.nonfinite.sum() > 0:

@@ -2,7 +2,7 @@
 
 Everything here is a fixed number of tensor operations, whatever the number
 of vectors, and none looks at the data: it traces to one graph, and a GPU is
-never waited for. Factors P are upper triangular with ``P P^T = Σ^-1``.
+never waited for.
 """
 
 from __future__ import annotations
@@ -12,37 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-HALVED = 256  # dimensions from which on halves save time
-
-
-def distances(vectors: Tensor, factors: Tensor, shifts: Tensor) -> Tensor:
-    """``|P^T x - s|``; in two halves where that saves time.
-
-    P is triangular, so the first half needs half of the features.
-
-    Args:
-        vectors (Tensor): (G, n, K), or (n, K) for all G alike.
-        factors (Tensor): (G, K, K).
-        shifts (Tensor): (G, K), ``P^T μ``.
-
-    Returns:
-        Tensor: (G, n).
-    """
-    number, size = shifts.shape
-    vectors = vectors.expand(number, *vectors.shape[-2:])
-    half = size // 2 if size >= HALVED else 0
-    parts = []
-    for first, last in ((0, half), (half, size))[half == 0 :]:
-        rows = torch.baddbmm(
-            shifts[:, None, first:last],
-            vectors[..., :last],
-            factors[:, :last, first:last],
-            beta=-1,
-        )
-        parts.append(torch.linalg.vector_norm(rows, dim=2))
-    if len(parts) == 1:
-        return parts[0]
-    return torch.linalg.vector_norm(torch.stack(parts), dim=0)
+from .mahalanobis import distances
 
 
 def distances_to_own(
@@ -64,27 +34,15 @@ def distances_to_own(
     Returns:
         Tensor: (N, m).
     """
-    number, dim = shifts.shape
     flat = groups.flatten()
-    pairs = flat.shape[0]
-    block = pairs // (4 * number) + 64
-    blocks = pairs // block + number  # enough, however they are shared out
-
     ordered, order = flat.sort()
-    count = torch.zeros_like(shifts[:, 0], dtype=torch.long)
-    count = count.scatter_add(0, flat, torch.ones_like(flat))
-    filling = -count % block  # rows behind those of each Gaussian
-    before = filling.cumsum(0) - filling
-    # From a place in the order to a row of the blocks.
-    slots = torch.arange(pairs, device=flat.device)
-    slots = slots + before.index_select(0, ordered)
-    empty = torch.zeros(blocks * block, dtype=torch.long, device=flat.device)
-    rows = empty.scatter(0, slots, order // groups.shape[1])
-    owner = empty.scatter(0, slots, ordered)[::block]
-
-    parts = []
+    slots, rows, owner, block = _blocks(
+        ordered, order // groups.shape[1], shifts
+    )
+    dim = shifts.shape[1]
     chunks = max(1, dim // 256)  # to need less memory
-    step = (blocks + chunks - 1) // chunks
+    step = (len(owner) + chunks - 1) // chunks
+    parts = []
     for chunk in range(chunks):
         own = owner[chunk * step : (chunk + 1) * step]
         part = rows[chunk * step * block : (chunk + 1) * step * block]
@@ -98,6 +56,31 @@ def distances_to_own(
     found = torch.cat(parts) if chunks > 1 else parts[0]
     found = found.index_select(0, slots)
     return found.scatter(0, order, found).view_as(groups)
+
+
+def _blocks(
+    ordered: Tensor, vector: Tensor, shifts: Tensor
+) -> tuple[Tensor, Tensor, Tensor, int]:
+    """Share pairs, sorted by Gaussian, out to blocks of one Gaussian each.
+
+    Returns the row of each pair, (M,), the vector in each row, the Gaussian
+    of each block, and the rows of a block.
+    """
+    number, pairs = shifts.shape[0], ordered.shape[0]
+    block = pairs // (4 * number) + 64
+    blocks = pairs // block + number  # enough, however they are shared out
+    count = torch.zeros_like(shifts[:, 0], dtype=torch.long)
+    count = count.scatter_add(0, ordered, torch.ones_like(ordered))
+    filling = -count % block  # rows behind those of each Gaussian
+    before = filling.cumsum(0) - filling
+    slots = torch.arange(pairs, device=ordered.device)
+    slots = slots + before.index_select(0, ordered)
+    empty = torch.zeros(
+        blocks * block, dtype=torch.long, device=ordered.device
+    )
+    rows = empty.scatter(0, slots, vector)
+    owner = empty.scatter(0, slots, ordered)[::block]
+    return slots, rows, owner, block
 
 
 class Sketch(NamedTuple):
@@ -127,6 +110,19 @@ class Sketch(NamedTuple):
     constant: Tensor
     reference: Tensor
 
+    @staticmethod
+    def shapes(groups: int, dim: int, directions: int) -> dict[str, tuple]:
+        """Those of its tensors, by name."""
+        return dict(
+            directions=(dim, groups * directions),
+            shifts=(groups * directions,),
+            signs=(groups, directions),
+            linear=(dim, groups),
+            rest=(groups,),
+            constant=(groups,),
+            reference=(1,),
+        )
+
     def estimate(self, vectors: Tensor, reference_distance: Tensor) -> Tensor:
         """Log densities, (N, K) and (N,) -> (N, G), to choose by."""
         along = torch.addmm(self.shifts, vectors, self.directions, beta=-1)
@@ -147,55 +143,37 @@ def sketch_gaussians(
 ) -> Sketch:
     """The sketch of G Gaussians, in float64.
 
-    For each, the directions are kept in which its precision differs most
-    from a multiple of the reference's, as weighted by how far the data reach
-    there.
-
     Args:
         means (Tensor): (G, K), about the mean of the data.
         factors (Tensor): (G, K, K).
-        log_norms (Tensor): (G,) log density at the mean; -inf for one that
-            takes no part.
+        log_norms (Tensor): (G,) log density at the mean; -inf if not seen.
         second_moment (Tensor): (K, K), covariance of all data.
         directions (int): R.
     """
     number, dim = means.shape
     present = log_norms.isfinite()
-    reference = int(log_norms.masked_fill(~present, torch.inf).argmin())
+    reference = int(log_norms.where(present, torch.inf).argmin())
     whiten = factors[reference]  # y = whiten^T (x - mean of the reference)
     base = means[reference]
-    eye = torch.eye(dim).to(whiten)
-    unwhiten = torch.linalg.solve_triangular(whiten, eye, upper=True)
+    unwhiten = torch.linalg.solve_triangular(
+        whiten, torch.eye(dim).to(whiten), upper=True
+    )
     spread = whiten.mT @ second_moment @ whiten
     kept = means.new_zeros(number, dim, directions)
     shifts, signs = means.new_zeros(2, number, directions)
     linear, rest = means.new_zeros(number, dim), means.new_ones(number)
     constant = torch.full_like(log_norms, -torch.inf)
+    present[reference] = False
     for index in present.nonzero().flatten().tolist():
-        if index == reference:
-            continue
         root = factors[index].mT @ unwhiten.mT
-        # float32 is enough to choose by, in a third of the time.
-        values, vectors = torch.linalg.eigh((root.mT @ root).float())
-        values, vectors = values.to(means), vectors.to(means)
-        delta = whiten.mT @ means[index]  # data are about 0
-        weights = ((spread @ vectors) * vectors).sum(0)
-        weights = weights + (delta @ vectors).square()
-        mean = (values * weights).sum() / weights.sum()
-        order = ((values - mean).abs() * weights).argsort(descending=True)
-        chosen, others = order[:directions], order[directions:]
-        rest[index] = (values * weights)[others].sum() / weights[others].sum()
-        excess = values[chosen] - rest[index]
-        kept[index] = whiten @ vectors[:, chosen] * excess.abs().sqrt()
+        kept[index], signs[index], rest[index] = _curvature(
+            root, means[index], whiten, spread, directions
+        )
         shifts[index] = means[index] @ kept[index]
-        signs[index] = excess.sign()
         moved = whiten.mT @ (means[index] - base)
         linear[index] = rest[index] * (whiten @ moved)
-        constant[index] = (
-            log_norms[index]
-            - 0.5 * rest[index] * moved.square().sum()
-            - base @ linear[index]
-        )
+        drop = 0.5 * rest[index] * moved.square().sum()
+        constant[index] = log_norms[index] - drop - base @ linear[index]
     return Sketch(
         kept.movedim(0, 1).flatten(1),
         shifts.flatten(),
@@ -205,3 +183,60 @@ def sketch_gaussians(
         constant,
         torch.tensor([reference]),
     )
+
+
+def nearest_gaussians(
+    vectors: Tensor,
+    sketch: Sketch,
+    factors: Tensor,
+    shifts: Tensor,
+    number: int,
+) -> tuple[Tensor, Tensor]:
+    """The reference and the likeliest others, and the distances to them.
+
+    Vectors (N, K), factors (G, K, K) and shifts (G, K) give two (N, 1 +
+    number), integers in ``[0, G)`` and exact distances.
+    """
+    widest = distances(
+        vectors,
+        factors.index_select(0, sketch.reference),
+        shifts.index_select(0, sketch.reference),
+    )[0]
+    groups = sketch.estimate(vectors, widest).topk(number, 1).indices
+    roots = distances_to_own(vectors, groups, factors, shifts)
+    first = sketch.reference.expand(vectors.shape[0], 1)
+    return (
+        torch.cat([first, groups], 1),
+        torch.cat([widest[:, None], roots], 1),
+    )
+
+
+def _curvature(
+    root: Tensor,
+    mean: Tensor,
+    whiten: Tensor,
+    spread: Tensor,
+    directions: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A precision as r I and some directions, where the reference is I.
+
+    Those directions are kept in which it differs most from a multiple of I,
+    as weighted by how far the data reach there.
+
+    Its square root and the covariance of all data, ``spread``, are whitened,
+    the mean is not; data are about 0. Returns (K, R) directions that are not
+    whitened, as long as the root of what they differ from r; (R,) signs of
+    that; and r.
+    """
+    # float32 is enough to choose by, in a third of the time.
+    values, vectors = torch.linalg.eigh((root.mT @ root).float())
+    values, vectors = values.to(mean), vectors.to(mean)
+    weights = ((spread @ vectors) * vectors).sum(0)
+    weights = weights + ((whiten.mT @ mean) @ vectors).square()
+    middle = (values * weights).sum() / weights.sum()
+    order = ((values - middle).abs() * weights).argsort(descending=True)
+    chosen, others = order[:directions], order[directions:]
+    rest = (values * weights)[others].sum() / weights[others].sum()
+    excess = values[chosen] - rest
+    kept = whiten @ vectors[:, chosen] * excess.abs().sqrt()
+    return kept, excess.sign(), rest

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .errors import require
+
 
 def random_keys(shape: torch.Size | tuple[int, ...], *seed: int) -> Tensor:
     """Random int64 keys, a pure function of the seed numbers.
@@ -49,29 +51,6 @@ def sample_per_class(
     return torch.cat(chosen).sort().values
 
 
-def nearest_cells(
-    where: Tensor, grid: tuple[int, int], other: tuple[int, int]
-) -> Tensor:
-    """Flat indices on one grid -> of the nearest cells of another.
-
-    Args:
-        where (Tensor): (N,) indices into a flattened (h, w).
-        grid (tuple[int, int]): (h, w).
-        other (tuple[int, int]): The other grid, over the same field of view.
-
-    Example:
-        >>> nearest_cells(torch.tensor([0, 3, 15]), (4, 4), (2, 2)).tolist()
-        [0, 1, 3]
-    """
-    if grid == other:
-        return where
-    rows, columns = where // grid[1], where % grid[1]
-    # The centre of cell i is at (i + 1/2) / h; all in integers.
-    rows = (2 * rows + 1) * other[0] // (2 * grid[0])
-    columns = (2 * columns + 1) * other[1] // (2 * grid[1])
-    return rows * other[1] + columns
-
-
 class PixelReservoir:
     """A uniform sample of fixed size from a stream of vectors.
 
@@ -84,8 +63,7 @@ class PixelReservoir:
     """
 
     def __init__(self, size: int) -> None:
-        if size < 1:
-            raise ValueError(f'Expected size to be at least 1, got {size}.')
+        require(size >= 1, 'size to be at least 1', size)
         self.size = size
         self._keys: list[Tensor] = []
         self._values: list[tuple[Tensor, ...]] = []

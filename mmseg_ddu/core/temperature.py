@@ -40,6 +40,23 @@ def fit_temperature(
         >>> round(fit_temperature(logits, torch.tensor([0, 0, 0, 1])), 3)
         3.641
     """
+    logits = _beside_the_label(logits, labels, ignore_index)
+    low, high = 1 / bounds[1], 1 / bounds[0]
+    for beta, outside in ((low, 1), (high, -1)):
+        if outside * _derivatives(logits, beta)[0] >= 0:
+            warnings.warn(
+                f'The best temperature lies outside {bounds}: the pixels '
+                'are all right, all wrong, or do not depend on the logits.',
+                stacklevel=2,
+            )
+            return 1 / beta
+    return 1 / _newton(logits, low, high)
+
+
+def _beside_the_label(
+    logits: Tensor, labels: Tensor, ignore_index: int
+) -> Tensor:
+    """Logits minus the label's, so that the NLL is mean(logsumexp(beta z))."""
     labels = labels.to(logits.device).flatten().long()
     known = (labels != ignore_index) & logits.isfinite().all(1)
     logits, labels = logits[known].double(), labels[known]
@@ -51,18 +68,7 @@ def fit_temperature(
     if logits.shape[1] == 1:
         logits = torch.cat([torch.zeros_like(logits), logits], 1)
     check_labels(labels, logits.shape[1])
-    # Relative to the label's logit: the NLL is mean(logsumexp(beta * z)).
-    logits = logits - logits.gather(1, labels[:, None])
-    low, high = 1 / bounds[1], 1 / bounds[0]
-    for beta, outside in ((low, 1), (high, -1)):
-        if outside * _derivatives(logits, beta)[0] >= 0:
-            warnings.warn(
-                f'The best temperature lies outside {bounds}: the pixels '
-                'are all right, all wrong, or do not depend on the logits.',
-                stacklevel=2,
-            )
-            return 1 / beta
-    return 1 / _newton(logits, low, high)
+    return logits - logits.gather(1, labels[:, None])
 
 
 def _newton(logits: Tensor, low: float, high: float) -> float:

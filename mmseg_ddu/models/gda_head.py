@@ -11,9 +11,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_ddu.core.densities import DENSITIES
-from mmseg_ddu.core.densities.gaussian import at_least_float32
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.core.moments import ClassMoments
+from mmseg_ddu.core.precise_module import PreciseModule
 from mmseg_ddu.core.surprise import Surprise
 from mmseg_ddu.core.transforms import TRANSFORMS
 from mmseg_ddu.registry import MODELS
@@ -31,7 +31,7 @@ MAX_STRIDE = 64
 
 
 @MODELS.register_module()
-class GDAHead(BaseModule):
+class GDAHead(PreciseModule, BaseModule):
     """Minus the log density of every pixel's feature, in nats.
 
     One set of Gaussians serves all positions (location-independent GDA,
@@ -176,10 +176,6 @@ class GDAHead(BaseModule):
         log_probs = self.density.score_samples(self.vectors(rows))
         scores = -log_probs.view(some.shape[0], 1, *some.shape[2:])
         return _between(scores, step, feature.shape[2:])
-
-    def _apply(self, fn: Callable, recurse: bool = True) -> GDAHead:
-        """Move to a device, but never below float32 (``model.half()``)."""
-        return super()._apply(at_least_float32(fn), recurse)
 
 
 def _known_options(density: Callable, options: dict) -> list[str]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmseg_ddu.core.densities.gaussian import at_least_float32
 from mmseg_ddu.core.image_statistics import ImageStatistics
+from mmseg_ddu.core.precise_module import PreciseModule
 
 SHRINKAGE = 0.1  # at least, towards independent statistics
 FOLDS = 10
 QUANTILES = 1001
 
 
-class ImageNovelty(nn.Module):
+class ImageNovelty(PreciseModule):
     """Distance of an image's colours and fine structure from training.
 
     Mahalanobis distance of :class:`ImageStatistics` of the preprocessed
@@ -73,10 +71,6 @@ class ImageNovelty(nn.Module):
         """Share of training images with a smaller distance, in [0, 1]."""
         higher = self.quantiles >= distances[..., None]
         return 1 - higher.mean(-1, dtype=torch.float32)  # 1 for NaN
-
-    def _apply(self, fn: Callable, recurse: bool = True) -> ImageNovelty:
-        """Move to a device, but never below float32 (``model.half()``)."""
-        return super()._apply(at_least_float32(fn), recurse)
 
 
 def _rule(vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mmseg_ddu.core.densities.gaussian import at_least_float32
+from mmseg_ddu.core.precise_module import PreciseModule
 from mmseg_ddu.core.surprise import Surprise, total_surprise
 
 
-class MapCalibration(nn.Module):
+class MapCalibration(PreciseModule):
     """Surprise of entropies and totals, and the temperature of the logits.
 
     That of the epistemic score belongs to the density head.
@@ -41,7 +39,3 @@ class MapCalibration(nn.Module):
         total = total_surprise(self.aleatoric(entropies), epistemic)
         self.total.fit(total)
         return total
-
-    def _apply(self, fn: Callable, recurse: bool = True) -> MapCalibration:
-        """Move to a device, but never below float32 (``model.half()``)."""
-        return super()._apply(at_least_float32(fn), recurse)

@@ -182,8 +182,8 @@ def test_pooled_is_the_sum_over_classes():
     np.testing.assert_allclose(pooled.total_scatter(), full.total_scatter())
     offset, basis = x.mean(0), torch.linalg.qr(torch.eye(5)[:, :2].double())[0]
     np.testing.assert_allclose(
-        pooled.projected(offset, basis).within_scatter(),
-        full.projected(offset, basis).within_scatter(),
+        pooled.projected(offset, basis).scatters.sum(0),
+        full.projected(offset, basis).scatters.sum(0),
     )
 
 

@@ -1,6 +1,5 @@
-"""Seeded pixel choices and percentiles."""
+"""Seeded pixel choices."""
 
-import pytest
 import torch
 
 from mmseg_ddu.core import (
@@ -8,7 +7,6 @@ from mmseg_ddu.core import (
     random_keys,
     sample_per_class,
 )
-from mmseg_ddu.core.sampling import nearest_cells
 
 
 def test_keys_depend_on_the_seed_alone():
@@ -61,18 +59,6 @@ def test_reservoir_does_not_depend_on_order():
 
 def test_empty_sample():
     assert PixelReservoir(3).sample() == ()
-
-
-@pytest.mark.parametrize('other', [(3, 4), (12, 16), (5, 3)])
-def test_nearest_cells_as_torch_resizes(other):
-    """The cell of each pixel is the one nearest-exact picks."""
-    grid = (6, 8)
-    cells = torch.arange(other[0] * other[1]).float().reshape(1, 1, *other)
-    expected = torch.nn.functional.interpolate(
-        cells, grid, mode='nearest-exact'
-    )
-    got = nearest_cells(torch.arange(48), grid, other)
-    assert got.tolist() == expected.long().flatten().tolist()
 
 
 def test_state_of_a_reservoir_goes_on():

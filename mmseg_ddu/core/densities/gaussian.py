@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmseg_ddu.core.class_gaussians import DIRECTIONS, ClassGaussians
 from mmseg_ddu.core.covariance import (
-    COVARIANCE_TYPES,
-    check_shrinkage,
+    check_options,
     estimate_covariances,
     precision_factors,
 )
-from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.core.errors import require
+from mmseg_ddu.core.kmeans import nearest_part
 from mmseg_ddu.core.moments import ClassMoments
-from mmseg_ddu.core.nearest_gaussians import (
-    Sketch,
-    distances,
-    distances_to_own,
-    sketch_gaussians,
-)
+from mmseg_ddu.core.nearest_gaussians import sketch_gaussians
+from mmseg_ddu.core.principal_subspace import LOG_2_PI, principal_subspace
 
 from . import DENSITIES
 
 PRIORS = ('uniform', 'empirical')
-LOG_2_PI = math.log(2 * math.pi)
-DIRECTIONS = 8  # of the sketch
-NEAREST = 3  # Gaussians a vector that are computed exactly
-ALL_AT_ONCE = 2048  # rows of factors up to which all are
-MOST_BYTES = 4 << 30  # of the factors
 MAX_COMPONENTS = 64
 
 
 @DENSITIES.register('gaussian')
-class GaussianDensity(nn.Module):
+class GaussianDensity(ClassGaussians):
     """``log p(z) = log Σ_g π_g N(z; μ_g, Σ_g)``, by default one g a class.
 
     Minus it is the epistemic uncertainty of Deep Deterministic Uncertainty
@@ -69,17 +58,6 @@ class GaussianDensity(nn.Module):
         ValueError: On options that make no sense.
     """
 
-    means: Tensor
-    shifts: Tensor
-    precisions_cholesky: Tensor
-    log_norms: Tensor
-    offset: Tensor
-    basis: Tensor
-    residual_variance: Tensor
-    centers: Tensor
-    class_count: Tensor
-    fitted: Tensor
-
     def __init__(
         self,
         num_classes: int,
@@ -92,81 +70,28 @@ class GaussianDensity(nn.Module):
         reg_covar: float = 1e-6,
         priors: str = 'uniform',
     ) -> None:
-        super().__init__()
-        _require(
-            covariance_type in COVARIANCE_TYPES,
-            f'covariance_type to be one of {COVARIANCE_TYPES}',
-            covariance_type,
-        )
-        _require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
-        _require(
+        check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
+        require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
+        require(
             type(components) is int and 1 <= components <= MAX_COMPONENTS,
             f'components to be in [1, {MAX_COMPONENTS}]',
             components,
         )
-        _require(
+        require(
             rank is None or (type(rank) is int and 1 <= rank < num_features),
             f'rank to be None or in [1, {num_features}), the features',
             rank,
         )
-        check_shrinkage(shrinkage)
-        self.num_classes, self.num_features = num_classes, num_features
-        self.covariance_type, self.components = covariance_type, components
-        self.rank, self.priors = rank, priors
+        super().__init__(
+            num_classes,
+            num_features,
+            covariance_type,
+            components,
+            rank,
+            priors,
+        )
         self.shrinkage, self.shrinkage_target = shrinkage, shrinkage_target
         self.reg_covar = reg_covar
-        self._register(num_classes * components, rank or num_features)
-
-    def _register(self, groups: int, dim: int) -> None:
-        factor = {
-            'full': (groups, dim, dim),
-            'tied': (1, dim, dim),
-            'diag': (groups, dim),
-        }[self.covariance_type]
-        size = 4 * math.prod(factor)
-        if size > MOST_BYTES:
-            raise ValueError(
-                f'{groups} {self.covariance_type} covariances of {dim} '
-                f'features take {size / 2**30:.0f} GiB. Use a rank, or '
-                "covariance_type='tied' or 'diag'."
-            )
-        self.sketched = self.covariance_type == 'full' and (
-            groups > NEAREST + 1 and groups * dim > ALL_AT_ONCE
-        )
-        many = self.components > 1
-        shapes = dict(
-            means=(groups, dim),
-            shifts=(groups, dim),
-            precisions_cholesky=factor,
-            log_norms=(groups,),
-            offset=(self.num_features,),
-            residual_variance=(),
-            basis=(self.num_features, self.rank) if self.rank else (0,),
-            centers=(groups, self.num_features) if many else (0,),
-        )
-        if self.sketched:
-            sketch = Sketch(
-                (dim, groups * DIRECTIONS),
-                (groups * DIRECTIONS,),
-                (groups, DIRECTIONS),
-                (dim, groups),
-                (groups,),
-                (groups,),
-                None,
-            )
-            for name, shape in sketch._asdict().items():
-                if shape is not None:
-                    shapes[f'sketch_{name}'] = shape
-            self.register_buffer(
-                'sketch_reference', torch.zeros(1, dtype=torch.int64)
-            )
-        for name, shape in shapes.items():
-            self.register_buffer(name, torch.zeros(shape))
-        count = torch.zeros(self.num_classes, dtype=torch.int64)
-        self.register_buffer('class_count', count)
-        self.register_buffer('fitted', torch.tensor(False))
-
-    # Fitting
 
     def new_moments(self, device: torch.device | str = 'cpu') -> ClassMoments:
         """Empty moments of the kind this density is fitted from."""
@@ -182,12 +107,8 @@ class GaussianDensity(nn.Module):
         """The Gaussian that each vector counts to, (N,); void stays void."""
         if self.components == 1:
             return labels
-        known = (labels >= 0) & (labels < self.num_classes)
         centers = self.centers.view(self.num_classes, self.components, -1)
-        own = centers[labels.where(known, 0).to(centers.device)]
-        gaps = own.to(features.device) - features.float()[:, None]
-        nearest = gaps.square().sum(2).argmin(1).to(labels)
-        return torch.where(known, labels * self.components + nearest, -1)
+        return nearest_part(features, labels, centers)
 
     @torch.no_grad()
     def fit_moments(
@@ -222,37 +143,21 @@ class GaussianDensity(nn.Module):
             self.reg_covar,
         )
         if self.rank is not None:
-            numbers = torch.finfo(self.residual_variance.dtype)
-            noise = (residual + estimate.added).clamp(numbers.tiny)
-            self.residual_variance.copy_(noise.clamp(max=numbers.max))
-        factors, log_dets = precision_factors(estimate.covariances)
+            limits = torch.finfo(self.residual_variance.dtype)
+            noise = (residual + estimate.added).clamp(limits.tiny, limits.max)
+            self.residual_variance.copy_(noise)
         counts = moments.counts.view(self.num_classes, self.components)
         seen = counts.sum(1) if class_count is None else class_count
-        log_priors = self._log_priors(counts, seen.to(counts))
-        constant = 0.5 * moments.num_features * LOG_2_PI
-        log_norms = log_priors + log_dets - constant
-        self.means.copy_(moments.means)
-        self.precisions_cholesky.copy_(factors)
-        if self.covariance_type != 'diag':  # the means, whitened
-            self.shifts.copy_((moments.means[:, None] @ factors)[:, 0])
-        self.log_norms.copy_(log_norms)
+        self._set_gaussians(moments, estimate.covariances, seen)
         self.class_count.copy_(seen)
-        if self.sketched:
-            total = moments.total_scatter() / moments.counts.sum()
-            sketch = sketch_gaussians(
-                moments.means, factors, log_norms, total, DIRECTIONS
-            )
-            for name, value in sketch._asdict().items():
-                getattr(self, f'sketch_{name}').copy_(value)
         self.fitted.fill_(True)
-        absent = (counts.sum(1) == 0).nonzero().flatten()
         return dict(
             num_features=moments.num_features,
             shrinkage=[round(a, 6) for a in estimate.shrinkage.tolist()],
             added=estimate.added,
             lifted=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
-            absent_classes=absent.tolist(),
+            absent_classes=(counts.sum(1) == 0).nonzero()[:, 0].tolist(),
             nonfinite=int(moments.nonfinite.sum()),
         )
 
@@ -261,157 +166,30 @@ class GaussianDensity(nn.Module):
         offset = self.offset.to(moments.means)
         if self.rank is None:
             return moments.projected(offset, None), offset.new_zeros(())
-        variances, directions = torch.linalg.eigh(moments.total_scatter())
-        basis = directions[:, -self.rank :].flip(1)
+        basis, residual = principal_subspace(moments, self.rank)
         self.basis.copy_(basis)
-        dropped = variances[: -self.rank].clamp_min(0).mean()
-        residual = dropped / (moments.counts.sum() - 1).clamp_min(1)
         return moments.projected(offset, basis), residual
 
-    def _log_priors(self, counts: Tensor, seen: Tensor) -> Tensor:
-        """(C, components) vectors and (C,) pixels -> (G,)."""
-        present = counts.sum(1) > 0
-        prior = torch.ones_like(seen)
-        if self.priors == 'empirical':
-            prior = seen.clamp_min(1)  # it was seen
-        prior = prior * present
-        share = counts / counts.sum(1, keepdim=True).clamp_min(1)
-        return (prior[:, None] / prior.sum() * share).log().flatten()
-
-    # Scoring
-
-    @torch.no_grad()
-    def score_samples(self, features: Tensor) -> Tensor:
-        """Log density of each vector, (N, D) -> (N,), in nats.
-
-        float32, whatever autocast says. NaN where a feature is not finite,
-        -inf where a vector is too far away for float32.
-        """
-        with torch.autocast(features.device.type, enabled=False):
-            vectors, constant = self._prepared(features.float())
-            if self.sketched:
-                joint = self._nearest_joint(vectors)
-            else:
-                joint = self._joint(vectors)
-            log_probs = _logsumexp(joint, 1)
-            return log_probs if constant is None else log_probs + constant
-
-    @torch.no_grad()
-    def log_prob(self, features: Tensor) -> Tensor:
-        """Log density under each class, exactly, (N, D) -> (N, C), in nats.
-
-        In the precision of the features, float32 at least; -inf for a class
-        that was never seen. Its ``logsumexp`` with the log priors is what
-        :meth:`score_samples` approximates; a class's own prior is taken out.
-
-        Raises:
-            NotFittedError: Before the fit.
-        """
-        if not self.fitted:
-            raise NotFittedError('This density is not fitted yet.')
-        with torch.autocast(features.device.type, enabled=False):
-            precision = torch.promote_types(features.dtype, torch.float32)
-            vectors, constant = self._prepared(features.to(precision))
-            joint = self._joint(vectors)
-            joint = joint.unflatten(1, (-1, self.components)).logsumexp(2)
-            weight = self.log_norms.isfinite().view(self.num_classes, -1)
-            prior = weight.any(1).to(precision)
-            if self.priors == 'empirical':
-                prior = prior * self.class_count.clamp_min(1)
-            joint = joint - (prior / prior.sum()).log()
-            joint = joint.masked_fill(prior == 0, -math.inf)
-            return joint if constant is None else joint + constant[:, None]
-
-    def _prepared(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """About the offset and projected, and what all classes share."""
-        vectors = features - self.offset.to(features)
-        if self.rank is None:
-            return vectors, None
-        everything = vectors.square().sum(1)
-        vectors = vectors @ self.basis.to(features)
-        residual = (everything - vectors.square().sum(1)).clamp_min(0)
-        dropped = self.num_features - self.rank
-        noise = self.residual_variance.to(features)
-        log_noise = dropped * (LOG_2_PI + noise.log())
-        return vectors, -0.5 * (residual / noise + log_noise)
-
-    def _joint(self, vectors: Tensor) -> Tensor:
-        """``log π_g N(x; μ_g, Σ_g)`` for all g, (N, K) -> (N, G)."""
-        means, shifts, factors, norms = (
-            getattr(self, name).to(vectors)
-            for name in ('means', 'shifts', 'precisions_cholesky', 'log_norms')
-        )
-        if self.covariance_type == 'diag':
-            weights = factors.square()
-            squares = (
-                vectors.square() @ weights.t()
-                - 2 * vectors @ (weights * means).t()
-                + (weights * means.square()).sum(1)
+    def _set_gaussians(
+        self, moments: ClassMoments, covariances: Tensor, seen: Tensor
+    ) -> None:
+        counts = moments.counts.view(self.num_classes, self.components)
+        total = counts.sum(1)
+        share = counts / total.clamp_min(1)[:, None]
+        priors = self._class_priors(total > 0, seen.to(counts))[:, None]
+        log_priors = (priors * share).log().flatten()
+        factors, log_dets = precision_factors(covariances)
+        constant = 0.5 * moments.num_features * LOG_2_PI
+        log_norms = log_priors + log_dets - constant
+        self.means.copy_(moments.means)
+        self.precisions_cholesky.copy_(factors)
+        if self.covariance_type != 'diag':  # the means, whitened
+            self.shifts.copy_((moments.means[:, None] @ factors)[:, 0])
+        self.log_norms.copy_(log_norms)
+        if self.sketched:
+            spread = moments.total_scatter() / counts.sum()
+            sketch = sketch_gaussians(
+                moments.means, factors, log_norms, spread, DIRECTIONS
             )
-            return norms - 0.5 * squares.clamp_min(0)
-        if self.covariance_type == 'tied':
-            white = vectors @ factors[0]
-            squares = (
-                white.square().sum(1, keepdim=True)
-                - 2 * white @ shifts.t()
-                + shifts.square().sum(1)
-            )
-            return norms - 0.5 * squares.clamp_min(0)
-        if self.sketched:  # one by one: less memory
-            pairs = zip(factors.split(1), shifts.split(1))
-            roots = torch.cat(
-                [distances(vectors, *pair) for pair in pairs]
-            ).t()
-        else:
-            roots = distances(vectors, factors, shifts).t()
-        return torch.addcmul(norms, roots, roots, value=-0.5)
-
-    def _nearest_joint(self, vectors: Tensor) -> Tensor:
-        """The same for the widest Gaussian and the nearest others."""
-        sketch = Sketch(
-            *(getattr(self, f'sketch_{name}') for name in Sketch._fields)
-        )
-        factors, shifts = self.precisions_cholesky, self.shifts
-        widest = distances(
-            vectors,
-            factors.index_select(0, sketch.reference),
-            shifts.index_select(0, sketch.reference),
-        )[0]
-        groups = sketch.estimate(vectors, widest).topk(NEAREST, 1).indices
-        roots = distances_to_own(vectors, groups, factors, shifts)
-        roots = torch.cat([widest[:, None], roots], 1)
-        first = sketch.reference.expand(vectors.shape[0], 1)
-        groups = torch.cat([first, groups], 1)
-        norms = self.log_norms[groups]
-        return torch.addcmul(norms, roots, roots, value=-0.5)
-
-    def _apply(self, fn: Callable, recurse: bool = True) -> GaussianDensity:
-        """Move to a device, but never below float32 (``model.half()``)."""
-        return super()._apply(at_least_float32(fn), recurse)
-
-
-def at_least_float32(fn: Callable) -> Callable:
-    """What ``Module._apply`` may do to buffers that must stay precise."""
-
-    def apply(tensor: Tensor) -> Tensor:
-        moved = fn(tensor)
-        if tensor.is_floating_point() and moved.element_size() < 4:
-            moved = tensor.to(moved.device)
-        return moved
-
-    return apply
-
-
-def _require(good: bool, expected: str, value: object) -> None:
-    if not good:
-        raise ValueError(f'Expected {expected}, but got {value!r:.80}.')
-
-
-def _logsumexp(values: Tensor, dim: int) -> Tensor:
-    """``logsumexp``, also in ONNX, where runtimes let it underflow."""
-    if not torch.onnx.is_in_onnx_export():
-        return values.logsumexp(dim)
-    highest = values.amax(dim, keepdim=True)
-    highest = highest.clamp_min(torch.finfo(values.dtype).min)
-    total = (values - highest).exp().sum(dim)
-    return total.log() + highest.squeeze(dim)
+            for name, value in sketch._asdict().items():
+                getattr(self, f'sketch_{name}').copy_(value)

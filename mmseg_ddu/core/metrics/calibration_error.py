@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.scores import log_probabilities
 
 from . import METRIC
-from .metric import VOID, JudgedImage, Metric
+from .metric import VOID, JudgedImage, Metric, json_lists
 
 # The fine histogram of 1 - confidence: float32 with 9 bits of mantissa.
 _SHIFT = 14
@@ -63,8 +64,7 @@ class CalibrationCounts(Metric):
     columns = lower_is_better = ('ECE', 'NLL', 'Brier')
 
     def __init__(self, n_bins: int = 15) -> None:
-        if n_bins < 1:
-            raise ValueError(f'Expected n_bins >= 1, but got {n_bins}.')
+        require(n_bins >= 1, 'n_bins >= 1', n_bins)
         self.n_bins = n_bins
         self.settings = dict(n_bins=n_bins)
         # Columns: number, sum of confidences, number right.
@@ -90,11 +90,11 @@ class CalibrationCounts(Metric):
             ValueError: If the shapes do not fit, or a label is neither a
                 class nor void.
         """
-        if logits.shape[1:] != labels.shape:
-            raise ValueError(
-                f'Expected labels of shape {tuple(logits.shape[1:])}, but '
-                f'got {tuple(labels.shape)}.'
-            )
+        require(
+            logits.shape[1:] == labels.shape,
+            f'labels of shape {tuple(logits.shape[1:])}',
+            tuple(labels.shape),
+        )
         labels = labels.to(logits.device).flatten().long()
         log_probs = log_probabilities(logits.detach().flatten(1)[None])[0]
         known = (labels != VOID).nonzero()[:, 0]
@@ -182,12 +182,7 @@ class CalibrationCounts(Metric):
 
     def curves(self) -> dict:
         """``reliability``: share, confidence and accuracy of each bin."""
-        return dict(
-            reliability={
-                name: [None if v != v else v for v in values.tolist()]
-                for name, values in self.reliability()._asdict().items()
-            }
-        )
+        return dict(reliability=json_lists(self.reliability()))
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:

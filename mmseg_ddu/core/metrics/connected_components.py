@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from mmseg_ddu.core.errors import require
+
 # A truth counts as found, and a finding as right, from these shares on.
 LEVELS = torch.arange(25, 76, 5, dtype=torch.float64) / 100
 
@@ -65,11 +67,11 @@ class ComponentCounts:
         """
         known = torch.ones_like(truth).bool() if known is None else known
         shapes = {tuple(x.shape) for x in (predicted, truth, known)}
-        if len(shapes) > 1:
-            raise ValueError(
-                'Expected predicted, truth and known of one shape, but got '
-                f'{sorted(shapes)}.'
-            )
+        require(
+            len(shapes) == 1,
+            'predicted, truth and known of one shape',
+            sorted(shapes),
+        )
         predicted, truth = predicted[known].long(), truth[known].long()
         predicted = predicted * _large(predicted, self.min_predicted)
         keep = (truth == 0) | _large(truth, self.min_truth)
@@ -88,21 +90,13 @@ class ComponentCounts:
         Raises:
             ValueError: If it has other settings.
         """
-        if other.settings != self.settings:
-            raise ValueError(
-                f'Expected counts with {self.settings}, but got '
-                f'{other.settings}.'
-            )
+        require(
+            other.settings == self.settings,
+            f'counts with {self.settings}',
+            other.settings,
+        )
         self.sums += other.sums
         self.levels += other.levels
-
-    @property
-    def num_truths(self) -> int:
-        return int(self.sums[0, 0])
-
-    @property
-    def num_predicted(self) -> int:
-        return int(self.sums[1, 0])
 
     def siou(self) -> float:
         """Mean sIoU of the true components; NaN without any."""

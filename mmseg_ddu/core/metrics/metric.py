@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
+
+from mmseg_ddu.core.errors import require
 
 VOID = 255
 
@@ -100,11 +102,11 @@ class Metric:
         Raises:
             ValueError: If it has other settings.
         """
-        if other.settings != self.settings:
-            raise ValueError(
-                f'Expected counts with {self.settings}, but got '
-                f'{other.settings}.'
-            )
+        require(
+            other.settings == self.settings,
+            f'counts with {self.settings}',
+            other.settings,
+        )
         self.merge_state(other.state_dict())
 
     def figures(self) -> dict[str, float]:
@@ -114,3 +116,11 @@ class Metric:
     def curves(self) -> dict[str, Any]:
         """Name to the data of a curve, in types that JSON has."""
         return {}
+
+
+def json_lists(curves: NamedTuple) -> dict[str, list[float | None]]:
+    """A named tuple of tensors in types that JSON has; None for NaN."""
+    return {
+        name: [None if v != v else v for v in values.tolist()]
+        for name, values in curves._asdict().items()
+    }

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmseg_ddu.core.errors import require
+
 from . import METRIC
-from .metric import JudgedImage, Metric
+from .metric import JudgedImage, Metric, json_lists
 from .ranking_counts import RankingCounts
 
 
@@ -33,13 +35,6 @@ class PatchCurves(NamedTuple):
     accurate_certain: Tensor
     uncertain_inaccurate: Tensor
     pavpu: Tensor
-
-    def plain(self) -> dict[str, list[float | None]]:
-        """The same in types that JSON has."""
-        return {
-            name: [None if v != v else v for v in values.tolist()]
-            for name, values in self._asdict().items()
-        }
 
 
 @METRIC.register('patches')
@@ -66,7 +61,7 @@ class PatchCounts(Metric):
         >>> counts = PatchCounts(size=1)
         >>> counts.update(torch.tensor([[.1, .2, .9, .3]]),
         ...               torch.tensor([[True, True, False, True]]))
-        >>> counts.at_thresholds(.5).pavpu
+        >>> counts.at_percentiles(75).pavpu
         tensor([1.], dtype=torch.float64)
     """
 
@@ -81,10 +76,8 @@ class PatchCounts(Metric):
         percentiles: Sequence[float] = (),
         bits: int = 22,
     ) -> None:
-        if size < 1:
-            raise ValueError(f'Expected size >= 1, but got {size}.')
-        if not 0 <= accuracy < 1:
-            raise ValueError(f'Expected accuracy in [0, 1), got {accuracy}.')
+        require(size >= 1, 'size >= 1', size)
+        require(0 <= accuracy < 1, 'accuracy in [0, 1)', accuracy)
         self.size, self.accuracy = size, accuracy
         self.void_inaccurate = void_inaccurate
         self.percentiles = tuple(percentiles)
@@ -112,11 +105,11 @@ class PatchCounts(Metric):
         """
         known = torch.ones_like(right) if known is None else known
         shapes = [tuple(x.shape) for x in (scores, right, known)]
-        if scores.dim() != 2 or len(set(shapes)) > 1:
-            raise ValueError(
-                'Expected scores, right and known of one shape (H, W), but '
-                f'got {shapes}.'
-            )
+        require(
+            scores.dim() == 2 and len(set(shapes)) == 1,
+            'scores, right and known of one shape (H, W)',
+            shapes,
+        )
         rights = self._sum(right & known)
         if self.void_inaccurate:
             known = torch.ones_like(known)
@@ -142,19 +135,9 @@ class PatchCounts(Metric):
     def merge_state(self, state: Mapping[str, Any]) -> None:
         self.windows.merge_state(state)
 
-    @property
-    def num_windows(self) -> int:
-        return self.windows.num_negatives + self.windows.num_positives
-
-    def at_thresholds(self, thresholds: Tensor | float) -> PatchCurves:
-        """The trio at absolute thresholds, (T,) in the unit of the scores.
-
-        A window in the same cell of the grid as the threshold is certain.
-        """
-        limits = torch.as_tensor(thresholds, dtype=torch.float32).reshape(-1)
-        return _trio(self.windows, self.windows.key(limits))
-
-    def at_percentiles(self, percentiles: Tensor | None = None) -> PatchCurves:
+    def at_percentiles(
+        self, percentiles: Tensor | float | None = None
+    ) -> PatchCurves:
         """The trio at percentiles of the windows; None is 1, 2, … 100."""
         return trio_at_percentiles(self.windows, percentiles)
 
@@ -162,7 +145,7 @@ class PatchCounts(Metric):
         """Means of the trio over the percentiles 1, 2, … 100."""
         curves = {'': self.at_percentiles()}
         for p in self.percentiles:
-            curves[f'@{p:g}'] = self.at_percentiles(torch.tensor([p]))
+            curves[f'@{p:g}'] = self.at_percentiles(p)
         names = 'p_accurate_certain', 'p_uncertain_inaccurate', 'PAvPU'
         means = {
             name + suffix: float(curve.nanmean())
@@ -173,7 +156,7 @@ class PatchCounts(Metric):
 
     def curves(self) -> dict:
         """The trio at the percentiles 1, 2, … 100."""
-        return {self.curve: self.at_percentiles().plain()}
+        return {self.curve: json_lists(self.at_percentiles())}
 
 
 @METRIC.register('patches_void_wrong')
@@ -192,7 +175,7 @@ class PatchCountsVoidWrong(PatchCounts):
 
 
 def trio_at_percentiles(
-    counts: RankingCounts, percentiles: Tensor | None = None
+    counts: RankingCounts, percentiles: Tensor | float | None = None
 ) -> PatchCurves:
     """The trio at percentiles of what was counted.
 
@@ -202,23 +185,23 @@ def trio_at_percentiles(
 
     Args:
         counts (RankingCounts): Positives are inaccurate windows or pixels.
-        percentiles (Tensor, optional): (T,) in [0, 100]; None is 1, 2, …
-            100.
+        percentiles (Tensor or float, optional): (T,) in [0, 100]; None is
+            1, 2, … 100.
 
     Raises:
         ValueError: If a percentile is outside [0, 100].
     """
     if percentiles is None:
         percentiles = torch.arange(1, 101)
-    percentiles = torch.as_tensor(percentiles).double().reshape(-1)
-    if ((percentiles < 0) | (percentiles > 100)).any():
-        raise ValueError('Expected percentiles in [0, 100].')
+    levels = torch.as_tensor(percentiles).double().reshape(-1)
+    within = (levels >= 0) & (levels <= 100)
+    require(bool(within.all()), 'percentiles in [0, 100]', levels[~within])
     number = counts.counts.sum(1).cumsum(0)
     if len(number) == 0:
-        nothing = torch.full_like(percentiles, torch.nan)
+        nothing = torch.full_like(levels, torch.nan)
         return PatchCurves(nothing, nothing.clone(), nothing.clone())
     last = number[-1] - 1
-    position = (percentiles * last / 100).floor().long()
+    position = (levels * last / 100).floor().long()
     position.clamp_(max=last)  # float64 rounds up beyond 2**53
     where = torch.searchsorted(number, position, right=True)
     return _trio(counts, counts.keys[where])

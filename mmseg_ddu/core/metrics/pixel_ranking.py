@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from . import METRIC
-from .metric import JudgedImage, Metric
+from .metric import JudgedImage, Metric, json_lists
 from .patches import trio_at_percentiles
 from .pixel_groups import PixelGroups
 from .ranking_counts import RankingCounts
@@ -142,7 +142,7 @@ class PixelRanking(Metric):
             histogram=self.groups.histogram(
                 {**labels, **{name: [name] for name in others}}
             ),
-            trio_pixels=trio_at_percentiles(wrong).plain(),
+            trio_pixels=json_lists(trio_at_percentiles(wrong)),
         )
 
 

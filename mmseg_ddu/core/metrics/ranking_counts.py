@@ -9,6 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from mmseg_ddu.core.errors import require
+
 
 class RankingCounts:
     """Counts of scores on a fine grid, mergeable over images and ranks.
@@ -34,8 +36,7 @@ class RankingCounts:
     """
 
     def __init__(self, bits: int = 22) -> None:
-        if not 10 <= bits <= 32:
-            raise ValueError(f'Expected bits in [10, 32], but got {bits}.')
+        require(10 <= bits <= 32, 'bits in [10, 32]', bits)
         self.bits = bits
         self._keys = torch.zeros(0, dtype=torch.int64)
         self._counts = torch.zeros(0, 2, dtype=torch.int64)
@@ -51,11 +52,10 @@ class RankingCounts:
         Raises:
             ValueError: If the shapes differ or a score is NaN.
         """
-        if scores.shape != positives.shape:
-            raise ValueError(
-                f'Expected scores and positives of one shape, but got '
-                f'{tuple(scores.shape)} and {tuple(positives.shape)}.'
-            )
+        shapes = tuple(scores.shape), tuple(positives.shape)
+        require(
+            shapes[0] == shapes[1], 'scores and positives of one shape', shapes
+        )
         keys = self.key(scores)
         for column, side in enumerate((keys[~positives], keys[positives])):
             side, numbers = torch.unique_consecutive(
@@ -91,10 +91,11 @@ class RankingCounts:
 
     def merge(self, other: RankingCounts) -> None:
         """Add all that another object has counted."""
-        if other.bits != self.bits:
-            raise ValueError(
-                f'Expected counts with {self.bits} bits, but got {other.bits}.'
-            )
+        require(
+            other.bits == self.bits,
+            f'counts with {self.bits} bits',
+            other.bits,
+        )
         self.merge_state(other.state_dict())
 
     def state_dict(self) -> dict[str, Tensor]:

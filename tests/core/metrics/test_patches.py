@@ -72,7 +72,8 @@ def test_worked_example(bits):
         EXAMPLE['predicted']
     )
     counts.update(torch.tensor(EXAMPLE['scores']), right)
-    assert counts.at_thresholds(0.4).pavpu.tolist() == [0.75]
+    # The third of four windows has a mean of 0.4.
+    assert counts.at_percentiles(70).pavpu.tolist() == [0.75]
 
 
 @pytest.mark.parametrize('size', [1, 2, 4, 7])
@@ -83,19 +84,20 @@ def test_against_loops(size, void_inaccurate):
     counts = counted(*images, **options)
     parts = [loop_windows(*arrays, **options) for arrays in images]
     means, accurate = (np.concatenate(column) for column in zip(*parts))
-    assert counts.num_windows == len(means)
-    thresholds = np.float32([-1000, -901.5, -901, -900.2, 0])
-    got = counts.at_thresholds(torch.tensor(thresholds))
-    expected = [loop_trio(means, accurate, t) for t in thresholds]
-    np.testing.assert_allclose(np.stack(got, 1), expected)
-    got = counts.at_percentiles()
-    assert len(got.pavpu) == 100
+    assert int(counts.windows.counts.sum()) == len(means)
     ordered, last = np.sort(means), len(means) - 1
-    expected = [
-        loop_trio(means, accurate, ordered[p * last // 100])
-        for p in range(1, 101)
-    ]
-    np.testing.assert_allclose(np.stack(got, 1), expected)
+    hundred = np.arange(1, 101)
+    for chosen, percentiles in (
+        (None, hundred),
+        (torch.tensor([0.0, 0.5, 99.5]), np.array([0, 0.5, 99.5])),
+    ):
+        got = counts.at_percentiles(chosen)
+        assert len(got.pavpu) == len(percentiles)
+        expected = [
+            loop_trio(means, accurate, ordered[int(p * last // 100)])
+            for p in percentiles
+        ]
+        np.testing.assert_allclose(np.stack(got, 1), expected)
 
 
 def test_merging_is_pooling():
@@ -124,7 +126,7 @@ def test_extremes():
     last = [float(curve[-1]) for curve in counts.at_percentiles()]
     assert last == pytest.approx([right.mean(), 0, right.mean()])
     perfect = counted((-right.astype(np.float32), right), size=1)
-    assert perfect.at_thresholds(-0.5).pavpu.tolist() == [1.0]
+    assert perfect.at_percentiles(50).pavpu.tolist() == [1.0]
     nothing = PatchCounts().at_percentiles(torch.tensor([50]))
     assert all(curve.isnan().all() for curve in nothing)
 
