@@ -33,6 +33,7 @@ from mmseg_ddu.engine.fitting_data import (
     SeededSubset,
     as_batch,
     fitting_dataset,
+    fitting_dataset_config,
 )
 from mmseg_ddu.fileio import write_json
 
@@ -52,7 +53,9 @@ def run(network: Network, seed: int, args, folder: Path) -> dict:
     model = init_ddu(config, fitted)
     init_default_scope(model.cfg.get('default_scope', 'mmseg'))
     training = SeededSubset(
-        fitting_dataset(model.cfg), args.fit_images or 10**9, seed
+        fitting_dataset(fitting_dataset_config(model.cfg)),
+        args.fit_images or 10**9,
+        seed,
     )
     loader = track(
         (as_batch(training[i]) for i in range(len(training))),

@@ -36,6 +36,7 @@ from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.fitting_data import (
     as_batch,
     fitting_dataset,
+    fitting_dataset_config,
     seeded_order,
 )
 from mmseg_ddu.fileio import write_json
@@ -174,7 +175,7 @@ def run(network: Network, name: str, args) -> dict:
     fitted = args.runs / f'{name}_choice_gda.pth'
     cfg = read_config(config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
-    dataset = fitting_dataset(cfg)
+    dataset = fitting_dataset(fitting_dataset_config(cfg))
     dataset.full_init()
     size = min(int(SHARE * len(dataset)), args.fit_images)
     if not fitted.exists():
