@@ -31,18 +31,19 @@ TRANSFORMS = _child('transform', root.TRANSFORMS, 'datasets')
 VISUALIZERS = _child('visualizer', root.VISUALIZERS, 'visualization')
 
 
-def type_name(config: Mapping) -> str:
+def type_name(config: object) -> str:
     """Name of the ``type`` of a config: a string, or a class as such.
 
     Without mmseg's prefix, and with ours, which classes of ours get too.
+    Empty for what is no config.
     """
-    kind = config.get('type', '')
+    kind = config.get('type', '') if isinstance(config, Mapping) else ''
     if not isinstance(kind, type):
         return str(kind).removeprefix('mmseg.')
     ours = kind.__module__.startswith(OWN_SCOPE)
     return OWN_SCOPE * ours + kind.__name__
 
 
-def bare_type(config: Mapping) -> str:
+def bare_type(config: object) -> str:
     """The same without any prefix."""
     return type_name(config).split('.')[-1]

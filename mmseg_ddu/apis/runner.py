@@ -11,8 +11,10 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.ranks import join
 from mmseg_ddu.engine.safe_load import safe_loading
+from mmseg_ddu.registry import bare_type
 
 
 def load_config(
@@ -77,7 +79,7 @@ def train(
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
     if amp:
-        kind = cfg.optim_wrapper.get('type', 'OptimWrapper')
+        kind = bare_type(cfg.optim_wrapper) or 'OptimWrapper'
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):
             raise ValueError(
                 'Expected optim_wrapper of type OptimWrapper for mixed '
@@ -87,5 +89,7 @@ def train(
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     cfg.resume = resume
     runner = build_runner(cfg)
-    runner.train()
+    loaders = cfg.train_dataloader, cfg.get('val_dataloader')
+    with naming_empty_folders(*[d.dataset for d in loaders if d]):
+        runner.train()
     return runner

@@ -27,6 +27,7 @@ from .checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from .empty_folders import naming_empty_folders
 from .fit_meta import test_mode
 from .fit_report import log_report, versions
 from .fitter import DensityFitter
@@ -129,8 +130,9 @@ def fit_gda(
         require_writable_folder(out.parent)
         model_cfg = to_ddu_model(cfg.model, gda_head, extra_heads)
         model = _build(model_cfg, content['state_dict'], checkpoint, device)
-        data = fitting_dataset_config(cfg)
-        dataset = fitting_dataset(data)
+        with naming_empty_folders(cfg.get('train_dataloader')):
+            data = fitting_dataset_config(cfg)
+            dataset = fitting_dataset(data)
         if max_images is not None:
             dataset = SeededSubset(dataset, max_images, seed)
         meta = content['meta']

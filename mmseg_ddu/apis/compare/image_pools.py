@@ -17,6 +17,7 @@ from mmseg_ddu.apis.inference import check_image, inference_pipeline
 from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
 from mmseg_ddu.core.metrics.pixel_ranking import OOD
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
+from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import SeededSubset, image_suffix
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.registry import DATASETS
@@ -83,7 +84,8 @@ def build_pools(
         size = min([x for x in limits if x] or [len(dataset)])
         return SeededSubset(dataset, size, seed)
 
-    pools = {PLAIN: choose(DATASETS.build(config), max_images)}
+    with naming_empty_folders(config):
+        pools = {PLAIN: choose(DATASETS.build(config), max_images)}
     for kind in resolve_shifts(shifts):
         dataset = DATASETS.build(shifted(config, kind, seed))
         pools[kind] = choose(dataset, max_images, shift_images)
