@@ -137,10 +137,10 @@ def table(rows: dict) -> str:
 
 def main() -> None:
     parser = cli.parser(__doc__, 'python -m benchmarks.proof --data DATA …')
-    for name in ('networks', 'weights', 'data'):
-        parser.add_argument(
-            f'--{name}', type=Path, required=True, help=f'folder of {name}'
-        )
+    folder = dict(type=Path, required=True)
+    parser.add_argument('--networks', **folder, help='folder of configs')
+    parser.add_argument('--weights', **folder, help='folder of checkpoints')
+    parser.add_argument('--data', **folder, help='folder of data sets')
     parser.add_argument('--runs', type=Path, default=Path('proof_runs'))
     parser.add_argument('--only', nargs='+', choices=NETWORKS)
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])

@@ -92,7 +92,7 @@ def test_names_of_streams_are_unique(monkeypatch):
     monkeypatch.setattr(
         image_sources,
         '_sources',
-        lambda _: (Source(name, None) for name in given),
+        lambda *_: (Source(name, None) for name in given),
     )
     found = [source.name for source in iter_sources(None)]
     assert found[:2] == ['a', 'a_1'] and len(set(found)) == 5
