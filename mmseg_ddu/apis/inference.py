@@ -28,6 +28,7 @@ from mmseg_ddu.engine.tta_pipeline import (
 from mmseg_ddu.registry import MODELS
 from mmseg_ddu.visualization.heatmap import to_bytes
 
+from .bare_images import BareImagePipeline
 from .image_files import check_image as check_image
 
 
@@ -96,7 +97,7 @@ def inference_pipeline(
     steps = without_annotations(steps)
     if from_array:
         steps[0] = dict(type='LoadImageFromNDArray')
-    return Compose(steps)
+    return BareImagePipeline(steps)
 
 
 @torch.no_grad()

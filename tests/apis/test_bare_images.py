@@ -1,0 +1,44 @@
+"""Steps of a user's own that need labels do not stop a prediction."""
+
+import numpy as np
+import pytest
+from mmcv.transforms import BaseTransform
+
+from mmseg_ddu.apis.bare_images import BareImagePipeline
+
+
+class LoadMask(BaseTransform):
+    def transform(self, results):
+        results['read'] = results['seg_map_path']
+        return results
+
+
+class Halve(BaseTransform):
+    def transform(self, results):
+        results['img'] = results['img'] // 2
+        return results
+
+
+class Broken(BaseTransform):
+    def transform(self, results):
+        return results['no_such_key']
+
+
+def test_a_loader_of_ones_own_is_left_out_and_named_once(said):
+    pipeline = BareImagePipeline([LoadMask(), Halve()])
+    for _ in range(2):
+        found = pipeline(dict(img=np.full(3, 8)))
+        assert found['img'].tolist() == [4, 4, 4] and 'read' not in found
+    (text,) = said
+    assert 'LoadMask' in text and 'seg_map_path' in text
+
+
+def test_with_labels_it_is_a_step_like_any(said):
+    pipeline = BareImagePipeline([LoadMask(), Halve()])
+    found = pipeline(dict(img=np.full(3, 8), seg_map_path='mask.png'))
+    assert found['read'] == 'mask.png' and not said
+
+
+def test_other_keys_are_errors():
+    with pytest.raises(KeyError, match='no_such_key'):
+        BareImagePipeline([Broken()])(dict(img=np.zeros(3)))
