@@ -1,6 +1,7 @@
 """Which images, prepared how."""
 
 import pytest
+from mmseg.datasets import BaseSegDataset
 
 from mmseg_ddu.engine.fitting_data import (
     fitting_dataset,
@@ -76,3 +77,46 @@ def test_no_labels(plain_cfg):
     dataset = fitting_dataset(fitting_dataset_config(plain_cfg))
     with pytest.raises(ValueError, match='no step of it loads labels'):
         dataset[0]
+
+
+class DropsInTraining(BaseSegDataset):
+    """As mmdetection's data sets do: a test keeps all images."""
+
+    def filter_data(self):
+        return self.data_list if self.test_mode else self.data_list[3:]
+
+
+class FixedPipeline(DropsInTraining):
+    """Takes no pipeline from its config."""
+
+    def __init__(self, data_root, data_prefix):
+        super().__init__(data_root=data_root, data_prefix=data_prefix)
+
+
+def own_data(cfg, kind):
+    inner = cfg.train_dataloader.dataset.to_dict()
+    inner['type'] = kind
+    cfg.train_dataloader.dataset = dict(
+        type='RepeatDataset', times=2, dataset=inner
+    )
+    return inner
+
+
+def test_images_that_training_leaves_out_stay_out(plain_cfg):
+    own_data(plain_cfg, DropsInTraining)
+    dataset = fitting_dataset(fitting_dataset_config(plain_cfg))
+    assert len(image_names(dataset)) == 9
+    # From here on, nothing comes in place of an unreadable image.
+    bare = dataset
+    while not isinstance(bare, BaseSegDataset):
+        bare = bare.dataset
+    assert bare.test_mode
+
+
+def test_a_data_set_without_a_pipeline_is_named(plain_cfg):
+    inner = own_data(plain_cfg, FixedPipeline)
+    for name in set(inner) - {'type', 'data_root', 'data_prefix', 'pipeline'}:
+        inner.pop(name)
+    plain_cfg.train_dataloader.dataset = inner
+    with pytest.raises(ValueError, match='FixedPipeline cannot be built'):
+        fitting_dataset_config(plain_cfg)
