@@ -41,7 +41,7 @@ def distances_to_own(
     )
     dim = shifts.shape[1]
     chunks = max(1, dim // 256)  # to need less memory
-    step = (len(owner) + chunks - 1) // chunks
+    step = (owner.shape[0] + chunks - 1) // chunks
     parts = []
     for chunk in range(chunks):
         own = owner[chunk * step : (chunk + 1) * step]
