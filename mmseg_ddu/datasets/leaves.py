@@ -11,6 +11,8 @@ WRAPPED = ('dataset', 'datasets')
 def change_leaves(dataset: dict, change: Callable[[dict], dict]) -> dict:
     """The config of a data set with the innermost ones changed.
 
+    A data set that stands in two places is changed in each by itself.
+
     Args:
         dataset (dict): Config; wrappers and concatenations are gone into.
             It stays as it is.

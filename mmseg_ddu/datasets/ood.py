@@ -12,7 +12,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 
-from mmseg_ddu.registry import TRANSFORMS
+from mmseg_ddu.registry import TRANSFORMS, bare_type
 
 from .leaves import change_leaves
 
@@ -181,7 +181,7 @@ def with_held_out(dataset: dict, labels: Sequence[int]) -> dict:
         steps = [
             step
             for step in leaf.get('pipeline') or []
-            if str(step['type']).endswith('LoadOoDAnnotations')
+            if bare_type(step).endswith('LoadOoDAnnotations')
         ]
         if not steps:
             raise ValueError(

@@ -13,7 +13,7 @@ import zlib
 import numpy as np
 from mmengine.dataset import ConcatDataset
 
-from mmseg_ddu.registry import DATASETS, TRANSFORMS
+from mmseg_ddu.registry import DATASETS, TRANSFORMS, bare_type, type_name
 
 from .image_shifts import MOVED, REPLACED, SHIFTS
 from .leaves import change_leaves
@@ -145,13 +145,13 @@ def before_packing(dataset: dict, step: dict) -> dict:
 
     def change(leaf: dict) -> dict:
         steps = list(leaf.get('pipeline') or [])
-        if not steps or 'Pack' not in str(steps[-1]['type']):
+        if not steps or 'Pack' not in bare_type(steps[-1]):
             raise ValueError(
                 'Expected the pipeline of the data set to end in '
                 'PackSegInputs or mmseg_ddu.PackDDUInputs, but got '
                 f'{steps[-1:]}.'
             )
-        if steps[-1]['type'] in ('PackSegInputs', 'mmseg.PackSegInputs'):
+        if type_name(steps[-1]) == 'PackSegInputs':
             steps[-1] = dict(steps[-1], type='mmseg_ddu.PackDDUInputs')
         leaf['pipeline'] = [*steps[:-1], step, steps[-1]]
         return leaf

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmseg.registry import TRANSFORMS
 
 from mmseg_ddu.apis import fit_gda
 from mmseg_ddu.apis import test as run_test
@@ -141,6 +142,14 @@ class TestDatasets:
         sample = DATASETS.build(shifted(dataset, 'noise'))[0]['data_samples']
         assert (sample.gt_ood_map.data == 1).all()
         assert (sample.gt_sem_seg.data == 255).all()
+
+    def test_types_given_as_classes(self, plain_cfg):
+        """New-style configs name classes; the mask is packed as well."""
+        dataset = plain_cfg.test_dataloader.dataset
+        for step in dataset.pipeline:
+            step.type = TRANSFORMS.get(step.type)
+        sample = DATASETS.build(shifted(dataset, 'noise'))[0]['data_samples']
+        assert (sample.gt_ood_map.data == 1).all()
 
     @pytest.mark.parametrize('kind', ['blur', 'crop', 'noise'])
     def test_with_shift(self, demo_cfg, kind):
