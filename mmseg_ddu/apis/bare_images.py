@@ -20,6 +20,10 @@ class BareImagePipeline(Compose):
 
     Steps of mmseg that load labels are taken out by name before. One of the
     user's own, under any name, shows itself by the key that it misses.
+
+    Raises:
+        KeyError: If it stands inside test-time augmentation, which is more
+            than that step.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -28,7 +32,8 @@ class BareImagePipeline(Compose):
             try:
                 after = step(dict(results))
             except KeyError as error:
-                if not error.args or error.args[0] not in LABEL_KEYS:
+                named = error.args and error.args[0] in LABEL_KEYS
+                if not named or hasattr(step, 'subroutines'):
                     raise
                 self.transforms.remove(step)
                 MMLogger.get_current_instance().warning(

@@ -29,6 +29,7 @@ from mmseg_ddu.evaluation import (
 )
 from mmseg_ddu.evaluation.verdict import verdict
 from mmseg_ddu.fileio import sha256, write_json
+from mmseg_ddu.models.convert import last_head
 from mmseg_ddu.registry import OWN_SCOPE, type_name
 
 from .runner import build_runner, load_config
@@ -120,9 +121,8 @@ def augment(cfg: Config) -> None:
 
 def void_label(model: dict) -> int:
     """The label that the last decode head of a config leaves out."""
-    heads = model.get('member', model).get('decode_head')
-    head = heads[-1] if isinstance(heads, (list, tuple)) else heads
-    return (head or {}).get('ignore_index', VOID)
+    head = last_head(model.get('member', model))
+    return head.get('ignore_index', VOID)
 
 
 def with_uncertainty_metrics(evaluator: dict | list, void: int = VOID) -> list:

@@ -65,7 +65,7 @@ def to_ddu_model(
         if kind not in DDU_TYPES:
             raise UnsupportedModelError(_segmentor_refusal(model))
         model['type'] = DDU_TYPES[kind]
-    head = _last_head(model)
+    head = _name(last_head(model))
     if head in REFUSED_HEADS:  # before its weights are made
         raise UnsupportedModelError(refusal(head))
     if gda_head:
@@ -81,7 +81,7 @@ def to_ddu_model(
 
 def _segmentor_refusal(model: dict) -> str:
     """Names the segmentor and its head, says why and what to use instead."""
-    head = _last_head(model)
+    head = _name(last_head(model))
     if _name(model) in REFUSED_TYPES:
         advice = REFUSED_TYPES[_name(model)]
     elif not head:
@@ -100,9 +100,10 @@ def _segmentor_refusal(model: dict) -> str:
     return f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
 
 
-def _last_head(model: dict) -> str:
+def last_head(model: dict) -> dict:
+    """Config of the last decode head of a model config."""
     head = model.get('decode_head') or {}
-    return _name(head[-1] if isinstance(head, (list, tuple)) else head)
+    return head[-1] if isinstance(head, (list, tuple)) else head
 
 
 def _name(config: dict) -> str:

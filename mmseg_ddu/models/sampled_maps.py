@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mmseg_ddu.core.posterior import PosteriorMean
 
-from .heads import last_decode_head
+from .heads import count_classes, last_decode_head
 from .uncertainty_maps import UncertaintyMapsMixin, concatenate_maps
 
 
@@ -38,7 +38,7 @@ class SampledMapsMixin(UncertaintyMapsMixin):
 
     def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
         # As much as there can be where a member gave no number.
-        maps = maps.nan_to_num(nan=math.log(max(2, self.num_classes)))
+        maps = maps.nan_to_num(nan=math.log(count_classes(self)))
         # Resizing averages both, so they can cross.
         information = torch.minimum(maps, entropies)
         return dict(

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, TestTimeAug
 
 from mmseg_ddu.apis.bare_images import BareImagePipeline
+
+TestTimeAug.__test__ = False  # pytest would take it for tests
 
 
 class LoadMask(BaseTransform):
@@ -37,6 +39,13 @@ def test_with_labels_it_is_a_step_like_any(said):
     pipeline = BareImagePipeline([LoadMask(), Halve()])
     found = pipeline(dict(img=np.full(3, 8), seg_map_path='mask.png'))
     assert found['read'] == 'mask.png' and not said
+
+
+def test_augmentations_are_not_left_out_for_one_step_in_them(said):
+    both = TestTimeAug([[LoadMask()]])
+    with pytest.raises(KeyError, match='seg_map_path'):
+        BareImagePipeline([both])(dict(img=np.zeros(3)))
+    assert not said
 
 
 def test_other_keys_are_errors():

@@ -12,7 +12,6 @@ import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 from mmseg.models import EncoderDecoder
 from PIL import Image
@@ -210,10 +209,7 @@ def test_reduce_zero_label_and_void(plain_cfg, checkpoint, tmp_path):
     assert density(reduced)['class_count'].tolist() == [*full[1:], 0]
 
 
-def test_what_the_report_warns_of(tmp_path, monkeypatch):
-    said = []
-    logger = MMLogger.get_current_instance()
-    monkeypatch.setattr(logger, 'warning', said.append)
+def test_what_the_report_warns_of(tmp_path, said):
     head = dict(tap='penultimate', nonfinite=0, absent_classes=[])
     report = dict(
         images=2,

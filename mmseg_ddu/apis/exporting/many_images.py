@@ -90,11 +90,17 @@ def export(
     rank, world = get_dist_info()
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
-    suffix = image_suffix(read_config(config, cfg_options))
+    cfg = read_config(config, cfg_options)
     files = on_main(
-        _inputs, images, suffix, out_dir, overwrite, resume, group=group
+        _inputs,
+        images,
+        image_suffix(cfg),
+        out_dir,
+        overwrite,
+        resume,
+        group=group,
     )
-    model = init_ddu(config, checkpoint, device, cfg_options, tta)
+    model = init_ddu(cfg, checkpoint, device, tta=tta)
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
     header = describe(model, config, checkpoint, writer, tta, max_pixels)
