@@ -19,18 +19,17 @@ from PIL import Image
 from rich.progress import track
 from torch import Tensor
 
+from benchmarks.proof.figures import SHIFT_KINDS, counts_of
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
-from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.core.scores import energy
-from mmseg_ddu.datasets.shifts import SHIFTS, shifted
+from mmseg_ddu.datasets.shifts import shifted
 from mmseg_ddu.engine.fitting_data import as_batch, seeded_order
 from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.map_names import MAPS, NOVELTY
 from mmseg_ddu.registry import DATASETS
 
-LEFT_OUT = ('upside_down',)  # leaves every texture as it is
 PIXELS, SHIFTED_PIXELS = 2000, 800  # of an image
 ROWS = (*MAPS, 'energy', 'constant per image', 'random')
 
@@ -82,14 +81,6 @@ def _mask(sample, where: Tensor, unknown: list[int]) -> Tensor:
     return torch.isin(values, torch.tensor(unknown))
 
 
-def auroc(low: Tensor, high: Tensor) -> float:
-    """Of ``high`` above ``low``."""
-    counts = RankingCounts(bits=32)
-    counts.update(low, torch.zeros_like(low, dtype=torch.bool))
-    counts.update(high, torch.ones_like(high, dtype=torch.bool))
-    return counts.auroc()
-
-
 def measure(args) -> dict:
     """Row to errors, unknown, shifts and their mean."""
     model = init_ddu(args.config, args.checkpoint)
@@ -107,16 +98,20 @@ def measure(args) -> dict:
     wrong = plain.wrong[plain.known]
     result: dict = {row: dict(shifts={}) for row in ROWS}
     for row, values in ordinary.items():
-        result[row]['errors'] = auroc(values[~wrong], values[wrong])
+        result[row]['errors'] = counts_of(
+            values[~wrong], values[wrong]
+        ).auroc()
         if args.unknown:
             foreign = plain.scores[row][plain.unknown]
-            result[row]['unknown'] = auroc(values, foreign)
-    for kind in track([k for k in SHIFTS if k not in LEFT_OUT], 'Shifts'):
+            result[row]['unknown'] = counts_of(values, foreign).auroc()
+    for kind in track(SHIFT_KINDS, 'Shifts'):
         moved = pixels(
             shifted(config, kind), args.shift_images, SHIFTED_PIXELS
         )
         for row, values in ordinary.items():
-            result[row]['shifts'][kind] = auroc(values, moved.scores[row])
+            result[row]['shifts'][kind] = counts_of(
+                values, moved.scores[row]
+            ).auroc()
     for entry in result.values():
         shifts = entry['shifts'].values()
         entry['shifts_mean'] = sum(shifts) / len(shifts)

@@ -9,16 +9,12 @@ that density). The value with the best worst rank over the networks and
 questions is chosen; among equals the one with the best mean rank, then the
 first of the list. The rule of the total is chosen in the same way, on both
 questions with the total itself.
-
-  python -m benchmarks.proof.choose_defaults --networks NETWORKS \
-    --weights WEIGHTS --data DATA
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 from mmengine.registry import init_default_scope
@@ -27,10 +23,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.proof.figures import counts_of
-from benchmarks.proof.networks import NETWORKS, Network, files
+from benchmarks.proof.networks import Network, files
 from benchmarks.proof.pasted_patches import paste
 from benchmarks.tables import markdown_table
-from mmseg_ddu.apis import cli, fit_gda, init_ddu
+from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.core.surprise import ORDINARY, total_surprise
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.fitting_data import (
@@ -39,12 +35,12 @@ from mmseg_ddu.engine.fitting_data import (
     fitting_dataset_config,
     seeded_order,
 )
-from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.heads import last_decode_head
 
 PIXELS = 2000
-SHARE = 0.7  # of the training images are fitted on
-LOG_20 = 2.995732
+SHARE, MOST_FITTED = 0.7, 230  # of the training images
+JUDGED = 60  # of the others
+LOG_20 = math.log(20)
 
 DEFAULTS: dict[str, object] = dict(shrinkage=0.05, components=1, stride=2)
 SETTINGS: dict[str, tuple] = dict(
@@ -65,20 +61,23 @@ TOTALS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 def candidates() -> dict[str, dict]:
     """Name of a head to its options: one setting differs from the default."""
-    heads = {}
-    for setting, values in SETTINGS.items():
-        for value in values:
-            if value != DEFAULTS[setting]:
-                name = f'{setting}_{value}'.replace('.', '')
-                heads[name] = {**DEFAULTS, setting: value}
-    return heads
+    return {
+        head_name(setting, value): {**DEFAULTS, setting: value}
+        for setting, values in SETTINGS.items()
+        for value in values
+        if value != DEFAULTS[setting]
+    }
 
 
-def head_of(setting: str, value: object) -> str:
-    """Name of the map with that value."""
-    if value == DEFAULTS[setting]:
-        return 'epistemic'
-    return f'epistemic_{setting}_{value}'.replace('.', '')
+def head_name(setting: str, value: object) -> str:
+    """Of the head with that value, if it is not the default."""
+    return f'{setting}_{value}'.replace('.', '')
+
+
+def map_name(setting: str, value: object) -> str:
+    """Of the map with that value."""
+    default = value == DEFAULTS[setting]
+    return 'epistemic' + ('' if default else f'_{head_name(setting, value)}')
 
 
 @torch.no_grad()
@@ -129,7 +128,7 @@ def answers(pixels: Mapping[str, Tensor]) -> dict:
     for setting, values in SETTINGS.items():
         result[setting] = {}
         for value in values:
-            density = pixels[head_of(setting, value)]
+            density = pixels[map_name(setting, value)]
             total = total_surprise(entropy, density)
             result[setting][str(value)] = both(density, total)
     result['total'] = {}
@@ -169,53 +168,24 @@ def leave_one_out(answers_of: Mapping[str, Mapping]) -> dict:
     return found
 
 
-def run(network: Network, name: str, args) -> dict:
+def judge_settings(network: Network, name: str, args) -> dict:
     """Fit one network with every candidate, and judge it."""
     config, weights = files(network, args.networks, args.weights, args.data)
     fitted = args.runs / f'{name}_choice_gda.pth'
     cfg = read_config(config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     dataset = fitting_dataset(fitting_dataset_config(cfg))
-    dataset.full_init()
-    size = min(int(SHARE * len(dataset)), args.fit_images)
+    size = min(int(SHARE * len(dataset)), MOST_FITTED)
     if not fitted.exists():
         options = dict(extra_heads=candidates(), max_images=size, seed=0)
         fit_gda(config, weights, fitted, **options)
-    rest = seeded_order(len(dataset), 0)[size:][: args.images]
+    rest = seeded_order(len(dataset), 0)[size:][:JUDGED]
     model = init_ddu(config, fitted)
     return answers(judge(model, dataset, rest, seed=0))
 
 
-def main() -> None:
-    parser = cli.parser(
-        __doc__, 'python -m benchmarks.proof.choose_defaults --data DATA …'
-    )
-    folder = dict(type=Path, required=True)
-    parser.add_argument('--networks', **folder, help='folder of configs')
-    parser.add_argument('--weights', **folder, help='folder of checkpoints')
-    parser.add_argument('--data', **folder, help='folder of data sets')
-    parser.add_argument('--runs', type=Path, default=Path('proof_runs'))
-    parser.add_argument('--only', nargs='+', choices=NETWORKS)
-    parser.add_argument('--fit-images', type=int, default=230, help='at most')
-    parser.add_argument('--images', type=int, default=60, help='judged (60)')
-    parser.add_argument('--json', default='results/choice.json')
-    args = parser.parse_args()
-    args.runs.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for name in args.only or NETWORKS:
-        file = args.runs / f'{name}_choice.json'
-        if not file.exists():
-            write_json(file, run(NETWORKS[name], name, args))
-        found[name] = json.loads(file.read_text())
-    chosen = leave_one_out(found)
-    left_out = [*found, 'none'] if len(found) > 1 else ['none']
-    lines = [
-        [setting, *[chosen[setting][name] for name in left_out]]
-        for setting in chosen
-    ]
-    print(markdown_table(['left out', *left_out], lines))
-    write_json(args.json, dict(answers=found, choice=chosen))
-
-
-if __name__ == '__main__':
-    cli.run(main)
+def choice_table(chosen: Mapping[str, Mapping[str, str]]) -> str:
+    """Setting to what is chosen with each network left out."""
+    left_out = list(next(iter(chosen.values())))
+    lines = [[name, *values.values()] for name, values in chosen.items()]
+    return markdown_table(['left out', *left_out], lines)

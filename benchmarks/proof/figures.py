@@ -11,8 +11,11 @@ from benchmarks.proof.pixel_scores import PixelScores
 from mmseg_ddu.core.metrics import selective_risk
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.datasets.shifts import SHIFTS
 
 PERCENTILES = (40, 60, 80, 90)
+# upside_down leaves every texture as it is
+SHIFT_KINDS = tuple(kind for kind in SHIFTS if kind != 'upside_down')
 
 
 def counts_of(low: Tensor, high: Tensor) -> RankingCounts:
@@ -61,14 +64,11 @@ def shift_figures(
 ) -> dict:
     """Pixels, and images, of each shift against the plain ones.
 
-    Against those of the same images, where the shift is one of images that
-    are among the plain ones: what they show then tells nothing.
+    Against those of the same images, so that what they show tells nothing.
     """
     pixels, whole = {}, {}
     for kind, shifted in moved.items():
         same = torch.isin(plain.images, shifted.images)
-        if shifted.foreign:
-            same = torch.ones_like(same)
         ordinary = plain.scores[row][plain.known & same]
         pixels[kind] = counts_of(ordinary, shifted.scores[row]).auroc()
         means = image_means(plain, row, same)
@@ -78,6 +78,14 @@ def shift_figures(
         shifts_mean=sum(pixels.values()) / len(pixels),
         images_mean=sum(whole.values()) / len(whole),
     )
+
+
+def other_figures(
+    plain: PixelScores, other: PixelScores, row: str
+) -> dict[str, float]:
+    """Pixels of another data set against the plain ones."""
+    ordinary = plain.scores[row][plain.known]
+    return dict(other_data=counts_of(ordinary, other.scores[row]).auroc())
 
 
 def image_means(

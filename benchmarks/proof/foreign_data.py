@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from mmseg_ddu.registry import type_name
+
 ANOMALY = 2  # in the masks of Road Anomaly
 ROAD_SIZE = (640, 360)  # the height of CamVid's frames
 
@@ -52,7 +54,7 @@ def _folder(root: Path, prefix: dict, pipeline, **options) -> dict:
         'mmseg_ddu.LoadOoDAnnotations': dict(type='LoadAnnotations'),
         'mmseg_ddu.PackDDUInputs': dict(type='PackSegInputs'),
     }
-    pipeline = [plain.get(step['type'], step) for step in pipeline]
+    pipeline = [plain.get(type_name(step), step) for step in pipeline]
     return dict(
         type='BaseSegDataset',
         data_root=str(root.resolve()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 
@@ -20,7 +20,6 @@ class Network:
             folder below the folder of data.
         unknown (Mapping): Name of a set of unknown objects to the values
             that it has in the mask files.
-        finished (bool): Whether it was trained to the end.
         other (str): Function of ``foreign_data`` with images of another
             kind.
     """
@@ -29,13 +28,18 @@ class Network:
     weights: str
     data: Mapping[str, str]
     unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    finished: bool = True
     other: str = 'camvid'
 
 
-VOC5 = 'configs/ddu/ddu_deeplabv3plus_mobilenet-v2-d16_1xb8-3k_voc-animals5-192x192.py'  # noqa: E501
 NEAR = (13, 17)  # horse, sheep
 FAR = (1, 2, 3, 4, 5, 6, 7, 9, 11, 14, 16, 18, 19, 20)
+HALF_TRAINED = Network(
+    'configs/ddu/ddu_deeplabv3plus_mobilenet-v2-d16_1xb8-3k_'
+    'voc-animals5-192x192.py',
+    'deeplabv3plus_mnv2_voc5.pth',
+    dict(VOC_ANIMALS='voc_animals'),
+    dict(near=NEAR, far=FAR),
+)
 
 NETWORKS = {
     'deeplabv3_mnv2_voc21': Network(
@@ -54,22 +58,11 @@ NETWORKS = {
         'upernet_mnv2_camvid9.pth',
         dict(CAMVID='camvid'),
         dict(car_sign=(6, 8)),
-        finished=False,
         other='voc21',
     ),
-    'deeplabv3plus_mnv2_voc5': Network(
-        VOC5,
-        'deeplabv3plus_mnv2_voc5.pth',
-        dict(VOC_ANIMALS='voc_animals'),
-        dict(near=NEAR, far=FAR),
-        finished=False,
-    ),
-    'deeplabv3plus_mnv2_voc5_long': Network(
-        VOC5,
-        'deeplabv3plus_mnv2_voc5_long.pth',
-        dict(VOC_ANIMALS='voc_animals'),
-        dict(near=NEAR, far=FAR),
-        finished=False,
+    'deeplabv3plus_mnv2_voc5': HALF_TRAINED,
+    'deeplabv3plus_mnv2_voc5_long': replace(
+        HALF_TRAINED, weights='deeplabv3plus_mnv2_voc5_long.pth'
     ),
 }
 

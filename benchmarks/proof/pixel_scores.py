@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from benchmarks.proof.training_statistics import TrainingStatistics
 from mmseg_ddu.core.scores import energy, max_logit
 from mmseg_ddu.engine.fitting_data import as_batch, seeded_order
+from mmseg_ddu.models.gda_head import PENULTIMATE
 from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.map_names import MAPS, NOVELTY
 from mmseg_ddu.models.tapped_modules import LOGITS
@@ -35,7 +36,6 @@ class PixelScores:
         values (Tensor): (N,) of the mask files, -1 without one.
         images (Tensor): (N,) number of the image.
         void (int): The label that counts in nothing.
-        foreign (bool): Whether they are of another data set.
     """
 
     scores: dict[str, Tensor]
@@ -44,7 +44,6 @@ class PixelScores:
     values: Tensor
     images: Tensor
     void: int
-    foreign: bool = False
 
     @property
     def known(self) -> Tensor:
@@ -78,7 +77,7 @@ def score_pixels(
     for image in seeded_order(len(dataset), seed)[:number]:
         with model.tap(classes=True) as tap:
             sample = model.test_step(as_batch(dataset[image]))[0]
-            features, logits = tap['penultimate'], tap[LOGITS]
+            features, logits = tap[PENULTIMATE], tap[LOGITS]
         size = sample.pred_sem_seg.data.shape[1:]
         where = torch.randint(size.numel(), (pixels,), generator=generator)
         found = _others(statistics, features, logits, size, model)

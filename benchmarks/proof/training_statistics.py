@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from rich.progress import track
 from torch import Tensor, nn
 
 from mmseg_ddu.core.scores import max_logit
+from mmseg_ddu.engine.labelled_windows import labelled_image
+from mmseg_ddu.models.gda_head import PENULTIMATE
 from mmseg_ddu.models.heads import classifying_head
 from mmseg_ddu.models.tapped_modules import LOGITS
 
@@ -74,15 +77,13 @@ class TrainingStatistics:
         return (score + self.max_mean[classes]) / self.max_std[classes]
 
 
-@torch.no_grad()
-def training_statistics(model, loader, seed: int) -> TrainingStatistics:
-    """Of seeded cells of every image of a loader."""
+def training_statistics(model, dataset, seed: int) -> TrainingStatistics:
+    """Of seeded cells of every image of a data set, in whole mode."""
     generator = torch.Generator().manual_seed(seed)
     features, logits = [], []
-    for batch in loader:
-        with model.tap(classes=True) as tap:
-            model.test_step(batch)
-            z, y = tap['penultimate'][0], tap[LOGITS][0]
+    for image in track(range(len(dataset)), 'Training features'):
+        (window,) = labelled_image(model, dataset[image]).windows(model)
+        z, y = window.features[PENULTIMATE][0], window.features[LOGITS][0]
         chosen = torch.randint(z[0].numel(), (CELLS,), generator=generator)
         features.append(z.flatten(1)[:, chosen].T)
         logits.append(y.flatten(1)[:, chosen].T)

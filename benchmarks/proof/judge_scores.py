@@ -1,0 +1,105 @@
+"""How well every score of one network ranks pixels, for one seed."""
+
+from __future__ import annotations
+
+from mmengine.registry import init_default_scope
+from rich.progress import track
+
+from benchmarks.proof import foreign_data
+from benchmarks.proof.figures import (
+    SHIFT_KINDS,
+    error_figures,
+    other_figures,
+    shift_figures,
+    unknown_figures,
+)
+from benchmarks.proof.networks import Network, files
+from benchmarks.proof.pixel_scores import ROWS, score_pixels
+from benchmarks.proof.training_statistics import training_statistics
+from benchmarks.tables import markdown_table
+from mmseg_ddu.apis import fit_gda, init_ddu
+from mmseg_ddu.datasets.shifts import shifted
+from mmseg_ddu.engine.fitting_data import (
+    SeededSubset,
+    fitting_dataset,
+    fitting_dataset_config,
+)
+from mmseg_ddu.models.map_names import MAPS
+
+PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
+
+
+def judge_scores(network: Network, seed: int, args) -> dict:
+    """Row to figures, for one seed of the fit and of the pixels."""
+    config, weights = files(network, args.networks, args.weights, args.data)
+    fitted = args.runs / f'{weights.stem}_{seed}_gda.pth'
+    options = dict(seed=seed, max_images=args.fit_images)
+    if not fitted.exists():
+        paper = dict(paper=dict(preset='ddu-paper'))
+        fit_gda(config, weights, fitted, extra_heads=paper, **options)
+    model = init_ddu(config, fitted)
+    init_default_scope(model.cfg.get('default_scope', 'mmseg'))
+    training = SeededSubset(
+        fitting_dataset(fitting_dataset_config(model.cfg)),
+        args.fit_images or 10**9,
+        seed,
+    )
+    statistics = training_statistics(model, training, seed)
+    test = model.cfg.test_dataloader.dataset
+
+    def scores(dataset: dict, images: int, pixels: int):
+        return score_pixels(model, dataset, statistics, images, pixels, seed)
+
+    plain = scores(test, args.images, PIXELS)
+    moved = {
+        kind: scores(shifted(test, kind), args.shift_images, SHIFTED_PIXELS)
+        for kind in track(SHIFT_KINDS, 'Shifts')
+    }
+    other = getattr(foreign_data, network.other)
+    other = scores(
+        other(args.data, test.pipeline), args.shift_images, SHIFTED_PIXELS
+    )
+    unknown = {
+        name: (plain, values) for name, values in network.unknown.items()
+    }
+    if 'CAMVID' in network.data:
+        roads = foreign_data.road_anomaly(args.data, test.pipeline)
+        unknown['road_anomaly'] = (
+            scores(roads, args.images, PIXELS),
+            (foreign_data.ANOMALY,),
+        )
+    rows = {
+        row: dict(
+            **error_figures(plain, row),
+            **shift_figures(plain, moved, row),
+            **other_figures(plain, other, row),
+            unknown={
+                name: unknown_figures(pixels, row, values)
+                for name, (pixels, values) in unknown.items()
+            },
+        )
+        for row in ROWS
+    }
+    above = {
+        name: float(
+            (model.percentile(name, plain.scores[name][plain.known]) > 0.95)
+            .float()
+            .mean()
+        )
+        for name in MAPS
+    }
+    return dict(rows=rows, above_95=above)
+
+
+def score_table(rows: dict) -> str:
+    """The main figures of one network, a row for each score."""
+    sets = list(next(iter(rows.values()))['unknown'])
+    keys = ('errors', 'pui80', 'shifts_mean', 'other_data', 'images_mean')
+    lines = []
+    for row, entry in rows.items():
+        values = [(entry[key], entry[f'{key}_std']) for key in keys]
+        for name in sets:
+            unknown = entry['unknown'][name]
+            values.append((unknown['auroc'], unknown['auroc_std']))
+        lines.append([row, *[f'{m:.3f} ± {s:.3f}' for m, s in values]])
+    return markdown_table(['score', *keys, *sets], lines)
