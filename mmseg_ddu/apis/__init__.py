@@ -8,6 +8,7 @@ from .html_report import write_report
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
 from .onnx_export import export_onnx
+from .promise import fit_abstention
 from .runner import train
 from .testing import test
 
@@ -17,6 +18,7 @@ __all__ = [
     'compare',
     'export',
     'export_onnx',
+    'fit_abstention',
     'fit_gda',
     'init_ddu',
     'predict',

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from .abstention import PREFIX as ABSTENTION
 from .gda_head import FORMAT
 
 # Of keys in a state dict.
@@ -15,6 +16,7 @@ FIT_PREFIXES = (
     'extra_heads.',
     'map_calibration.',
     'image_novelty.',
+    ABSTENTION,
 )
 POSITIVE = ('scale', 'temperature')
 NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference', 'cells')
@@ -45,6 +47,8 @@ def check_state(
             in it nothing is checked.
     """
     own = {k: v for k, v in own.items() if k.startswith(FIT_PREFIXES)}
+    # Thresholds are found after the fit, or never.
+    own = {k: v for k, v in own.items() if k in given or not _may_lack(k)}
     given = {k: v for k, v in given.items() if k.startswith(FIT_PREFIXES)}
     if not given:
         return
@@ -75,6 +79,10 @@ def check_state(
         )
 
 
+def _may_lack(key: str) -> bool:
+    return key.startswith(ABSTENTION)
+
+
 def _kind(tensor: Tensor) -> str:
     """Shape and type; how many bits a float has does not count."""
     kind = 'float' if tensor.is_floating_point() else str(tensor.dtype)
@@ -86,6 +94,8 @@ def _sound(key: str, value: Tensor) -> bool:
     name = key.rpartition('.')[2]
     if name == 'fitted':
         return bool(value)
+    if name == 'thresholds':
+        return bool(value.isnan().all() or not value.isnan().any())
     if name in MAY_BE_ENDLESS:
         value = value[value != -torch.inf]
         return name != 'log_norms' or bool(len(value) and _finite(value))

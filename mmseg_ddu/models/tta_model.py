@@ -12,11 +12,12 @@ from torch import Tensor
 
 from mmseg_ddu.registry import MODELS
 
+from .abstention import REFUSED
 from .heads import last_decode_head
 from .map_names import NOVELTY, PERCENTILE
 
 NOT_AFTER_MERGING = ('flip', 'flip_direction', 'scale', 'scale_factor')
-DERIVED = ('pred_sem_seg', PERCENTILE)
+DERIVED = ('pred_sem_seg', REFUSED, PERCENTILE)
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -75,6 +76,10 @@ class DDUTTAModel(SegTTAModel):
                     share = self.percentile(name.removeprefix('pred_'), mean)
                     share = PixelData(data=share)
                     merged.set_data({name + PERCENTILE: share})
+        if REFUSED in first:
+            both = merged.pred_total.data, merged.pred_sem_seg.data
+            refused = PixelData(data=self.abstention(*both))
+            merged.set_data({REFUSED: refused})
         if NOVELTY in meta:
             every = [torch.as_tensor(s.metainfo[NOVELTY]) for s in samples]
             mean = torch.stack(every).mean()
