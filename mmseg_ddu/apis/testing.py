@@ -18,8 +18,9 @@ from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
+from mmseg_ddu.engine.fit_meta import warn_of_other_mode
 from mmseg_ddu.engine.fit_report import versions
-from mmseg_ddu.engine.fitting_data import bare_datasets
+from mmseg_ddu.engine.fitting_data import bare_datasets, evaluation_pipeline
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.engine.tta_pipeline import TTA_MODEL, tta_pipeline
 from mmseg_ddu.evaluation import (
@@ -86,6 +87,8 @@ def test(
     load_weights(model, content['state_dict'], str(checkpoint))
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
+        steps = evaluation_pipeline(cfg)
+        warn_of_other_mode(content['meta'], model.test_cfg, steps)
     with naming_empty_folders(cfg.test_dataloader.dataset):
         dataset = runner.test_loop.dataloader.dataset
     check_classes(model, dataset.metainfo, content['meta'].get('dataset_meta'))

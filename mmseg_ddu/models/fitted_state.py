@@ -11,13 +11,13 @@ from .abstention import PREFIX as ABSTENTION
 from .gda_head import FORMAT
 
 # Of keys in a state dict.
-FIT_PREFIXES = (
+DENSITY_PREFIXES = (
     'gda_head.',
     'extra_heads.',
     'map_calibration.',
     'image_novelty.',
-    ABSTENTION,
 )
+FIT_PREFIXES = (*DENSITY_PREFIXES, ABSTENTION)
 POSITIVE = ('scale', 'temperature')
 NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference', 'cells')
 MAY_BE_ENDLESS = ('log_norms', 'sketch_constant')  # -inf: a class not seen
@@ -46,10 +46,8 @@ def check_state(
         given (Mapping[str, Tensor]): What it is to be. Without any density
             in it nothing is checked.
     """
-    own = {k: v for k, v in own.items() if k.startswith(FIT_PREFIXES)}
-    # Thresholds are found after the fit, or never.
-    own = {k: v for k, v in own.items() if k in given or not _may_lack(k)}
-    given = {k: v for k, v in given.items() if k.startswith(FIT_PREFIXES)}
+    own = {k: v for k, v in own.items() if k.startswith(DENSITY_PREFIXES)}
+    given = {k: v for k, v in given.items() if k.startswith(DENSITY_PREFIXES)}
     if not given:
         return
     version = given.get('gda_head.format_version')
@@ -79,10 +77,6 @@ def check_state(
         )
 
 
-def _may_lack(key: str) -> bool:
-    return key.startswith(ABSTENTION)
-
-
 def _kind(tensor: Tensor) -> str:
     """Shape and type; how many bits a float has does not count."""
     kind = 'float' if tensor.is_floating_point() else str(tensor.dtype)
@@ -94,8 +88,6 @@ def _sound(key: str, value: Tensor) -> bool:
     name = key.rpartition('.')[2]
     if name == 'fitted':
         return bool(value)
-    if name == 'thresholds':
-        return bool(value.isnan().all() or not value.isnan().any())
     if name in MAY_BE_ENDLESS:
         value = value[value != -torch.inf]
         return name != 'log_norms' or bool(len(value) and _finite(value))

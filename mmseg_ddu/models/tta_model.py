@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -77,6 +78,11 @@ class DDUTTAModel(SegTTAModel):
                     share = PixelData(data=share)
                     merged.set_data({name + PERCENTILE: share})
         if REFUSED in first:
+            warnings.warn(
+                'Pixels are refused by thresholds that were found without '
+                'augmentations: their promise does not hold with them.',
+                stacklevel=2,
+            )
             both = merged.pred_total.data, merged.pred_sem_seg.data
             refused = PixelData(data=self.abstention(*both))
             merged.set_data({REFUSED: refused})
