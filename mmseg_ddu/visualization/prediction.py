@@ -12,6 +12,8 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.models.abstention import REFUSED
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, UNITS
 
 from .heatmap import blend, class_colors, heat_map, side_by_side
@@ -96,8 +98,11 @@ def sample_maps(sample: SegDataSample) -> dict[str, np.ndarray]:
 
 
 def sample_classes(sample: SegDataSample) -> np.ndarray:
-    """The predicted classes of a sample, (H, W) uint8."""
-    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    """The predicted classes, (H, W) uint8; ``VOID`` where refused."""
+    classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    if REFUSED in sample:
+        classes[sample.get(REFUSED).data[0].cpu().numpy()] = VOID
+    return classes
 
 
 def sample_novelty(sample: SegDataSample) -> dict[str, float]:

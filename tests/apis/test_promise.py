@@ -7,7 +7,14 @@ import signal
 import pytest
 import torch
 
-from mmseg_ddu.apis import error_counts, fit_abstention, fit_gda, init_ddu
+from mmseg_ddu.apis import (
+    DDUInferencer,
+    error_counts,
+    fit_abstention,
+    fit_gda,
+    init_ddu,
+)
+from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.stopping import Interrupted
@@ -162,3 +169,27 @@ def test_sampling_baselines_have_no_calibration(
     plain_cfg.model.type = 'mmseg_ddu.MCDropoutEncoderDecoder'
     with pytest.raises(ValueError, match='no calibrated total'):
         fit_abstention(plain_cfg, checkpoint, 0.5)
+
+
+def test_testing_says_what_is_kept(plain_cfg, fitted, tmp_path):
+    report = fit_abstention(plain_cfg, fitted, 0.97, split='test')
+    figures = run_test(plain_cfg, fitted, work_dir=tmp_path / 'test')
+    for key, name in dict(
+        coverage='coverage', error_kept='error_kept', error='error_before'
+    ).items():
+        expected = pytest.approx(100 * report[name], abs=1e-3)
+        assert figures[f'abstention/{key}'] == expected
+
+
+def test_classes_are_void_where_refused(plain_cfg, fitted, sample_root):
+    fit_abstention(plain_cfg, fitted, 0.97)
+    image = next(sample_root.rglob('val_0000.jpg'))
+    path = fitted.with_name('tight.pth')
+    content = read_checkpoint(fitted)
+    content['state_dict']['abstention.thresholds'] = torch.full((6,), 1.0)
+    torch.save(content, path)
+    answer = DDUInferencer(plain_cfg, path, show_progress=False)(str(image))
+    classes = answer['predictions']['pred_sem_seg']
+    refused = answer['predictions']['pred_total'] > 1.0
+    assert 0 < refused.mean() < 1
+    assert ((classes == 255) == refused).all()

@@ -26,7 +26,7 @@ def types(evaluator):
 
 
 def test_metrics_join_those_of_the_config():
-    ours = ['calibration', 'novelty', 'patches', 'ranking']
+    ours = ['abstention', 'calibration', 'novelty', 'patches', 'ranking']
     iou = dict(type='IoUMetric', iou_metrics=['mIoU'])
     assert types(iou) == ['IoUMetric', *ours]
     own = dict(type='mmseg_ddu.UncertaintyMetric', ambiguous_classes=('a',))
@@ -35,6 +35,7 @@ def test_metrics_join_those_of_the_config():
         'IoUMetric',
         'mmseg_ddu.UncertaintyMetric',
         'patches',
+        'abstention',
         'calibration',
         'novelty',
     ]

@@ -28,6 +28,7 @@ class JudgedImage:
             (H, W) bool.
         logits (Tensor, optional): (C, H, W), C > 1; log probabilities will
             do.
+        refused (Tensor, optional): (H, W) bool, pixels without an answer.
         novelty (float, optional): Distance of the image from those of the
             training.
         novelty_percentile (float, optional): The same in [0, 1].
@@ -38,6 +39,7 @@ class JudgedImage:
     unlabelled: Tensor | None = None
     strange: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
+    refused: Tensor | None = None
     novelty: float | None = None
     novelty_percentile: float | None = None
 
