@@ -71,8 +71,8 @@ def count(model, split: str) -> dict[str, tuple]:
 def judge(counts: dict, error: float, confidence: float | None) -> dict:
     """Score to what random halves say of a promise.
 
-    ``mean_error`` and ``share_of_splits_kept`` count the splits in which there is a
-    threshold at all (``share_reached``); coverage counts the others as 0.
+    ``mean_error`` and ``share_of_splits_kept`` count the splits in which
+    there is a threshold (``share_reached``); coverage counts the others as 0.
     """
     found = {}
     # As many nats as so many training pixels have.
