@@ -72,6 +72,7 @@ setup(
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_ddu', 'mmseg_ddu.*']),
     package_data={'mmseg_ddu.apis.html_report': ['parts/*']},
+    entry_points=dict(console_scripts=['mmseg-ddu = mmseg_ddu.__main__:main']),
     cmdclass=dict(build_py=BuildWithMim, bdist_wheel=WheelWithMim),
     install_requires=[
         'numpy',

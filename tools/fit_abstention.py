@@ -46,10 +46,10 @@ def main():
         f'On {found["images"]} images: {found["coverage"]:.1%} of the pixels '
         f'kept, of which {found["error_kept"]:.2%} are wrong '
         f'({found["error_before"]:.2%} before); of those refused '
-        f'{found["error_refused"]:.1%} are wrong.\n'
-        f'next: python tools/test.py {args.config} '
-        f'{args.out or args.checkpoint}'
+        f'{found["error_refused"]:.1%} are wrong.'
     )
+    files = f'{args.config} {args.out or args.checkpoint}'
+    print(cli.as_called(f'next: python tools/test.py {files}'))
 
 
 if __name__ == '__main__':

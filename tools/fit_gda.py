@@ -63,7 +63,8 @@ def main():
         del options[name]
     out = fit_gda(**options)
     if is_main_process():
-        print(f'next: python tools/test.py {args.config} {out}')
+        command = f'python tools/test.py {args.config} {out}'
+        print(f'next: {cli.as_called(command)}')
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from mmengine.config import DictAction
 
+from mmseg_ddu.__main__ import COMMANDS, PROGRAM
 from mmseg_ddu.engine.ranks import join
 from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
 
@@ -32,6 +33,7 @@ DEBUG = 'MMSEG_DDU_TRACEBACK'
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser with ``--debug``, whose help ends in an example."""
+    description, example = as_called(description), as_called(example)
     parser = argparse.ArgumentParser(
         description=description,
         epilog=f'example:\n  {example}',
@@ -45,6 +47,16 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         help='show where in the code an error comes from',
     )
     return parser
+
+
+def as_called(text: str) -> str:
+    """``mmseg-ddu fit`` for ``python tools/fit_gda.py`` where that runs."""
+    if not sys.argv[0].startswith(f'{PROGRAM} '):
+        return text
+    for name, (tool, _) in COMMANDS.items():
+        text = text.replace(f'python tools/{tool}.py', f'{PROGRAM} {name}')
+        text = text.replace(f'tools/{tool}.py', f'{PROGRAM} {name}')
+    return text
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
