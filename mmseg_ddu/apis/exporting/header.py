@@ -12,19 +12,13 @@ from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.tta_pipeline import tta_pipeline
 from mmseg_ddu.fileio import sha256
-from mmseg_ddu.visualization.prediction import Scale
 
-from .manifest import UNUSUAL
+from .one_image import UNUSUAL
 
 PNG = (
     'value = png_low + pixel / 65535 * (png_high - png_low); values outside '
     'are clipped'
 )
-
-
-def _scale(scale: Scale) -> dict:
-    low, high = scale.low, scale.high
-    return dict(unit=scale.unit, png_low=low, png_high=high, png=PNG)
 
 
 def describe(
@@ -38,22 +32,24 @@ def describe(
     """All that determines the maps, and how to read them."""
     meta, cfg = model.dataset_meta, model.cfg
     steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
-    return plain(
-        dict(
-            maps={name: _scale(s) for name, s in writer.scales.items()},
-            unusual='unusual_share: pixels whose percentile of the total '
-            f'uncertainty is above {UNUSUAL}',
-            classes=meta.get('classes') or [],
-            palette=meta.get('palette') or [],
-            model=type(model).__name__,
-            config=str(config),
-            # Of the network and of what is done to images.
-            config_sha256=digest([cfg.model, steps], 64),
-            checkpoint=str(checkpoint),
-            checkpoint_sha256=sha256(checkpoint),
-            tta=tta,
-            formats=list(writer.formats),
-            max_pixels=max_pixels,
-            versions=versions(),
-        )
+    header = dict(
+        maps={
+            name: dict(unit=s.unit, png_low=s.low, png_high=s.high, png=PNG)
+            for name, s in writer.scales.items()
+        },
+        unusual='unusual_share: pixels whose percentile of the total '
+        f'uncertainty is above {UNUSUAL}',
+        classes=meta.get('classes') or [],
+        palette=meta.get('palette') or [],
+        model=type(model).__name__,
+        config=str(config),
+        # Of the network and of what is done to images.
+        config_sha256=digest([cfg.model, steps], 64),
+        checkpoint=str(checkpoint),
+        checkpoint_sha256=sha256(checkpoint),
+        tta=tta,
+        formats=list(writer.formats),
+        max_pixels=max_pixels,
+        versions=versions(),
     )
+    return plain(header)

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmengine.dist import get_dist_info
 from mmengine.logging import MMLogger
 from rich.progress import track
+from torch import nn
 
 from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
@@ -20,10 +21,11 @@ from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import remove_temporary, require_writable_folder
 from mmseg_ddu.visualization.prediction import map_scales
 
-from . import journal
 from .header import describe
-from .manifest import MANIFEST, MAX_PIXELS
+from .journal import JOURNAL, MANIFEST, Journal, has_record, is_disk_full
 from .one_image import export_one
+
+MAX_PIXELS = 64_000_000
 
 
 def export(
@@ -43,12 +45,9 @@ def export(
 ) -> dict:
     """Predict images and write their maps.
 
-    Under ``out_dir``: ``class/`` (PNG with palette); a folder for each of
-    ``aleatoric``, ``epistemic`` and ``total`` (float32 ``.npy``, 16-bit PNG
-    on the linear scale that the manifest states, heat map), and with fitted
-    densities for their percentiles among training pixels; ``overlay/``
-    (image, prediction and the maps side by side) and ``manifest.json`` with
-    a row per image.
+    ``out_dir`` gets ``class/``, a folder for each map and, with fitted
+    densities, for its percentiles among training pixels, ``overlay/`` and
+    ``manifest.json`` with units, scales and a row per image.
 
     An image that cannot be used is listed in the manifest and skipped. After
     Ctrl-C or SIGTERM the manifest lists what was done, with ``complete:
@@ -87,7 +86,6 @@ def export(
     if max_pixels < 1:
         raise ValueError(f'Expected max_pixels above 0, but got {max_pixels}.')
     formats = choose_formats(formats, pictures)
-    rank, world = get_dist_info()
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
     cfg = read_config(config, cfg_options)
@@ -104,40 +102,40 @@ def export(
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
     header = describe(model, config, checkpoint, writer, tta, max_pixels)
-    todo = on_main(journal.begin, header, files, writer, resume, group=group)
-    try:
-        _export_share(model, writer, todo[rank::world], max_pixels, group)
-    except BaseException as error:
-        # It ends its own process without waiting for the others: the
-        # launcher ends those.
-        done = _close(header, files, writer) if rank == 0 else ''
-        if isinstance(error, Interrupted):
-            raise Interrupted(done) from None
-        if done:
-            MMLogger.get_current_instance().warning(done)
-        if journal.is_disk_full(error):
-            raise _disk_full(writer, len(todo)) from error
-        raise
-    manifest = on_main(journal.finish, header, files, writer, group=group)
+    journal = Journal(header, files, writer)
+    todo = on_main(journal.begin, resume, group=group)
+    _export_share(model, journal, todo, group)
+    manifest = on_main(journal.finish, group=group)
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
 
 
-def _export_share(model, writer, share, max_pixels: int, group) -> None:
-    """Export the images of one process, then wait for the others."""
-    rank, _ = get_dist_info()
-    with StopRequest() as stop, journal.Journal(writer.out_dir, rank) as lines:
-        for name, path in track(share, 'Exporting maps', disable=rank > 0):
-            row = export_one(model, writer, name, path, max_pixels)
-            try:
-                lines.append(row)
-            except BaseException:
-                writer.remove(name)
-                raise
-            if stop.made:
-                raise Interrupted
-        wait_for_all(group)
+def _export_share(
+    model: nn.Module, journal: Journal, todo: list[tuple[str, Path]], group
+) -> None:
+    """Export the images of this process, then wait for the others."""
+    rank, world = get_dist_info()
+    writer, limit = journal.writer, journal.header['max_pixels']
+    try:
+        with StopRequest() as stop, journal:
+            share = todo[rank::world]
+            for image in track(share, 'Exporting maps', disable=rank > 0):
+                journal.append(export_one(model, writer, *image, limit))
+                if stop.made:
+                    raise Interrupted
+            wait_for_all(group)
+    except BaseException as error:
+        # It ends its own process without waiting for the others: the
+        # launcher ends those.
+        done = _close(journal) if rank == 0 else ''
+        if isinstance(error, Interrupted):
+            raise Interrupted(done) from None
+        if done:
+            MMLogger.get_current_instance().warning(done)
+        if is_disk_full(error):
+            raise _disk_full(writer, len(todo)) from error
+        raise
 
 
 def _inputs(
@@ -154,7 +152,7 @@ def _inputs(
     if resume:
         remove_temporary(out_dir)
     used = out_dir.is_dir() and any(out_dir.iterdir())
-    if used and not (overwrite or (resume and journal.has_record(out_dir))):
+    if used and not (overwrite or (resume and has_record(out_dir))):
         why, how = '', ', go on with an export that was stopped (--resume),'
         if resume:
             why = ', and no export was begun in it that could be resumed'
@@ -167,18 +165,18 @@ def _inputs(
     return files
 
 
-def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> str:
+def _close(journal: Journal) -> str:
     """Write the manifest of an export that was stopped; what is saved."""
     try:
-        manifest = journal.finish(header, files, writer)
+        done = len(journal.finish()['images'])
     except OSError as error:
         return (
-            f'{MANIFEST} cannot be written ({error}); {journal.JOURNAL} '
-            'holds the same rows.'
+            f'{MANIFEST} cannot be written ({error}); {JOURNAL} holds the '
+            'same rows.'
         )
     return (
-        f'Stopped after {len(manifest["images"])} of {len(files)} images; '
-        'the same command with --resume goes on.'
+        f'Stopped after {done} of {len(journal.files)} images; the same '
+        'command with --resume goes on.'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
 from pathlib import Path
@@ -18,6 +19,7 @@ from mmseg_ddu.apis.image_sources import reason
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
 from mmseg_ddu.apis.map_files import MapWriter
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import (
     is_lost,
     sample_classes,
@@ -25,17 +27,13 @@ from mmseg_ddu.visualization.prediction import (
     sample_novelty,
 )
 
-from .manifest import MAX_PIXELS, TOTAL_PERCENTILE, UNUSUAL
-
+TOTAL_PERCENTILE = f'total{PERCENTILE}'
+UNUSUAL = 0.95
 MAX_REASON = 500
 
 
 def export_one(
-    model: nn.Module,
-    writer: MapWriter,
-    name: str,
-    path: Path,
-    max_pixels: int = MAX_PIXELS,
+    model: nn.Module, writer: MapWriter, name: str, path: Path, max_pixels: int
 ) -> dict:
     """Predict and write one image; its row in the manifest."""
     try:
@@ -57,6 +55,33 @@ def export_one(
         return _left_out(name, path, 'is too much for the network', error)
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
     return dict(row, files=writer.write(name, photo, classes, maps))
+
+
+def is_done(row: dict, path: Path, writer: MapWriter, max_pixels: int) -> bool:
+    """Whether the row of an earlier run is that of an image, done and whole.
+
+    The row may come from anywhere, but for its name, which is that of one of
+    the images: no path in it is used, it must name the files that would be
+    written now.
+    """
+    numbers = {
+        f'{key}_{what}'
+        for key in writer.scales
+        for what in ('mean', 'max', 'clipped')
+    } | {'lost_share'}
+    if TOTAL_PERCENTILE in writer.scales:
+        numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
+    if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
+        return False
+    shape = row['height'], row['width']
+    return (
+        row['image'] == str(path)
+        and all(type(side) is int and side > 0 for side in shape)
+        and math.prod(shape) <= max_pixels
+        and all(type(row[key]) in (int, float) for key in numbers)
+        and row['files'] == writer.files(row['name'])
+        and writer.has_whole(row['name'], shape)
+    )
 
 
 def _numbers(
