@@ -26,15 +26,9 @@ def choose_formats(
     Raises:
         ValueError: If there is no such format.
     """
-    chosen = {
-        name: FORMATS.find(name)
-        for name in (FORMATS if names is None else ('class', *names))
-    }
-    return sorted(
-        name
-        for name, kind in chosen.items()
-        if pictures or not kind.is_picture
-    )
+    chosen = set(FORMATS if names is None else ('class', *names))
+    kinds = {name: FORMATS.find(name) for name in chosen}
+    return sorted(n for n in chosen if pictures or not kinds[n].is_picture)
 
 
 class MapWriter:
@@ -70,10 +64,6 @@ class MapWriter:
         """What an image becomes, to path relative to ``out_dir``."""
         return {key: file for key, file, *_ in self._files(name)}
 
-    def folders(self) -> set[str]:
-        """Names of all folders."""
-        return {what for *_, what, _ in self._files('')}
-
     def write(
         self,
         name: str,
@@ -95,7 +85,9 @@ class MapWriter:
         image = Exported(photo, classes, maps, self.scales, self.palette)
         try:
             for _, file, what, kind in self._files(name):
-                self._save(file, kind.encode(what, image))
+                content = kind.encode(what, image)
+                _save(self._path(file), content)
+                self.bytes_written += len(content)
         except BaseException:
             self.remove(name)
             raise
@@ -126,14 +118,6 @@ class MapWriter:
             for key, what in kind.folders(self.scales).items():
                 yield key, str(Path(f'{what}/{name}{kind.ending}')), what, kind
 
-    def _save(self, file: str, content: bytes | memoryview) -> None:
-        path = self._path(file)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            # Not np.save or Image.save: they hide why a write failed.
-            temporary.write_bytes(content)
-        self.bytes_written += len(content)
-
     def _path(self, file: str) -> Path:
         """The path of a file, which links may not lead elsewhere."""
         path = self.out_dir / file
@@ -148,7 +132,11 @@ class MapWriter:
 
 def save_picture(folder: Path, name: str, picture: np.ndarray) -> None:
     """Write ``name.png``; the name may hold folders."""
-    path = folder / f'{name}.png'
+    _save(folder / f'{name}.png', png(picture))
+
+
+def _save(path: Path, content: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
-        temporary.write_bytes(png(picture))
+        # Not np.save or Image.save: they hide why a write failed.
+        temporary.write_bytes(content)

@@ -7,6 +7,7 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path, PurePath
 
 from mmseg_ddu.fileio import TEMPORARY
@@ -41,21 +42,19 @@ def output_names(
     taken_folders: set[str] = set()
     for path, file in zip(relative, files):
         stem = path.with_suffix('')
-        wanted = str(path if stems[_key(stem)] > 1 else stem)
-        name, salt = wanted, 0
-        while True:
+        name = str(path if stems[_key(stem)] > 1 else stem)
+        for salt in count():
             key = _key(name)
             outputs = {key + ending for ending in endings}
             folders = {str(parent) for parent in PurePath(key).parents}
-            clash = outputs & (taken_files | taken_folders)
             if (
                 _fits(name, longest)
-                and not clash
-                and not folders & taken_files
+                and outputs.isdisjoint(taken_files)
+                and outputs.isdisjoint(taken_folders)
+                and folders.isdisjoint(taken_files)
             ):
                 break
-            name = f'{_cut(path.name)}~{_digest(f"{salt} {file}")}'
-            salt += 1
+            name = _with_digest(path.name, f'{salt} {file}')
         taken_files |= outputs
         taken_folders |= folders
         yield name
@@ -73,9 +72,6 @@ def _fits(name: str, longest: int) -> bool:
     return max(parts, default=0) <= longest and sum(parts) <= MAX_NAME
 
 
-def _cut(name: str) -> str:
-    return os.fsencode(name.lstrip('.'))[:_CUT].decode('utf-8', 'ignore')
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:12]
+def _with_digest(name: str, text: str) -> str:
+    kept = os.fsencode(name.lstrip('.'))[:_CUT].decode('utf-8', 'ignore')
+    return f'{kept}~{hashlib.sha256(os.fsencode(text)).hexdigest()[:12]}'

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
-from mmseg_ddu.visualization.heatmap import LOST_COLOR
+from mmseg_ddu.visualization.heatmap import LOST_COLOR, lookup_table
 from mmseg_ddu.visualization.prediction import (
     CMAPS,
     MAX_SURPRISE,
@@ -27,7 +27,7 @@ ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
 
 def browser(
     folders: Mapping[str, Path],
-    reader: truth.TruthReader = truth.no_truth,
+    reader: truth.TruthReader | None = None,
     max_images: int = 60,
 ) -> dict:
     """What the page needs to show the images of one or more exports.
@@ -37,7 +37,7 @@ def browser(
 
     Args:
         folders (Mapping[str, Path]): Name of the method to its export.
-        reader (TruthReader): Where the annotated classes come from.
+        reader (TruthReader, optional): Of the annotated classes.
         max_images (int): Most images in the page.
 
     Raises:
@@ -59,30 +59,32 @@ def browser(
             'with each method.'
         )
     ranked = sorted(common, key=first.score, reverse=True)
-    chosen = ranked[: max(1, max_images)]
-    images = [_image(first, key, reader) for key in chosen]
+    images = {
+        key: _image(first, key, reader) for key in ranked[: max(1, max_images)]
+    }
     methods = [
-        _method(export, chosen, images)
-        for export in track(exports, 'Embedding maps')
+        _method(export, images) for export in track(exports, 'Embedding maps')
     ]
-    for image in images:
+    for image in images.values():
         image.pop('labels')
     return dict(
-        images=images,
+        images=list(images.values()),
         methods=methods,
         total=len(common),
         maps=MAPS,
         classes=first.manifest['classes'],
         palette=_palette(first),
-        luts={name: encode.color_map(CMAPS[name]) for name in MAPS},
+        luts={
+            name: lookup_table(CMAPS[name]).tobytes().hex() for name in MAPS
+        },
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
-        has_truth=any(image['truth'] for image in images),
+        has_truth=any(image['truth'] for image in images.values()),
     )
 
 
-def _image(export: Export, key: str, reader: truth.TruthReader) -> dict:
+def _image(export: Export, key: str, reader: truth.TruthReader | None) -> dict:
     """What all methods share; ``labels`` are for the errors."""
     row = export.rows[key]
     shape = row['height'], row['width']
@@ -109,18 +111,16 @@ def _image(export: Export, key: str, reader: truth.TruthReader) -> dict:
     return entry
 
 
-def _method(
-    export: Export, keys: Sequence[str], images: Sequence[dict]
-) -> dict:
+def _method(export: Export, images: Mapping[str, dict]) -> dict:
     """The maps of a method and how to read their levels."""
-    rows = [_predicted(export, key, im) for key, im in zip(keys, images)]
+    rows = [_predicted(export, key, image) for key, image in images.items()]
     scores = {}
     for name in MAPS:
         maps = [
             levels.shrink_scores(
                 export.load(key, name), (image['height'], image['width'])
             )
-            for key, image in zip(keys, images)
+            for key, image in images.items()
         ]
         bounds = levels.level_bounds(maps)
         for row, values in zip(rows, maps):
@@ -129,15 +129,15 @@ def _method(
         scores[name] = dict(
             unit=scale['unit'],
             bounds=[scale['png_low'], scale['png_high']],
-            values=levels.rounded(bounds),
-            shares=levels.rounded(np.append(0, levels.SHARES[:-1])),
-            training=_training(export, keys, name, bounds),
+            values=bounds.tolist(),
+            shares=[0.0, *levels.SHARES[:-1].tolist()],
+            training=_training(export, images, name, bounds),
         )
     return dict(name=export.name, scores=scores, images=rows)
 
 
 def _training(
-    export: Export, keys: Sequence[str], name: str, bounds: np.ndarray
+    export: Export, keys: Iterable[str], name: str, bounds: np.ndarray
 ) -> list[float] | None:
     """The percentile among training pixels at the upper end of each level.
 
@@ -145,12 +145,11 @@ def _training(
     """
     if name + PERCENTILE not in export.manifest['maps']:
         return None
-    scores = levels.thinned([export.load(key, name) for key in keys])
-    shares = levels.thinned(
-        [export.load(key, name + PERCENTILE) for key in keys]
+    scores, shares = (
+        np.sort(levels.thinned([export.load(key, what) for key in keys]))
+        for what in (name, name + PERCENTILE)
     )
-    scores, shares = np.sort(scores), np.sort(shares)
-    return levels.rounded(np.interp(bounds, scores, shares))
+    return np.interp(bounds, scores, shares).tolist()
 
 
 def _predicted(export: Export, key: str, image: dict) -> dict:
@@ -171,9 +170,8 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
     )
     if image['labels'] is not None:
         errors = truth.error_map(image['labels'], classes)
-        result['error'] = encode.labels_uri(
-            encode.shrink_labels(errors, size), ERROR_COLORS
-        )
+        small = encode.shrink_labels(errors, size)
+        result['error'] = encode.labels_uri(small, ERROR_COLORS)
         share = truth.error_share(errors)
         if share is not None:
             result['scores']['error_share'] = share

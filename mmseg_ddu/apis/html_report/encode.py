@@ -9,9 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
-
-from mmseg_ddu.visualization.heatmap import lookup_table
+from PIL import Image, ImageOps
 
 MAX_SIDE = 320
 JPEG_QUALITY = 82
@@ -31,7 +29,8 @@ def shrink_labels(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def photo_uri(path: Path, size: tuple[int, int]) -> str:
     """A photograph as JPEG."""
     with Image.open(path) as opened:
-        image = np.asarray(opened.convert('RGB'))
+        # Turned by its EXIF tag, as the network saw it.
+        image = np.asarray(ImageOps.exif_transpose(opened).convert('RGB'))
     image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     return _uri(Image.fromarray(image), 'JPEG', quality=JPEG_QUALITY)
 
@@ -51,11 +50,6 @@ def grey_uri(levels: np.ndarray) -> str:
 def file_uri(path: Path) -> str:
     """A PNG file as it is."""
     return _data('image/png', path.read_bytes())
-
-
-def color_map(name: str) -> str:
-    """256 colours of a colour map as hexadecimal digits."""
-    return lookup_table(name).tobytes().hex()
 
 
 def _uri(image: Image.Image, kind: str, **options: object) -> str:

@@ -42,9 +42,7 @@ def shrink_scores(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def level_bounds(maps: Sequence[np.ndarray]) -> np.ndarray:
-    """The upper ends of the levels, which are quantiles of all pixels.
-
-    Large sets are thinned evenly to two million pixels.
+    """The upper ends of the levels, which are quantiles of the pixels.
 
     Args:
         maps (Sequence[np.ndarray]): Of :func:`shrink_scores`.
@@ -68,8 +66,3 @@ def to_levels(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
     levels = np.searchsorted(bounds, values, side='left')
     levels = np.minimum(levels, len(bounds) - 1)
     return np.where(np.isfinite(values), levels, LOST).astype(np.uint8)
-
-
-def rounded(values: np.ndarray) -> list[float]:
-    """Seven digits of each."""
-    return [float(f'{value:.7g}') for value in values]

@@ -16,7 +16,7 @@ from mmseg_ddu.version import __version__
 
 from .browser_data import browser
 from .comparison import comparison
-from .truth import no_truth, truth_from_config, truth_from_masks
+from .truth import truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
 PARTS = Path(__file__).parent / 'parts'
@@ -67,10 +67,10 @@ def write_report(
         )
     if config is not None and masks is not None:
         raise ValueError('Expected config or masks, but got both.')
-    truth = no_truth if masks is None else truth_from_masks(masks)
+    truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
-    html = render(
+    html = _render(
         title,
         comparison(results_dir) if compared else None,
         browser(folders, truth, max_images) if folders else None,
@@ -81,7 +81,7 @@ def write_report(
     return path
 
 
-def render(title: str, table: dict | None, images: dict | None) -> str:
+def _render(title: str, table: dict | None, images: dict | None) -> str:
     """The HTML of a comparison, a browser of images, or both."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PARTS),

@@ -21,10 +21,6 @@ RIGHT, WRONG, STRANGE, IGNORED = range(4)
 TruthReader = Callable[[Path], 'np.ndarray | None']
 
 
-def no_truth(image: Path) -> None:
-    """Of images that nobody annotated."""
-
-
 def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
     """Masks of class indices (255 is void) named as the images are."""
     folder = Path(folder)
@@ -80,10 +76,10 @@ def truth_from_config(
 
 
 def read_truth(
-    reader: TruthReader, image: Path, shape: tuple[int, int]
+    reader: TruthReader | None, image: Path, shape: tuple[int, int]
 ) -> np.ndarray | None:
     """Labels of an image in the size of its prediction; None without any."""
-    labels = reader(image)
+    labels = reader(image) if reader else None
     if labels is None or labels.shape == shape:
         return labels
     return shrink_labels(labels, shape)

@@ -46,6 +46,21 @@ def test_large_photos_are_scaled_down(tmp_path):
     assert target_size(40, 30) == (40, 30) and target_size(6, 9000) == (1, 320)
 
 
+def test_photos_turn_as_the_network_saw_them(tmp_path):
+    """A camera held upright writes a wide image and a tag."""
+    wide = Image.new('RGB', (60, 40), 'blue')
+    wide.paste('red', (0, 0, 30, 40))  # the left half, on top once turned
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide.save(tmp_path / 'a.jpg', exif=exif)
+    shown = picture(photo_uri(tmp_path / 'a.jpg', (60, 40)))
+    assert shown.size == (40, 60)
+    red, _, blue = shown.getpixel((20, 10))
+    assert red > 200 > 60 > blue
+    red, _, blue = shown.getpixel((20, 50))
+    assert blue > 200 > 60 > red
+
+
 def test_pictures_are_the_exported_maps(content, exports):
     palette = np.array(content['palette'])
     for method in content['methods']:

@@ -1,4 +1,4 @@
-"""Everything in one picture."""
+"""Files for people to look at."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,20 @@ from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.visualization.prediction import draw_map, panel
 
 from .file_format import FORMATS, Exported, FileFormat, png
+
+
+@FORMATS.register('heat')
+class Heat(FileFormat):
+    """Heat maps with colour bars. A percentile has none of its own: it is
+    what the map is coloured by.
+    """
+
+    ending, key = '_heat.png', '_heat'
+    percentiles = False
+    is_picture = True
+
+    def encode(self, what: str, image: Exported) -> memoryview:
+        return png(draw_map(what, image.maps, image.scales))
 
 
 @FORMATS.register('overlay')
