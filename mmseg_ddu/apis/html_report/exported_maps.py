@@ -1,4 +1,4 @@
-"""A folder of exported maps, which may come from anywhere."""
+"""A folder of exported maps."""
 
 from __future__ import annotations
 
@@ -50,11 +50,7 @@ class Export:
                 f'{self.folder} holds no {what} of {key}; export with '
                 '--formats npy.'
             )
-        path = (self.folder / file).resolve()
-        if not path.is_relative_to(self.folder.resolve()):
-            raise ValueError(
-                f'{self.folder / MANIFEST} names {file}, outside its folder.'
-            )
+        path = self.folder / file
         if not path.is_file():
             raise FileNotFoundError(
                 f'{self.folder / MANIFEST} names {file}, but it is not '
@@ -75,11 +71,12 @@ class Export:
 
 
 def read_export(name: str, folder: Path) -> Export:
-    """Read a manifest and check it.
+    """Read a manifest, which anybody may have written.
 
     Raises:
         FileNotFoundError: If there is none.
-        ValueError: If it is damaged or lists no image.
+        ValueError: If it is damaged, lists no image, or names files outside
+            its folder, by links too.
     """
     path = folder / MANIFEST
     if not path.is_file():
@@ -91,44 +88,54 @@ def read_export(name: str, folder: Path) -> Export:
     rows = [row for row in manifest['images'] if 'files' in row]
     if not rows:
         raise ValueError(f'{path} lists no exported image.')
+    root = folder.resolve()
+    for row in rows:
+        for file in row['files'].values():
+            if not (folder / file).resolve().is_relative_to(root):
+                raise ValueError(f'{path} names {file}, outside its folder.')
     by_class = {row['files']['class']: row for row in rows}
     return Export(name, folder, manifest, by_class)
 
 
 def _is_sound(manifest: dict) -> bool:
     """Whether there is all that a report reads, of its type."""
-    colors, scales = manifest['palette'], manifest['maps']
+    lists = [manifest[key] for key in ('classes', 'palette', 'images')]
+    scales = manifest['maps']
     return (
-        set(MAPS) <= set(scales)
+        all(isinstance(value, list) for value in lists)
+        and _are(str, *manifest['classes'])
+        and _are(dict, *manifest['images'])
         and all(
-            isinstance(scale['unit'], str)
-            and _are_numbers(scale['png_low'], scale['png_high'])
+            len(color) == 3 and _are(int, *color) and bytes(color)
+            for color in manifest['palette']
+        )
+        and set(MAPS) <= set(scales)
+        and all(
+            _are(str, scale['unit'])
+            and _are(float, scale['png_low'], scale['png_high'])
             for scale in scales.values()
         )
-        and all(isinstance(name, str) for name in manifest['classes'])
-        and all(
-            len(color) == 3 and set(color) <= set(range(256))
-            for color in colors
-        )
-        and all(_is_row(row) for row in manifest['images'])
+        and all(_is_sound_row(row) for row in manifest['images'])
     )
 
 
-def _is_row(row: dict) -> bool:
-    """Whether it is of an image that was left out, or has what is read."""
+def _is_sound_row(row: dict) -> bool:
+    """The same of an image; one that was left out is not looked at."""
     if 'files' not in row:
         return True
-    known = (*ORDERS, NOVELTY + PERCENTILE, 'height', 'width')
+    files, sides = row['files'], (row['height'], row['width'])
+    scores = {*ORDERS, NOVELTY + PERCENTILE} & set(row)
     return (
-        isinstance(row['image'], str)
-        and all(isinstance(file, str) for file in row['files'].values())
-        and Path(row['files']['class']).parts[0] == 'class'
-        and all(f'{name}_mean' in row for name in MAPS)
-        and _are_numbers(*(row[key] for key in known if key in row))
-        and 1 <= row['height'] <= MAX_SIDE
-        and 1 <= row['width'] <= MAX_SIDE
+        _are(str, row['image'], *files.values())
+        and Path(files['class']).parts[0] == 'class'
+        and _are(int, *sides)
+        and 1 <= min(sides) <= max(sides) <= MAX_SIDE
+        and scores >= {f'{name}_mean' for name in MAPS}
+        and _are(float, *(row[key] for key in scores))
     )
 
 
-def _are_numbers(*values: object) -> bool:
-    return all(type(value) in (int, float) for value in values)
+def _are(kind: type, *values: object) -> bool:
+    """Whether all are of a type; a whole number is a float, true is none."""
+    kinds = (int, float) if kind is float else (kind,)
+    return all(type(value) in kinds for value in values)
