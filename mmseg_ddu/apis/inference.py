@@ -29,7 +29,6 @@ from mmseg_ddu.registry import MODELS
 from mmseg_ddu.visualization.heatmap import to_bytes
 
 from .bare_images import BareImagePipeline
-from .image_files import check_image as check_image
 
 
 def init_ddu(

@@ -14,7 +14,7 @@ from torch import nn
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, UNITS
 
-from .heatmap import blend, class_colors, heat_map, side_by_side
+from .heatmap import heat_map, side_by_side
 
 CMAPS = dict(aleatoric='viridis', epistemic='magma', total='inferno')
 MAX_16_BIT = 65535
@@ -157,28 +157,35 @@ def draw_map(
 def panel(
     image: np.ndarray,
     classes: Mapping[str, np.ndarray],
-    heat_maps: Mapping[str, np.ndarray],
+    maps: Mapping[str, np.ndarray],
+    scales: Mapping[str, Scale],
     palette: Sequence,
     alpha: float = 0.6,
 ) -> np.ndarray:
-    """The image, class maps over it, and heat maps, side by side.
+    """The image, class maps over it, and the three maps, side by side.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8 RGB; resized if it is of another
             size than the classes (rotated by its EXIF tag).
         classes (Mapping): Title to (H, W) uint8.
-        heat_maps (Mapping): Title to (h, w, 3) uint8 RGB.
+        maps (Mapping): As in :func:`draw_map`; may be empty.
+        scales (Mapping): As there.
         palette (Sequence): Colours of the classes.
         alpha (float): Weight of those colours over the image.
     """
-    pictures = {}
+    colors = np.zeros((256, 3), np.uint8)
+    colors[: len(palette)] = palette
+    pictures = dict(image=image)
     for title, values in classes.items():
         if image.shape[:2] != values.shape:
             image = cv2.resize(image, values.shape[::-1])
-        colors = class_colors(values, palette)
-        pictures[title] = blend(image, colors, alpha)
-    pictures = dict(image=image, **pictures, **heat_maps)
-    return side_by_side(list(pictures.values()), list(pictures))
+        pictures[title] = cv2.addWeighted(
+            image, 1 - alpha, colors[values], alpha, 0
+        )
+    for name in MAPS:
+        if name in maps:
+            pictures[name] = draw_map(name, maps, scales)
+    return side_by_side(pictures)
 
 
 def default_palette() -> list[list[int]]:

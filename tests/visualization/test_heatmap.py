@@ -4,15 +4,14 @@ import matplotlib
 import numpy as np
 import pytest
 
-from mmseg_ddu.visualization import (
-    blend,
-    class_colors,
+from mmseg_ddu.visualization.heatmap import (
+    LOST_COLOR,
     color_bar,
     colorize,
     heat_map,
     side_by_side,
 )
-from mmseg_ddu.visualization.heatmap import LOST_COLOR
+from mmseg_ddu.visualization.prediction import panel
 
 
 def test_colours_are_matplotlibs_and_clipped():
@@ -36,7 +35,7 @@ def test_any_size(shape):
     assert picture.dtype == np.uint8
     assert picture.shape[0] >= 160
     assert picture.shape[1] < 5000
-    row = side_by_side([picture, picture[:7]], ['one', 'two'])
+    row = side_by_side(dict(one=picture, two=picture[:7]))
     assert row.shape[0] == picture.shape[0] + 26
 
 
@@ -47,11 +46,20 @@ def test_color_bar_runs_from_dark_to_bright():
     assert column[30] > column[150] > column[270]
 
 
-def test_class_colors_and_blend():
-    colors = class_colors(np.array([[0, 1]]), [[1, 2, 3], [9, 8, 7]])
-    assert colors.tolist() == [[[1, 2, 3], [9, 8, 7]]]
-    half = blend(np.zeros((1, 1, 3), np.uint8), np.full((1, 1, 3), 200), 0.5)
-    assert half.tolist() == [[[100, 100, 100]]]
+def test_class_colours_lie_over_the_image():
+    image = np.full((200, 100, 3), 200, np.uint8)
+    classes = np.zeros((200, 100), np.uint8)
+    classes[100:] = 1
+    palette = [[0, 100, 50], [201, 0, 0]]
+    for alpha, top, bottom in (
+        (0.0, [200, 200, 200], [200, 200, 200]),
+        (0.5, [100, 150, 125], [200, 100, 100]),
+        (1.0, *palette),
+    ):
+        shown = panel(image, dict(a=classes), {}, {}, palette, alpha)
+        assert (shown[26:226, :100] == 200).all()
+        assert (shown[26:126, 106:] == top).all()
+        assert (shown[126:226, 106:] == bottom).all()
 
 
 def test_lost_pixels_have_their_own_colour_on_the_map_and_on_the_bar():

@@ -22,7 +22,6 @@ from .one_image import is_done
 
 MANIFEST = 'manifest.json'
 JOURNAL = 'manifest.jsonl'
-MAX_LINE = 1 << 24
 # Not compared: where things lie, and what is looked at in each row.
 FREE = ('config', 'checkpoint', 'max_pixels')
 
@@ -70,21 +69,20 @@ class Journal:
 
         Returns:
             list: Names and images that are still to do.
+
+        Raises:
+            ValueError: If that is damaged, or was done with other settings.
         """
         remove_temporary(self.folder)
-        for file in self.writer.files('').values():
-            folder = self.folder / Path(file).parts[0]
+        files = self.writer.files('').values()
+        for folder in {self.folder / Path(file).parts[0] for file in files}:
             if not folder.is_symlink():
                 remove_temporary(folder, below=True)
-        limit = self.header['max_pixels']
         done: dict[str, dict] = {}
-        for row in _earlier_rows(self.folder, self.header) if resume else ():
-            name = row.get('name')
-            if not isinstance(name, str) or name in done:
-                continue
-            path = self.files.get(name)
-            if path and is_done(row, path, self.writer, limit):
-                done[name] = row
+        if resume and has_record(self.folder):
+            first, *rows = _records(self.folder)
+            self._require_same(first)
+            done = {row['name']: row for row in rows if self._is_done(row)}
         with (
             atomic_write(self.folder / JOURNAL) as temporary,
             temporary.open('wb') as file,
@@ -103,7 +101,7 @@ class Journal:
         Returns:
             dict: The manifest; ``complete`` if every image has its row.
         """
-        rows = {row.get('name'): row for row in _rows(self.folder)}
+        rows = {row.get('name'): row for row in _records(self.folder)}
         images = [rows[name] for name in self.files if name in rows]
         complete = len(images) == len(self.files)
         while True:
@@ -128,6 +126,31 @@ class Journal:
                 path.unlink()
         return manifest
 
+    def _require_same(self, found: dict) -> None:
+        if not found:
+            raise ValueError(
+                f'The record of the export in {self.folder} is damaged, so it '
+                'cannot be resumed; start it again with --overwrite.'
+            )
+        different = [
+            f'{key} (was {json.dumps(found.get(key))[:80]}, now '
+            f'{json.dumps(value)[:80]})'
+            for key, value in self.header.items()
+            if key not in FREE and found.get(key) != value
+        ]
+        if different:
+            raise ValueError(
+                f'The export in {self.folder} was made with other settings: '
+                f'{"; ".join(different)}. Resume it with the same ones, or '
+                'start again with --overwrite or in another folder.'
+            )
+
+    def _is_done(self, row: dict) -> bool:
+        name = row.get('name')
+        path = self.files.get(name) if isinstance(name, str) else None
+        limit = self.header['max_pixels']
+        return path is not None and is_done(row, path, self.writer, limit)
+
 
 def has_record(folder: Path) -> bool:
     """Whether an export, or a part of one, is described there."""
@@ -140,40 +163,20 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in full
 
 
-def _earlier_rows(folder: Path, header: dict) -> Iterator[dict]:
-    """Rows of an earlier run; nothing in them has been looked at."""
+def _records(folder: Path) -> Iterator[dict]:
+    """What is said of an export as a whole, then of images.
+
+    Nothing in it has been looked at; what is damaged is an empty dict.
+    """
     if (folder / JOURNAL).is_file():
-        path = folder / JOURNAL
-        _require_same(path, next(_lines(path), {}), header)
-        yield from _rows(folder)
-    elif (folder / MANIFEST).is_file():
-        path = folder / MANIFEST
-        manifest = _parsed(path.read_bytes())
-        _require_same(path, manifest, header)
-        rows = manifest.get('images')
-        for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, dict):
-                yield row
-
-
-def _require_same(path: Path, found: dict, header: dict) -> None:
-    if not found:
-        raise ValueError(
-            f'{path} is damaged, so the export cannot be resumed; start it '
-            'again with --overwrite.'
-        )
-    different = [
-        f'{key} (was {json.dumps(found.get(key))[:80]}, now '
-        f'{json.dumps(value)[:80]})'
-        for key, value in header.items()
-        if key not in FREE and found.get(key) != value
-    ]
-    if different:
-        raise ValueError(
-            f'The export in {path.parent} was made with other settings: '
-            f'{"; ".join(different)}. Resume it with the same ones, or start '
-            'again with --overwrite or in another folder.'
-        )
+        for path in _journals(folder):
+            yield from map(_parsed, path.read_bytes().split(b'\n'))
+        return
+    manifest = _parsed((folder / MANIFEST).read_bytes())
+    yield manifest
+    rows = manifest.get('images')
+    for row in rows if isinstance(rows, list) else ():
+        yield row if isinstance(row, dict) else {}
 
 
 def _journals(folder: Path) -> list[Path]:
@@ -182,20 +185,7 @@ def _journals(folder: Path) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _rows(folder: Path) -> Iterator[dict]:
-    """All lines of all journals; the header has no name."""
-    for path in _journals(folder):
-        yield from _lines(path)
-
-
-def _lines(path: Path) -> Iterator[dict]:
-    with open(path, 'rb') as file:
-        while line := file.readline(MAX_LINE):
-            yield _parsed(line)
-
-
 def _parsed(text: bytes) -> dict:
-    """What a text says; nothing where it is cut off or damaged."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

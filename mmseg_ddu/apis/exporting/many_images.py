@@ -15,17 +15,23 @@ from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.map_files import MapWriter, choose_formats
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.fitting_data import image_suffix
+from mmseg_ddu.engine.checkpoint import digest, plain
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline, image_suffix
 from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
-from mmseg_ddu.fileio import remove_temporary, require_writable_folder
+from mmseg_ddu.engine.tta_pipeline import tta_pipeline
+from mmseg_ddu.fileio import remove_temporary, require_writable_folder, sha256
 from mmseg_ddu.visualization.prediction import map_scales
 
-from .header import describe
 from .journal import JOURNAL, MANIFEST, Journal, has_record, is_disk_full
-from .one_image import export_one
+from .one_image import UNUSUAL, export_one
 
 MAX_PIXELS = 64_000_000
+PNG = (
+    'value = png_low + pixel / 65535 * (png_high - png_low); values outside '
+    'are clipped'
+)
 
 
 def export(
@@ -89,19 +95,13 @@ def export(
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
     cfg = read_config(config, cfg_options)
-    files = on_main(
-        _inputs,
-        images,
-        image_suffix(cfg),
-        out_dir,
-        overwrite,
-        resume,
-        group=group,
-    )
+    inputs = images, image_suffix(cfg), out_dir, overwrite, resume
+    files = on_main(_inputs, *inputs, group=group)
     model = init_ddu(cfg, checkpoint, device, tta=tta)
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
-    header = describe(model, config, checkpoint, writer, tta, max_pixels)
+    header = _header(model, writer, tta, str(config), str(checkpoint))
+    header['max_pixels'] = max_pixels
     journal = Journal(header, files, writer)
     todo = on_main(journal.begin, resume, group=group)
     _export_share(model, journal, todo, group)
@@ -109,6 +109,39 @@ def export(
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
+
+
+def _header(
+    model: nn.Module,
+    writer: MapWriter,
+    tta: bool,
+    config: str,
+    checkpoint: str,
+) -> dict:
+    """All that determines the maps, and how to read them."""
+    meta, cfg = model.dataset_meta, model.cfg
+    steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
+    scales = {
+        name: dict(unit=s.unit, png_low=s.low, png_high=s.high, png=PNG)
+        for name, s in writer.scales.items()
+    }
+    header = dict(
+        maps=scales,
+        unusual='unusual_share: pixels whose percentile of the total '
+        f'uncertainty is above {UNUSUAL}',
+        classes=meta.get('classes') or [],
+        palette=meta.get('palette') or [],
+        model=type(model).__name__,
+        config=config,
+        # Of the network and of what is done to images.
+        config_sha256=digest([cfg.model, steps], 64),
+        checkpoint=checkpoint,
+        checkpoint_sha256=sha256(checkpoint),
+        tta=tta,
+        formats=list(writer.formats),
+        versions=versions(),
+    )
+    return plain(header)
 
 
 def _export_share(
@@ -140,7 +173,7 @@ def _export_share(
 
 def _inputs(
     images, suffix: str | None, out_dir: Path, overwrite: bool, resume: bool
-) -> dict:
+) -> dict[str, Path]:
     """Output name to image, when the folder may be written."""
     one = isinstance(images, (str, os.PathLike))
     if one and os.path.realpath(images) == os.path.realpath(out_dir):
@@ -153,13 +186,12 @@ def _inputs(
         remove_temporary(out_dir)
     used = out_dir.is_dir() and any(out_dir.iterdir())
     if used and not (overwrite or (resume and has_record(out_dir))):
-        why, how = '', ', go on with an export that was stopped (--resume),'
-        if resume:
-            why = ', and no export was begun in it that could be resumed'
-            how = ''
+        why = ', and no export was begun in it that could be resumed'
+        how = ', go on with an export that was stopped (--resume),'
         raise FileExistsError(
-            f'The output folder {out_dir} is not empty{why}. Choose another '
-            f'one{how} or overwrite what is in it (--overwrite).'
+            f'The output folder {out_dir} is not empty{why if resume else ""}.'
+            f' Choose another one{"" if resume else how} or overwrite what is '
+            'in it (--overwrite).'
         )
     require_writable_folder(out_dir)
     return files

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.visualization.prediction import draw_map, panel
 
 from .file_format import FORMATS, Exported, FileFormat, png
@@ -32,8 +31,6 @@ class Overlay(FileFormat):
         return dict(overlay='overlay')
 
     def encode(self, what: str, image: Exported) -> memoryview:
-        heat_maps = {
-            name: draw_map(name, image.maps, image.scales) for name in MAPS
-        }
         classes = dict(prediction=image.classes)
-        return png(panel(image.photo, classes, heat_maps, image.palette))
+        look = image.scales, image.palette
+        return png(panel(image.photo, classes, image.maps, *look))
