@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -28,7 +29,14 @@ from mmseg_ddu.engine.tta_pipeline import (
 from mmseg_ddu.registry import MODELS
 from mmseg_ddu.visualization.heatmap import to_bytes
 
-from .bare_images import BareImagePipeline
+# What a data set with labels gives to its pipeline.
+LABEL_KEYS = (
+    'gt_seg_map',
+    'label_map',
+    'reduce_zero_label',
+    'seg_fields',
+    'seg_map_path',
+)
 
 
 def init_ddu(
@@ -88,6 +96,39 @@ def init_ddu(
     return model
 
 
+class BareImagePipeline(Compose):
+    """Test steps on an image alone; a step that needs labels is left out.
+
+    Steps of mmseg that load labels are taken out by name before. One of the
+    user's own, under any name, shows itself by the key that it misses.
+
+    Raises:
+        KeyError: If it stands inside test-time augmentation, which is more
+            than that step.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Prepare one image; what is left out is said once."""
+        for step in list(self.transforms):
+            try:
+                after = step(dict(results))
+            except KeyError as error:
+                named = error.args and error.args[0] in LABEL_KEYS
+                if not named or hasattr(step, 'subroutines'):
+                    raise
+                self.transforms.remove(step)
+                MMLogger.get_current_instance().warning(
+                    f'{type(step).__name__} of the test pipeline needs '
+                    f'{error.args[0]}, which an image without labels does '
+                    'not have: it is left out.'
+                )
+                continue
+            if after is None:
+                return None
+            results = after
+        return results
+
+
 def inference_pipeline(
     cfg: Config, from_array: bool = False, tta: bool = False
 ) -> Compose:
@@ -119,12 +160,7 @@ def predict(
 
 
 def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
-    """Read and transform one image into a batch of one, without predicting.
-
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
-        image (str or np.ndarray): A path, or (H, W, 3) uint8 BGR.
-    """
+    """An image, as of :func:`predict`, read and transformed: a batch of one."""
     return as_batch(prepare_item(model, image))
 
 
@@ -132,11 +168,9 @@ def prepare_item(
     model: nn.Module, image: str | os.PathLike | np.ndarray
 ) -> dict:
     """Read and transform one image, as an item of a batch."""
-    from_array = isinstance(image, np.ndarray)
-    pipeline = model.pipelines[from_array]
-    if from_array:
-        return pipeline(dict(img=image, img_path=None))
-    return pipeline(dict(img_path=str(image), img_id=0))
+    if isinstance(image, np.ndarray):
+        return model.pipelines[1](dict(img=image, img_path=None))
+    return model.pipelines[0](dict(img_path=str(image), img_id=0))
 
 
 def load_image(
@@ -157,15 +191,10 @@ def loaded_pixels(
     The first three channels, or the first alone where there are fewer.
     What is not in 0 to 255 is stretched (:func:`to_bytes`).
 
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
-        image (str or np.ndarray): The file, or (H, W, C) BGR.
-
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
     """
     pixels = load_image(model, image)
     pixels = pixels[..., 2::-1] if pixels.shape[2] > 2 else pixels[..., :1]
-    return np.ascontiguousarray(
-        np.broadcast_to(to_bytes(pixels), (*pixels.shape[:2], 3))
-    )
+    shape = *pixels.shape[:2], 3
+    return np.ascontiguousarray(np.broadcast_to(to_bytes(pixels), shape))

@@ -25,7 +25,8 @@ from mmseg_ddu.visualization import prediction as shown
 from . import image_sources as sources
 from .image_files import check_image
 from .inference import init_ddu, loaded_pixels, prepare_item
-from .map_files import MapWriter, choose_formats, save_picture
+from .map_files import MapWriter, choose_formats, save
+from .writers.file_format import png
 
 
 class DDUInferencer(MMSegInferencer):
@@ -86,14 +87,11 @@ class DDUInferencer(MMSegInferencer):
         )
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')
-        self.palette = (
-            palette or meta.get('palette') or shown.default_palette()
-        )
+        self.palette = palette or meta.get('palette')
         self.scales = shown.map_scales(self.model)
         self.visualizer.scales = self.scales
-        self.visualizer.dataset_meta = dict(
-            classes=self.classes, palette=self.palette
-        )
+        names = dict(classes=self.classes, palette=self.palette)
+        self.visualizer.dataset_meta = names
 
     def __call__(
         self,
@@ -151,6 +149,8 @@ class DDUInferencer(MMSegInferencer):
             Path(out_dir, folder) if out_dir and folder else None
             for folder in (img_out_dir, pred_out_dir)
         )
+        formats = choose_formats(pictures=False)
+        writer = pred and MapWriter(pred, self.scales, self.palette, formats)
         done: list = []
         drawn: list[np.ndarray] = []
         skipped: list[dict] = []
@@ -161,10 +161,15 @@ class DDUInferencer(MMSegInferencer):
                 skipped.append(dict(name=source.name, error=source.error))
                 continue
             if return_vis or show or vis:
-                picture = self._draw(source, sample, show, wait_time, vis)
+                image = loaded_pixels(self.model, source.image)
+                picture = self.visualizer.draw(image, sample, draw_gt=False)
+                if show:
+                    self.visualizer.show(picture, source.name, wait_time)
+                if vis:
+                    save(vis / f'{source.name}.png', png(picture))
                 if return_vis and not return_datasamples:
                     drawn.append(picture)
-            row = self._arrays(source.name, sample, pred)
+            row = self._arrays(source.name, sample, writer)
             done.append(sample if return_datasamples else row)
         if return_datasamples:
             return done[0] if single else done
@@ -216,29 +221,11 @@ class DDUInferencer(MMSegInferencer):
         """Predict a batch."""
         return self.model.test_step(inputs)
 
-    def _draw(
-        self, source, sample, show, wait_time, folder: Path | None
-    ) -> np.ndarray:
-        """The picture of a prediction, uint8 RGB, also shown and written."""
-        picture = self.visualizer.draw(
-            loaded_pixels(self.model, source.image), sample, draw_gt=False
-        )
-        if show:
-            self.visualizer.show(picture, source.name, wait_time)
-        if folder:
-            save_picture(folder, source.name, picture)
-        return picture
-
-    def _arrays(self, name: str, sample, folder: Path | None) -> dict:
+    def _arrays(self, name: str, sample, writer: MapWriter | None) -> dict:
         """A prediction as arrays, also written."""
-        classes, maps = (
-            shown.sample_classes(sample),
-            shown.sample_maps(sample),
-        )
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            formats = choose_formats(pictures=False)
-            writer = MapWriter(folder, self.scales, self.palette, formats)
+        classes = shown.sample_classes(sample)
+        maps = shown.sample_maps(sample)
+        if writer:
             writer.write(name, None, classes, maps)
         fields = {f'pred_{key}': value for key, value in maps.items()}
         fields.update(pred_sem_seg=classes, **shown.sample_novelty(sample))

@@ -11,7 +11,6 @@ from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.visualization.prediction import Scale, default_palette
 
 from .writers import FORMATS, Exported, FileFormat
-from .writers.file_format import png
 
 
 def choose_formats(
@@ -26,9 +25,9 @@ def choose_formats(
     Raises:
         ValueError: If there is no such format.
     """
-    chosen = set(FORMATS if names is None else ('class', *names))
-    kinds = {name: FORMATS.find(name) for name in chosen}
-    return sorted(n for n in chosen if pictures or not kinds[n].is_picture)
+    chosen = sorted(set(FORMATS if names is None else ('class', *names)))
+    kinds = [FORMATS.find(name) for name in chosen]
+    return [n for n, k in zip(chosen, kinds) if pictures or not k.is_picture]
 
 
 class MapWriter:
@@ -75,18 +74,16 @@ class MapWriter:
 
         Args:
             name (str): File name without suffix; may hold folders.
-            photo (np.ndarray, optional): (h, w, 3) uint8 RGB, for pictures.
-            classes (np.ndarray): (H, W) uint8.
-            maps (Mapping[str, np.ndarray]): (H, W) float32 each.
+            photo, classes, maps: As in :class:`Exported`.
 
         Returns:
-            dict[str, str]: What to path relative to ``out_dir``.
+            dict[str, str]: As of :meth:`files`.
         """
         image = Exported(photo, classes, maps, self.scales, self.palette)
         try:
             for _, file, what, kind in self._files(name):
                 content = kind.encode(what, image)
-                _save(self._path(file), content)
+                save(self._path(file), content)
                 self.bytes_written += len(content)
         except BaseException:
             self.remove(name)
@@ -116,12 +113,11 @@ class MapWriter:
         """Key in the manifest, path, what is in it, and its format."""
         for kind in self.formats.values():
             for key, what in kind.folders(self.scales).items():
-                yield key, str(Path(f'{what}/{name}{kind.ending}')), what, kind
+                yield key, f'{what}/{name}{kind.ending}', what, kind
 
     def _path(self, file: str) -> Path:
         """The path of a file, which links may not lead elsewhere."""
-        path = self.out_dir / file
-        root = self.out_dir.resolve()
+        path, root = self.out_dir / file, self.out_dir.resolve()
         if not path.parent.resolve().is_relative_to(root):
             raise ValueError(
                 f'{path.parent} is not in the output folder {root}; remove '
@@ -130,12 +126,8 @@ class MapWriter:
         return path
 
 
-def save_picture(folder: Path, name: str, picture: np.ndarray) -> None:
-    """Write ``name.png``; the name may hold folders."""
-    _save(folder / f'{name}.png', png(picture))
-
-
-def _save(path: Path, content: bytes | memoryview) -> None:
+def save(path: Path, content: bytes | memoryview) -> None:
+    """Write a file whole or not at all, with the folders it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:
         # Not np.save or Image.save: they hide why a write failed.

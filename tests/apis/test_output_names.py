@@ -8,9 +8,8 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from mmseg_ddu.apis.image_files import find_images
+from mmseg_ddu.apis.image_files import find_images, output_names
 from mmseg_ddu.apis.image_sources import Source, iter_sources
-from mmseg_ddu.apis.output_names import output_names
 
 
 def names(*paths):

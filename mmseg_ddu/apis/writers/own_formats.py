@@ -1,4 +1,4 @@
-"""Files for programs."""
+"""The formats that come with the package."""
 
 import io
 from collections.abc import Iterable
@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from mmseg_ddu.visualization.prediction import draw_map, panel
 
 from .file_format import FORMATS, Exported, FileFormat, png
 
@@ -48,3 +50,32 @@ class Png16(FileFormat):
 
     def encode(self, what: str, image: Exported) -> memoryview:
         return png(image.scales[what].encode(image.maps[what]))
+
+
+@FORMATS.register('heat')
+class Heat(FileFormat):
+    """Heat maps with colour bars. A percentile has none of its own: it is
+    what the map is coloured by.
+    """
+
+    ending, key = '_heat.png', '_heat'
+    percentiles = False
+    is_picture = True
+
+    def encode(self, what: str, image: Exported) -> memoryview:
+        return png(draw_map(what, image.maps, image.scales))
+
+
+@FORMATS.register('overlay')
+class Overlay(FileFormat):
+    """Image, prediction and the maps side by side."""
+
+    is_picture = True
+
+    def folders(self, maps: Iterable[str]) -> dict[str, str]:
+        return dict(overlay='overlay')
+
+    def encode(self, what: str, image: Exported) -> memoryview:
+        classes = dict(prediction=image.classes)
+        look = image.scales, image.palette
+        return png(panel(image.photo, classes, image.maps, *look))
