@@ -160,7 +160,7 @@ def predict(
 
 
 def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
-    """An image, as of :func:`predict`, read and transformed: a batch of one."""
+    """An image (see :func:`predict`) read and transformed: a batch of one."""
     return as_batch(prepare_item(model, image))
 
 

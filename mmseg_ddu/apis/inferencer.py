@@ -25,8 +25,8 @@ from mmseg_ddu.visualization import prediction as shown
 from . import image_sources as sources
 from .image_files import check_image
 from .inference import init_ddu, loaded_pixels, prepare_item
-from .map_files import MapWriter, choose_formats, save
-from .writers.file_format import png
+from .writers import MapWriter
+from .writers.file_format import choose_formats, png, save
 
 
 class DDUInferencer(MMSegInferencer):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mmengine.dist import get_rank
 
-from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.fileio import atomic_write, remove_temporary, write_json
 
 from .one_image import is_done

@@ -13,7 +13,8 @@ from torch import nn
 
 from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
-from mmseg_ddu.apis.map_files import MapWriter, choose_formats
+from mmseg_ddu.apis.writers import MapWriter
+from mmseg_ddu.apis.writers.file_format import choose_formats
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import digest, plain
 from mmseg_ddu.engine.fit_report import versions

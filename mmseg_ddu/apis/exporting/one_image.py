@@ -16,7 +16,7 @@ from torch import nn
 
 from mmseg_ddu.apis.image_files import check_image
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
-from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from mmseg_ddu.visualization.prediction import (
     default_palette,
 )
 
-from . import encode, levels, truth
+from . import encode
 from .exported_maps import ORDERS, Export, read_export
+from .truth import OOD, VOID, TruthReader, error_map, error_share
 
 GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
 ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
@@ -27,7 +28,7 @@ ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
 
 def browser(
     folders: Mapping[str, Path],
-    reader: truth.TruthReader | None = None,
+    reader: TruthReader | None = None,
     max_images: int = 60,
 ) -> dict:
     """What the page needs to show the images of one or more exports.
@@ -59,34 +60,35 @@ def browser(
             'with each method.'
         )
     ranked = sorted(common, key=first.score, reverse=True)
+    palette = _palette(first)
     images = {
-        key: _image(first, key, reader) for key in ranked[: max(1, max_images)]
+        key: _image(key, first.rows[key], reader, palette)
+        for key in ranked[: max(1, max_images)]
     }
     methods = [
-        _method(export, images) for export in track(exports, 'Embedding maps')
+        _method(export, images, palette)
+        for export in track(exports, 'Embedding maps')
     ]
-    for image in images.values():
-        image.pop('labels')
+    labels = [image.pop('labels') for image in images.values()]
     return dict(
         images=list(images.values()),
         methods=methods,
         total=len(common),
         maps=MAPS,
         classes=first.manifest['classes'],
-        palette=_palette(first),
-        luts={
-            name: lookup_table(CMAPS[name]).tobytes().hex() for name in MAPS
-        },
+        palette=palette,
+        luts={n: lookup_table(CMAPS[n]).tobytes().hex() for n in MAPS},
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
-        has_truth=any(image['truth'] for image in images.values()),
+        has_truth=any(truth is not None for truth in labels),
     )
 
 
-def _image(export: Export, key: str, reader: truth.TruthReader | None) -> dict:
+def _image(
+    key: str, row: dict, reader: TruthReader | None, palette: Sequence
+) -> dict:
     """What all methods share; ``labels`` are for the errors."""
-    row = export.rows[key]
     shape = row['height'], row['width']
     size = encode.target_size(*shape)
     path = Path(row['image'])
@@ -95,7 +97,7 @@ def _image(export: Export, key: str, reader: truth.TruthReader | None) -> dict:
             f'The image {path} is not there any more; put it back, or '
             'export the maps again.'
         )
-    labels = truth.read_truth(reader, path, shape)
+    labels = reader(path) if reader else None
     entry = dict(
         name=str(Path(key).relative_to('class').with_suffix('')),
         height=size[0],
@@ -105,32 +107,35 @@ def _image(export: Export, key: str, reader: truth.TruthReader | None) -> dict:
         truth=None,
     )
     if labels is not None:
+        entry['labels'] = encode.shrink_labels(labels, shape)
         small = encode.shrink_labels(labels, size)
-        entry['truth'] = encode.labels_uri(small, _palette(export))
+        entry['truth'] = encode.map_uri(small, palette)
         entry['in_truth'] = np.unique(small).tolist()
     return entry
 
 
-def _method(export: Export, images: Mapping[str, dict]) -> dict:
+def _method(
+    export: Export, images: Mapping[str, dict], palette: Sequence
+) -> dict:
     """The maps of a method and how to read their levels."""
-    rows = [_predicted(export, key, image) for key, image in images.items()]
+    rows = [_predicted(export, *item, palette) for item in images.items()]
     scores = {}
     for name in MAPS:
         maps = [
-            levels.shrink_scores(
+            encode.shrink_scores(
                 export.load(key, name), (image['height'], image['width'])
             )
             for key, image in images.items()
         ]
-        bounds = levels.level_bounds(maps)
+        bounds = encode.level_bounds(maps)
         for row, values in zip(rows, maps):
-            row[name] = encode.grey_uri(levels.to_levels(values, bounds))
+            row[name] = encode.map_uri(encode.to_levels(values, bounds))
         scale = export.manifest['maps'][name]
         scores[name] = dict(
             unit=scale['unit'],
             bounds=[scale['png_low'], scale['png_high']],
             values=bounds.tolist(),
-            shares=[0.0, *levels.SHARES[:-1].tolist()],
+            shares=[0.0, *encode.SHARES[:-1].tolist()],
             training=_training(export, images, name, bounds),
         )
     return dict(name=export.name, scores=scores, images=rows)
@@ -146,20 +151,21 @@ def _training(
     if name + PERCENTILE not in export.manifest['maps']:
         return None
     scores, shares = (
-        np.sort(levels.thinned([export.load(key, what) for key in keys]))
+        np.sort(encode.thinned([export.load(key, what) for key in keys]))
         for what in (name, name + PERCENTILE)
     )
     return np.interp(bounds, scores, shares).tolist()
 
 
-def _predicted(export: Export, key: str, image: dict) -> dict:
+def _predicted(
+    export: Export, key: str, image: dict, palette: Sequence
+) -> dict:
     """The prediction of an image, its errors, and its scores."""
     size = image['height'], image['width']
-    row = export.rows[key]
-    classes = export.load(key, 'class')
+    row, classes = export.rows[key], export.load(key, 'class')
     small = encode.shrink_labels(classes, size)
     result = dict(
-        prediction=encode.labels_uri(small, _palette(export)),
+        prediction=encode.map_uri(small, palette),
         in_prediction=np.unique(small).tolist(),
         error=None,
         scores={
@@ -169,10 +175,10 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
         },
     )
     if image['labels'] is not None:
-        errors = truth.error_map(image['labels'], classes)
+        errors = error_map(image['labels'], classes)
         small = encode.shrink_labels(errors, size)
-        result['error'] = encode.labels_uri(small, ERROR_COLORS)
-        share = truth.error_share(errors)
+        result['error'] = encode.map_uri(small, ERROR_COLORS)
+        share = error_share(errors)
         if share is not None:
             result['scores']['error_share'] = share
     return result
@@ -181,7 +187,7 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
 def _palette(export: Export) -> list[list[int]]:
     """256 colours: those of the classes, then void and strange."""
     colors = [list(color) for color in export.manifest['palette']]
-    colors = (colors or default_palette())[: truth.OOD]
+    colors = (colors or default_palette())[:OOD]
     colors += [[0, 0, 0]] * (256 - len(colors))
-    colors[truth.OOD], colors[truth.VOID] = list(PINK), list(GREY)
+    colors[OOD], colors[VOID] = list(PINK), list(GREY)
     return colors
