@@ -21,10 +21,17 @@ from . import writers
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 # What OpenCV reads too. Pillow knows more, and starts a program for some.
-FORMATS = (
-    *('BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF'),
+FORMATS = [
+    'BMP',
+    'DIB',
+    'GIF',
+    'JPEG',
+    'JPEG2000',
+    'PNG',
+    'PPM',
+    'TIFF',
     'WEBP',
-)
+]
 MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
 _BYTES_PER_PIXEL = 8  # four channels of 16 bits, not compressed
 _METADATA = 1 << 26
@@ -70,11 +77,8 @@ def find_images(
         files = [Path(images)]
     else:
         raise FileNotFoundError(f'There is no image or folder {images}.')
-    relative = [
-        file.relative_to(folder) if folder else Path(file.name)
-        for file in files
-    ]
-    return dict(zip(output_names(relative, files), files))
+    below = [f.relative_to(folder) if folder else Path(f.name) for f in files]
+    return dict(zip(output_names(below, files), files))
 
 
 def _walk(
@@ -84,11 +88,9 @@ def _walk(
     errors: list[OSError] = []
     avoided = None if exclude is None else os.path.realpath(exclude)
     for root, folders, names in os.walk(folder, onerror=errors.append):
-        folders[:] = [
-            name
-            for name in folders
-            if os.path.realpath(os.path.join(root, name)) != avoided
-        ]
+        if os.path.realpath(root) == avoided:
+            folders.clear()
+            continue
         for name in names:
             if name.lower().endswith(suffixes):
                 yield Path(root, name)

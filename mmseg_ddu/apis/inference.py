@@ -29,12 +29,10 @@ from mmseg_ddu.engine.tta_pipeline import (
 from mmseg_ddu.registry import MODELS
 from mmseg_ddu.visualization.heatmap import to_bytes
 
+ImageLike = str | os.PathLike | np.ndarray
 # What a data set with labels gives to its pipeline.
 LABEL_KEYS = (
-    'gt_seg_map',
-    'label_map',
-    'reduce_zero_label',
-    'seg_fields',
+    *('gt_seg_map', 'label_map', 'reduce_zero_label', 'seg_fields'),
     'seg_map_path',
 )
 
@@ -87,10 +85,7 @@ def init_ddu(
         model = MODELS.build(dict(type=TTA_MODEL, module=model)).eval()
     model.cfg = cfg
     # Built once, not once an image: from a file, and from an array.
-    model.pipelines = [
-        inference_pipeline(cfg, from_array, tta)
-        for from_array in (False, True)
-    ]
+    model.pipelines = [inference_pipeline(cfg, a, tta) for a in (False, True)]
     model.checkpoint_meta = content['meta']
     model.dataset_meta = content['meta'].get('dataset_meta') or {}
     return model
@@ -122,10 +117,10 @@ class BareImagePipeline(Compose):
                     f'{error.args[0]}, which an image without labels does '
                     'not have: it is left out.'
                 )
-                continue
-            if after is None:
-                return None
-            results = after
+            else:
+                if after is None:
+                    return None
+                results = after
         return results
 
 
@@ -141,9 +136,7 @@ def inference_pipeline(
 
 
 @torch.no_grad()
-def predict(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> SegDataSample:
+def predict(model: nn.Module, image: ImageLike) -> SegDataSample:
     """Predict one image.
 
     Args:
@@ -159,23 +152,19 @@ def predict(
     return model.test_step(prepare(model, image))[0]
 
 
-def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
+def prepare(model: nn.Module, image: ImageLike) -> dict:
     """An image (see :func:`predict`) read and transformed: a batch of one."""
     return as_batch(prepare_item(model, image))
 
 
-def prepare_item(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> dict:
+def prepare_item(model: nn.Module, image: ImageLike) -> dict:
     """Read and transform one image, as an item of a batch."""
     if isinstance(image, np.ndarray):
         return model.pipelines[1](dict(img=image, img_path=None))
     return model.pipelines[0](dict(img_path=str(image), img_id=0))
 
 
-def load_image(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> np.ndarray:
+def load_image(model: nn.Module, image: ImageLike) -> np.ndarray:
     """An image as the loading step of the pipeline reads it, (H, W, C)."""
     if not isinstance(image, np.ndarray):
         load = model.pipelines[0].transforms[0]
@@ -183,9 +172,7 @@ def load_image(
     return image.reshape(*image.shape[:2], -1)
 
 
-def loaded_pixels(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> np.ndarray:
+def loaded_pixels(model: nn.Module, image: ImageLike) -> np.ndarray:
     """An image as the network gets it, to look at.
 
     The first three channels, or the first alone where there are fewer.

@@ -44,11 +44,8 @@ class DDUInferencer(MMSegInferencer):
         classes (Sequence[str], optional): Names, those of the checkpoint by
             default.
         palette (Sequence, optional): Colours, likewise.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
         show_progress (bool): Show a progress bar.
-        cfg_options (dict, optional): Overrides settings of the config.
-        tta (bool): Means over augmentations, see
-            :func:`mmseg_ddu.apis.init_ddu`.
+        device, cfg_options, tta: As in :func:`mmseg_ddu.apis.init_ddu`.
 
     Raises:
         NotFittedError: If the checkpoint holds no fitted densities.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import matplotlib
@@ -18,7 +19,6 @@ GAP = 6
 MAX_BAR = 2000  # matplotlib draws no picture higher than 65535
 WHITE = 255
 LOST_COLOR = (0, 255, 255)  # cyan is in no colour map used here
-Ticks = tuple[tuple[float, str], ...]
 
 
 @lru_cache(maxsize=8)
@@ -57,26 +57,37 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0, WHITE).round().astype(np.uint8)
 
 
+class Colors(NamedTuple):
+    """What the colours of a map mean.
+
+    Attributes:
+        low (float): Value of the darkest.
+        high (float): Value of the brightest.
+        label (str): What the bar says, with the unit.
+        cmap (str): Name of a matplotlib colour map.
+        ticks (tuple): Values with their texts; numbers if there are none.
+    """
+
+    low: float
+    high: float
+    label: str
+    cmap: str = 'viridis'
+    ticks: tuple[tuple[float, str], ...] = ()
+
+
 @lru_cache(maxsize=64)
-def color_bar(
-    height: int,
-    vmin: float,
-    vmax: float,
-    label: str,
-    cmap: str = 'viridis',
-    ticks: Ticks = (),
-    lost: bool = False,
-) -> np.ndarray:
+def color_bar(height: int, colors: Colors, lost: bool = False) -> np.ndarray:
     """A vertical colour bar, (height, ~100, 3) uint8 RGB; with the colour
     of pixels without a score if there are such.
     """
+    low, high, label, cmap, ticks = colors
     # Half a pixel, because matplotlib rounds down.
     size = 1.1 if ticks else 0.95, (height + 0.5) / 100
     figure = Figure(figsize=size, dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.06, 0.05, 0.14, 0.8 if lost else 0.9))
     mappable = matplotlib.cm.ScalarMappable(
-        matplotlib.colors.Normalize(vmin, vmax), cmap
+        matplotlib.colors.Normalize(low, high), cmap
     )
     bar = figure.colorbar(mappable, cax=axes)
     if ticks:
@@ -94,35 +105,24 @@ def color_bar(
 
 
 def heat_map(
-    values: np.ndarray,
-    vmin: float,
-    vmax: float,
-    label: str,
-    cmap: str = 'viridis',
-    ticks: Ticks = (),
-    lost: np.ndarray | None = None,
+    values: np.ndarray, colors: Colors, lost: np.ndarray | None = None
 ) -> np.ndarray:
     """A map in colours with its colour bar, uint8 RGB.
 
     Args:
         values (np.ndarray): (H, W).
-        vmin (float): Value of the darkest colour.
-        vmax (float): Value of the brightest.
-        label (str): What the bar says, with the unit.
-        cmap (str): Name of a matplotlib colour map.
-        ticks (tuple): Values with their texts; numbers if there are none.
+        colors (Colors): What they mean.
         lost (np.ndarray, optional): (H, W) bool, pixels without a score,
             which are cyan.
     """
-    picture = colorize(values, vmin, vmax, cmap)
+    picture = colorize(values, colors.low, colors.high, colors.cmap)
     any_lost = lost is not None and bool(lost.any())
     if any_lost:
         picture[lost] = LOST_COLOR
     picture = zoom(picture)
     rows, columns = picture.shape[:2]
     height = max(MIN_HEIGHT, rows)
-    scale = float(vmin), float(vmax), label, cmap, ticks
-    bar = color_bar(min(height, MAX_BAR), *scale, any_lost)
+    bar = color_bar(min(height, MAX_BAR), colors, any_lost)
     canvas = _white(height, columns + bar.shape[1])
     canvas[:rows, :columns] = picture
     canvas[: bar.shape[0], columns:] = bar

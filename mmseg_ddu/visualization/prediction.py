@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ from torch import nn
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, UNITS
 
-from .heatmap import heat_map, side_by_side
+from .heatmap import Colors, heat_map, side_by_side
 
 CMAPS = dict(aleatoric='viridis', epistemic='magma', total='inferno')
 MAX_16_BIT = 65535
@@ -28,8 +28,7 @@ RARITY = (
 )
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """A linear scale of 16-bit pictures, the same for all images.
 
     Attributes:
@@ -142,16 +141,15 @@ def draw_map(
     values, share = maps[name], maps.get(name + PERCENTILE)
     lost, cmap = is_lost(values), CMAPS[name.partition('_')[0]]
     if share is not None:
-        label = f'{name}: how rare in training'
-        rarity = surprise(share)
-        return heat_map(rarity, 0, MAX_SURPRISE, label, cmap, RARITY, lost)
-    if name in scales:
-        scale = scales[name]
-        bounds, label = (scale.low, scale.high), f'{name} ({scale.unit})'
+        label, values = f'{name}: how rare in training', surprise(share)
+        colors = Colors(0, MAX_SURPRISE, label, cmap, RARITY)
+    elif name in scales:
+        low, high, unit = scales[name]
+        colors = Colors(low, high, f'{name} ({unit})', cmap)
     else:
         there = values[~lost] if not lost.all() else np.zeros(1)
-        bounds, label = (float(there.min()), float(there.max())), name
-    return heat_map(values, *bounds, label, cmap, lost=lost)
+        colors = Colors(float(there.min()), float(there.max()), name, cmap)
+    return heat_map(values, colors, lost)
 
 
 def panel(

@@ -6,6 +6,7 @@ import pytest
 
 from mmseg_ddu.visualization.heatmap import (
     LOST_COLOR,
+    Colors,
     color_bar,
     colorize,
     heat_map,
@@ -31,7 +32,7 @@ def test_constant_scale_does_not_divide_by_zero():
     'shape', [(1, 1), (300, 40), (4, 3000), (375, 500), (70000, 1)]
 )
 def test_any_size(shape):
-    picture = heat_map(np.random.rand(*shape), 0, 1, 'share')
+    picture = heat_map(np.random.rand(*shape), Colors(0, 1, 'share'))
     assert picture.dtype == np.uint8
     assert picture.shape[0] >= 160
     assert picture.shape[1] < 5000
@@ -40,7 +41,7 @@ def test_any_size(shape):
 
 
 def test_color_bar_runs_from_dark_to_bright():
-    bar = color_bar(300, 0.0, 2.0, 'nats', 'magma').astype(int)
+    bar = color_bar(300, Colors(0.0, 2.0, 'nats', 'magma')).astype(int)
     assert bar.shape[0] == 300
     column = bar[:, 10].sum(1)
     assert column[30] > column[150] > column[270]
@@ -66,16 +67,17 @@ def test_lost_pixels_have_their_own_colour_on_the_map_and_on_the_bar():
     values = np.random.default_rng(0).random((200, 90))
     lost = values > 0.9
     for cmap in ('viridis', 'magma', 'inferno'):
-        picture = heat_map(values, 0, 1, 'share', cmap, lost=lost)
+        picture = heat_map(values, Colors(0, 1, 'share', cmap), lost)
         cyan = (picture == LOST_COLOR).all(-1)
         assert (cyan[:, :90] == lost).all()
         assert cyan[:, 90:].any()
-        without = heat_map(values, 0, 1, 'share', cmap)
+        without = heat_map(values, Colors(0, 1, 'share', cmap))
         assert not (without == LOST_COLOR).all(-1).any()
 
 
 def test_ticks_with_words_make_another_bar():
-    bar = color_bar(200, 0, 4, 'a', 'magma', ((1, '1 in 10'), (2, '1 in 100')))
-    numbers = color_bar(200, 0, 4, 'a', 'magma')
+    ticks = (1, '1 in 10'), (2, '1 in 100')
+    bar = color_bar(200, Colors(0, 4, 'a', 'magma', ticks))
+    numbers = color_bar(200, Colors(0, 4, 'a', 'magma'))
     assert bar.shape[0] == numbers.shape[0] == 200
     assert bar.shape[1] > numbers.shape[1]

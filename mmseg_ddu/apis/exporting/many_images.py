@@ -66,7 +66,6 @@ def export(
         images (str or list): An image, a folder that is searched for
             images, or a list of images.
         out_dir (str): Created if need be.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
         overwrite (bool): Write into a folder that is not empty.
         resume (bool): Go on with an export that was stopped: images that are
             done and whole are not predicted again.
@@ -75,8 +74,7 @@ def export(
             default. Classes are always written.
         pictures (bool): Also write heat maps and overlays.
         max_pixels (int): Larger images are not read.
-        cfg_options (dict, optional): Overrides settings of the config.
-        tta (bool): Means over augmentations, see :func:`init_ddu`.
+        device, cfg_options, tta: As in :func:`init_ddu`.
 
     Returns:
         dict: The manifest.
@@ -113,11 +111,7 @@ def export(
 
 
 def _header(
-    model: nn.Module,
-    writer: MapWriter,
-    tta: bool,
-    config: str,
-    checkpoint: str,
+    model: nn.Module, writer: MapWriter, tta: bool, config, checkpoint
 ) -> dict:
     """All that determines the maps, and how to read them."""
     meta, cfg = model.dataset_meta, model.cfg
