@@ -39,16 +39,14 @@ class Source:
 def is_single(inputs: object) -> bool:
     """Whether one image is given, and not a collection of them."""
     if isinstance(inputs, (str, os.PathLike)):
-        return not (Path(inputs).is_dir() or is_video(inputs))
+        return not (os.path.isdir(inputs) or is_video(inputs))
     return isinstance(inputs, np.ndarray) and inputs.ndim != 4
 
 
-def is_video(path: object) -> bool:
+def is_video(inputs: object) -> bool:
     """Whether a path names a video file."""
-    return (
-        isinstance(path, (str, os.PathLike))
-        and Path(path).suffix.lower() in VIDEO_SUFFIXES
-    )
+    named = isinstance(inputs, (str, os.PathLike))
+    return named and Path(inputs).suffix.lower() in VIDEO_SUFFIXES
 
 
 def iter_sources(
@@ -87,11 +85,10 @@ def count_sources(inputs: object, suffix: str | None = None) -> int | None:
 
 def _sources(inputs: object, suffix: str | None) -> Iterator[Source]:
     if isinstance(inputs, (str, os.PathLike)):
-        path = Path(inputs)
-        if is_video(path) and path.is_file():
-            yield from video_frames(path)
+        if is_video(inputs) and os.path.isfile(inputs):
+            yield from video_frames(Path(inputs))
             return
-        for name, file in find_images(path, suffix=suffix).items():
+        for name, file in find_images(inputs, suffix=suffix).items():
             yield Source(name, file)
     elif is_single(inputs):
         yield Source(_number(0), inputs)

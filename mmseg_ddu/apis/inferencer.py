@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
@@ -195,8 +194,9 @@ class DDUInferencer(MMSegInferencer):
         rest = sources.iter_sources(inputs, image_suffix(self.model.cfg))
         while chunk := list(islice(rest, batch_size)):
             items = [item for item in map(self._read, chunk) if item]
-            batch = pseudo_collate(items) if items else None
-            samples = iter(self.forward(batch) if batch else ())
+            samples = iter(
+                self.forward(pseudo_collate(items)) if items else ()
+            )
             for source in chunk:
                 yield source, None if source.error else next(samples)
 
@@ -212,11 +212,6 @@ class DDUInferencer(MMSegInferencer):
             f'{source.name} cannot be read and is skipped: {source.error}'
         )
         return None
-
-    @torch.no_grad()
-    def forward(self, inputs: dict) -> list[SegDataSample]:
-        """Predict a batch."""
-        return self.model.test_step(inputs)
 
     def _arrays(self, name: str, sample, writer: MapWriter | None) -> dict:
         """A prediction as arrays, also written."""

@@ -19,7 +19,7 @@ from mmseg_ddu.visualization.prediction import (
 )
 
 from . import encode
-from .exported_maps import ORDERS, Export, read_export
+from .exported_maps import ORDERS, Export
 from .truth import OOD, VOID, TruthReader, error_map, error_share
 
 GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
@@ -45,7 +45,7 @@ def browser(
         ValueError: If the exports have no image in common, or not the same
             classes.
     """
-    exports = [read_export(name, path) for name, path in folders.items()]
+    exports = [Export(name, path) for name, path in folders.items()]
     first = exports[0]
     for other in exports[1:]:
         if other.manifest['classes'] != first.manifest['classes']:

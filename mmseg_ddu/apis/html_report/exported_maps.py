@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,18 +22,42 @@ ORDERS = (
 MAX_SIDE = 1 << 16
 
 
-@dataclass
 class Export:
-    """A folder that ``tools/export_uncertainty.py`` wrote.
+    """A folder that ``tools/export_uncertainty.py`` wrote, or anybody.
+
+    Args:
+        name (str): Of the method.
+        folder (Path): With a manifest, which is checked.
 
     Attributes:
+        manifest (dict): All of it.
         rows (dict[str, dict]): Path of the class map to the row.
+
+    Raises:
+        FileNotFoundError: If there is no manifest.
+        ValueError: If it is damaged, lists no image, or names files outside
+            its folder, by links too.
     """
 
-    name: str
-    folder: Path
-    manifest: dict
-    rows: dict[str, dict]
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder, self.path = name, folder, folder / MANIFEST
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f'There is no {self.path}; run tools/export_uncertainty.py '
+                'first.'
+            )
+        damaged = f'{self.path} is damaged; export the maps again.'
+        self.manifest = read_json(self.path, _is_sound, damaged)
+        rows = [row for row in self.manifest['images'] if 'files' in row]
+        if not rows:
+            raise ValueError(f'{self.path} lists no exported image.')
+        root = folder.resolve()
+        for file in (file for row in rows for file in row['files'].values()):
+            if not (folder / file).resolve().is_relative_to(root):
+                raise ValueError(
+                    f'{self.path} names {file}, outside its folder.'
+                )
+        self.rows = {row['files']['class']: row for row in rows}
 
     def score(self, key: str) -> float:
         """The image score by which the most unusual images are first."""
@@ -53,8 +76,8 @@ class Export:
         path = self.folder / file
         if not path.is_file():
             raise FileNotFoundError(
-                f'{self.folder / MANIFEST} names {file}, but it is not '
-                'there; export the maps again.'
+                f'{self.path} names {file}, but it is not there; export the '
+                'maps again.'
             )
         if path.suffix == '.npy':
             # Mapped, so that its header cannot ask for memory.
@@ -68,33 +91,6 @@ class Export:
                 'maps again.'
             )
         return values
-
-
-def read_export(name: str, folder: Path) -> Export:
-    """Read a manifest, which anybody may have written.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If it is damaged, lists no image, or names files outside
-            its folder, by links too.
-    """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'There is no {path}; run tools/export_uncertainty.py first.'
-        )
-    damaged = f'{path} is damaged; export the maps again.'
-    manifest = read_json(path, _is_sound, damaged)
-    rows = [row for row in manifest['images'] if 'files' in row]
-    if not rows:
-        raise ValueError(f'{path} lists no exported image.')
-    root = folder.resolve()
-    for row in rows:
-        for file in row['files'].values():
-            if not (folder / file).resolve().is_relative_to(root):
-                raise ValueError(f'{path} names {file}, outside its folder.')
-    by_class = {row['files']['class']: row for row in rows}
-    return Export(name, folder, manifest, by_class)
 
 
 def _is_sound(manifest: dict) -> bool:
