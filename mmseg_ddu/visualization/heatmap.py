@@ -81,8 +81,8 @@ def color_bar(height: int, colors: Colors, lost: bool = False) -> np.ndarray:
     of pixels without a score if there are such.
     """
     low, high, label, cmap, ticks = colors
-    # Half a pixel, because matplotlib rounds down.
-    size = 1.1 if ticks else 0.95, (height + 0.5) / 100
+    # A little more, because matplotlib rounds down.
+    size = 1.1 if ticks else 0.95, (height + 0.01) / 100
     figure = Figure(figsize=size, dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.06, 0.05, 0.14, 0.8 if lost else 0.9))

@@ -99,9 +99,8 @@ def export(
     model = init_ddu(cfg, checkpoint, device, tta=tta)
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
-    header = _header(model, writer, tta, str(config), str(checkpoint))
-    header['max_pixels'] = max_pixels
-    journal = Journal(header, files, writer)
+    given = str(config), str(checkpoint), tta, max_pixels
+    journal = Journal(_header(model, writer, *given), files, writer)
     todo = on_main(journal.begin, resume, group=group)
     _export_share(model, journal, todo, group)
     manifest = on_main(journal.finish, group=group)
@@ -111,7 +110,7 @@ def export(
 
 
 def _header(
-    model: nn.Module, writer: MapWriter, tta: bool, config, checkpoint
+    model: nn.Module, writer: MapWriter, config, checkpoint, tta, max_pixels
 ) -> dict:
     """All that determines the maps, and how to read them."""
     meta, cfg = model.dataset_meta, model.cfg
@@ -134,6 +133,7 @@ def _header(
         checkpoint_sha256=sha256(checkpoint),
         tta=tta,
         formats=list(writer.formats),
+        max_pixels=max_pixels,
         versions=versions(),
     )
     return plain(header)
