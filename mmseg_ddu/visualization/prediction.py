@@ -19,12 +19,8 @@ from .heatmap import Colors, heat_map, side_by_side
 CMAPS = dict(aleatoric='viridis', epistemic='magma', total='inferno')
 MAX_16_BIT = 65535
 MAX_SURPRISE = 4.0  # one pixel in ten thousand, and all that is rarer
-RARITY = (
-    (0.0, 'ordinary'),
-    (1.0, '1 in 10'),
-    (2.0, '1 in 100'),
-    (3.0, '1 in 1,000'),
-    (4.0, '1 in 10,000'),
+RARITY = ((0.0, 'ordinary'),) + tuple(
+    (float(power), f'1 in {10**power:,}') for power in range(1, 5)
 )
 
 

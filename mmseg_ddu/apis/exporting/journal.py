@@ -82,7 +82,12 @@ class Journal:
         if resume and has_record(self.folder):
             first, *rows = _records(self.folder)
             self._require_same(first)
-            done = {row['name']: row for row in rows if self._is_done(row)}
+            limit = self.header['max_pixels']
+            done = {
+                row['name']: row
+                for row in rows
+                if is_done(row, self.files, self.writer, limit)
+            }
         with (
             atomic_write(self.folder / JOURNAL) as temporary,
             temporary.open('wb') as file,
@@ -144,12 +149,6 @@ class Journal:
                 f'{"; ".join(different)}. Resume it with the same ones, or '
                 'start again with --overwrite or in another folder.'
             )
-
-    def _is_done(self, row: dict) -> bool:
-        name = row.get('name')
-        path = self.files.get(name) if isinstance(name, str) else None
-        limit = self.header['max_pixels']
-        return path is not None and is_done(row, path, self.writer, limit)
 
 
 def has_record(folder: Path) -> bool:

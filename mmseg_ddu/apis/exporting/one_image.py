@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,13 @@ def export_one(
     return dict(row, files=writer.write(name, photo, classes, maps))
 
 
-def is_done(row: dict, path: Path, writer: MapWriter, max_pixels: int) -> bool:
+def is_done(
+    row: dict, files: Mapping[str, Path], writer: MapWriter, max_pixels: int
+) -> bool:
     """Whether the row of an earlier run is that of an image, done and whole.
 
-    The row may come from anywhere, but for its name, which is that of one of
-    the images: no path in it is used, it must name the files that would be
-    written now.
+    The row may come from anywhere: no path in it is used, it must name the
+    image, and the files that would be written now.
     """
     numbers = {
         f'{key}_{what}'
@@ -73,14 +75,16 @@ def is_done(row: dict, path: Path, writer: MapWriter, max_pixels: int) -> bool:
         numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
     if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
         return False
-    shape = row['height'], row['width']
+    name, shape = row['name'], (row['height'], row['width'])
     return (
-        row['image'] == str(path)
+        isinstance(name, str)
+        and name in files
+        and row['image'] == str(files[name])
         and all(type(side) is int and side > 0 for side in shape)
         and math.prod(shape) <= max_pixels
         and all(type(row[key]) in (int, float) for key in numbers)
-        and row['files'] == writer.files(row['name'])
-        and writer.has_whole(row['name'], shape)
+        and row['files'] == writer.files(name)
+        and writer.has_whole(name, shape)
     )
 
 

@@ -48,16 +48,14 @@ def comparison(folder: Path) -> dict:
 
 def table_rows(methods: dict[str, dict], default: str | None) -> list[dict]:
     """Rows of cells: ``text``, ``value`` (to sort by), ``best`` of all."""
-    rows = [
-        dict(name=row, default=row == default, cells=[]) for row in methods
-    ]
+    rows = [dict(name=n, default=n == default, cells=[]) for n in methods]
     for key in columns(methods):
         values = [value_of(entry, key) for entry in methods.values()]
         best = best_of(key, values)
         for row, value in zip(rows, values):
             text = cell(key, value)
-            look = dict(text=text, value=value, best=text == best)
-            row['cells'].append(look)
+            shown = dict(text=text, value=value, best=text == best)
+            row['cells'].append(shown)
     return rows
 
 
