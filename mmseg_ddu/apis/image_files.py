@@ -126,7 +126,7 @@ def output_names(
             folders = {str(parent) for parent in PurePath(key).parents}
             if (
                 _fits(name, longest)
-                and outputs.isdisjoint(taken)
+                and not any(map(taken.__contains__, outputs))
                 and not any(map(taken.get, folders))
             ):
                 break
