@@ -137,5 +137,5 @@ def compare(
             results.write()
             on_main(shutil.rmtree, unfinished, True)
     finally:
-        results.finish(pictures)
+        results.write(pictures)
     return results.content

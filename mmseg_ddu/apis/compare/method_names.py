@@ -45,13 +45,9 @@ NAMES = (
 class Method:
     """One method and where its weights are.
 
-    Attributes:
-        kind (str): ``single``, ``ddu``, ``mc_dropout`` or ``ensemble``.
-        checkpoints (tuple[Path, ...]): One; several for an ensemble.
-        passes (int): Forward passes for a prediction.
-        dropout_p (float, optional): Of dropout behind the backbone's stages.
-        constant (bool): Whether there is a row of ``image_novelty`` spread
-            over all pixels: what sees only which image is strange.
+    With ``dropout_p`` there is dropout behind the backbone's stages. With
+    ``constant`` there is a row of ``image_novelty`` spread over all pixels:
+    what sees only which image is strange.
     """
 
     name: str

@@ -43,13 +43,8 @@ def hashes(method: Method) -> list[dict]:
 class Measurement:
     """How everything is measured, the same for all methods.
 
-    Attributes:
-        cfg (Config): The config the networks were trained with.
-        pools (Mapping[str, Dataset]): Name to images.
-        protocol (dict): ``stride``, ``patch``, ``seed`` and ``near_labels``.
-        timing_images (int): Images that the time is measured on.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
-        save_every (float): Seconds between savings of what was counted.
+    See :func:`compare`; ``pools`` are names to images, and ``protocol`` says
+    ``stride``, ``patch``, ``seed`` and ``near_labels``.
     """
 
     cfg: Config
@@ -66,10 +61,7 @@ class Measurement:
 
         If methods that share a checkpoint fail, each runs alone. Every rank
         has to call it and gets the same; what fails on one fails on all.
-
-        Args:
-            methods (Sequence[Method]): Served by one forward pass.
-            unfinished (Path): Folder of what was counted so far.
+        What was counted so far is in the folder ``unfinished``.
         """
         try:
             entries = self._measure(methods, unfinished)
@@ -175,10 +167,7 @@ class Measurement:
         pool: str,
         index: int,
     ) -> None:
-        """Predict and count an image; one that cannot be read is left out.
-
-        ``number`` goes through all pools.
-        """
+        """Predict and count an image; one that cannot be read is left out."""
         item = read_item(self.pools[pool], index)
         if isinstance(item, str):
             lost = dict(number=number, pool=pool, error=item)

@@ -24,16 +24,9 @@ PREDICTION = ''  # in place of a row, for metrics that judge no map
 
 
 class RowCounts:
-    """The metrics of one prediction, and of each score beside it.
+    """The metrics of one prediction, and of each score (row) beside it.
 
-    Args:
-        rows (Sequence[str]): Names of the scores.
-        shifts (Sequence[str]): Names of the pools of shifted images.
-        patch (int): Side of the trio's windows, in measured pixels.
-
-    Attributes:
-        unreadable (list[dict]): ``number`` among all images, ``pool`` and
-            ``error``.
+    ``unreadable`` are images: ``number`` among all, ``pool`` and ``error``.
     """
 
     def __init__(
@@ -56,7 +49,7 @@ class RowCounts:
     def update(
         self, pool: str, image: JudgedImage, scores: dict[str, Tensor]
     ) -> None:
-        """Add an image of a pool; scores (H, W)."""
+        """Add an image of a pool; row to score (H, W)."""
         for (row, _), metric in self.metrics.items():
             if pool == PLAIN or metric.on_shifts:
                 metric.count(image, scores.get(row))
