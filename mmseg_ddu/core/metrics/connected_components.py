@@ -67,12 +67,9 @@ class ComponentCounts(Counts):
             ValueError: If the shapes differ.
         """
         known = torch.ones_like(truth).bool() if known is None else known
-        shapes = {tuple(x.shape) for x in (predicted, truth, known)}
-        require(
-            len(shapes) == 1,
-            'predicted, truth and known of one shape',
-            sorted(shapes),
-        )
+        shapes = [tuple(x.shape) for x in (predicted, truth, known)]
+        same = len(set(shapes)) == 1
+        require(same, 'predicted, truth and known of one shape', shapes)
         predicted, truth = predicted[known].long(), truth[known].long()
         predicted = predicted * (_sizes(predicted) >= self.min_predicted)
         keep = (truth == 0) | (_sizes(truth) >= self.min_truth)

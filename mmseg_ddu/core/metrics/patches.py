@@ -104,11 +104,8 @@ class PatchCounts(Metric):
         """
         known = torch.ones_like(right) if known is None else known
         shapes = [tuple(x.shape) for x in (scores, right, known)]
-        require(
-            scores.dim() == 2 and len(set(shapes)) == 1,
-            'scores, right and known of one shape (H, W)',
-            shapes,
-        )
+        same = scores.dim() == 2 and len(set(shapes)) == 1
+        require(same, 'scores, right and known of one shape (H, W)', shapes)
         rights = self._sum(right & known)
         if self.void_inaccurate:
             known = torch.ones_like(known)

@@ -71,17 +71,17 @@ class PixelGroups(Counts):
         groups: Mapping[str, Iterable[str]],
         bins: int = HISTOGRAM_BINS,
     ) -> dict[str, list[float]]:
-        """Shares per bin of the score, between its 0.5 and 99.5 percentiles.
+        """Shares in bins of equal width, from percentile 0.5 to 99.5.
 
         What lies outside counts in the first and last bin.
 
         Args:
             groups (Mapping[str, Iterable[str]]): Label to groups.
-            bins (int): Number of bins of equal width.
+            bins (int): Their number.
 
         Returns:
-            dict: ``edges``, a list of bins + 1 numbers, and under each label
-            with pixels a list of shares that sum to one.
+            dict: ``edges``, bins + 1 numbers, and under each label with
+            pixels its shares, which sum to one.
         """
         total = self.versus([], self.groups)
         order = total.counts[:, 0].cumsum(0).double()

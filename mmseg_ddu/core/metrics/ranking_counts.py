@@ -55,10 +55,9 @@ class RankingCounts(Counts):
         Raises:
             ValueError: If the shapes differ or a score is NaN.
         """
-        shapes = tuple(scores.shape), tuple(positives.shape)
-        require(
-            shapes[0] == shapes[1], 'scores and positives of one shape', shapes
-        )
+        shapes = [tuple(x.shape) for x in (scores, positives)]
+        same = shapes[0] == shapes[1]
+        require(same, 'scores and positives of one shape', shapes)
         keys = self.key(scores)
         for column, side in enumerate((keys[~positives], keys[positives])):
             side, numbers = torch.unique_consecutive(
