@@ -30,12 +30,7 @@ JPEG = ('.jpg', '.jpeg')
 
 
 class FolderImages(BaseDataset):
-    """Images of another domain, without masks.
-
-    Args:
-        folder (str): Searched for images.
-        cfg (Config): Whose test pipeline prepares them.
-    """
+    """Images of another domain, as the config's test pipeline has them."""
 
     def __init__(self, folder: str, cfg: Config) -> None:
         suffix = image_suffix(cfg)
@@ -43,7 +38,6 @@ class FolderImages(BaseDataset):
         super().__init__(pipeline=[inference_pipeline(cfg)], test_mode=True)
 
     def load_data_list(self) -> list[dict]:
-        """Where each image is."""
         return [dict(img_path=str(file)) for file in self.files]
 
 
