@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_ddu.core.precise_module import PreciseModule
 
 PREFIX = 'abstention.'  # of its keys in the state dict of a segmentor
 REFUSED = 'pred_abstain'
+
+
+def refuses(model: nn.Module) -> bool:
+    """Whether predictions of a model say which pixels are refused."""
+    return bool(getattr(getattr(model, 'abstention', None), 'ready', False))
 
 
 class Abstention(PreciseModule):

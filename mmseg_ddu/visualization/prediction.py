@@ -20,6 +20,7 @@ from .heatmap import Colors, heat_map, side_by_side
 
 CMAPS = dict(aleatoric='viridis', epistemic='magma', total='inferno')
 MAX_16_BIT = 65535
+VOID_COLOR = (150, 150, 150)
 MAX_SURPRISE = 4.0  # one pixel in ten thousand, and all that is rarer
 RARITY = ((0.0, 'ordinary'),) + tuple(
     (float(power), f'1 in {10**power:,}') for power in range(1, 5)
@@ -172,8 +173,7 @@ def panel(
         palette (Sequence): Colours of the classes.
         alpha (float): Weight of those colours over the image.
     """
-    colors = np.zeros((256, 3), np.uint8)
-    colors[: len(palette)] = palette
+    colors = color_table(palette)
     pictures = dict(image=image)
     for title, values in classes.items():
         if image.shape[:2] != values.shape:
@@ -185,6 +185,14 @@ def panel(
         if name in maps:
             pictures[name] = draw_map(name, maps, scales)
     return side_by_side(pictures)
+
+
+def color_table(palette: Sequence) -> np.ndarray:
+    """Colours of the values of a class map, (256, 3) uint8; void is grey."""
+    colors = np.zeros((256, 3), np.uint8)
+    colors[VOID] = VOID_COLOR
+    colors[: len(palette)] = palette
+    return colors
 
 
 def default_palette() -> list[list[int]]:

@@ -15,6 +15,7 @@ from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.file_format import choose_formats
+from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import digest, plain
 from mmseg_ddu.engine.fit_report import versions
@@ -23,6 +24,7 @@ from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.engine.tta_pipeline import tta_pipeline
 from mmseg_ddu.fileio import remove_temporary, require_writable_folder, sha256
+from mmseg_ddu.models.abstention import refuses
 from mmseg_ddu.visualization.prediction import map_scales
 
 from .journal import JOURNAL, MANIFEST, Journal, has_record, is_disk_full
@@ -97,6 +99,8 @@ def export(
     inputs = images, image_suffix(cfg), out_dir, overwrite, resume
     files = on_main(_inputs, *inputs, group=group)
     model = init_ddu(cfg, checkpoint, device, tta=tta)
+    if refuses(model):
+        formats = sorted({*formats, ABSTAIN})
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
     given = str(config), str(checkpoint), tta, max_pixels
@@ -132,6 +136,7 @@ def _header(
         checkpoint=checkpoint,
         checkpoint_sha256=sha256(checkpoint),
         tta=tta,
+        abstention=model.checkpoint_meta.get('abstention'),
         formats=list(writer.formats),
         max_pixels=max_pixels,
         versions=versions(),

@@ -18,7 +18,9 @@ from torch import nn
 from mmseg_ddu.apis.image_files import check_image
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
 from mmseg_ddu.apis.writers import MapWriter
+from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import (
@@ -55,6 +57,8 @@ def export_one(
             raise
         return _left_out(name, path, 'is too much for the network', error)
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
+    if ABSTAIN in writer.formats:
+        row['refused_share'] = float((classes == VOID).mean())
     return dict(row, files=writer.write(name, photo, classes, maps))
 
 
@@ -73,6 +77,8 @@ def is_done(
     } | {'lost_share'}
     if TOTAL_PERCENTILE in writer.scales:
         numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
+    if ABSTAIN in writer.formats:
+        numbers |= {'refused_share'}
     if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
         return False
     name, shape = row['name'], (row['height'], row['width'])

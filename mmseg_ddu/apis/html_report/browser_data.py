@@ -15,6 +15,7 @@ from mmseg_ddu.visualization.prediction import (
     CMAPS,
     MAX_SURPRISE,
     RARITY,
+    VOID_COLOR,
     default_palette,
 )
 
@@ -22,8 +23,8 @@ from . import encode
 from .exported_maps import ORDERS, Export
 from .truth import OOD, VOID, TruthReader, error_map, error_share
 
-GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
-ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
+RED, PINK = (230, 30, 30), (255, 0, 200)
+ERROR_COLORS = ((255, 255, 255), RED, PINK, VOID_COLOR)
 
 
 def browser(
@@ -189,5 +190,5 @@ def _palette(export: Export) -> list[list[int]]:
     colors = [list(color) for color in export.manifest['palette']]
     colors = (colors or default_palette())[:OOD]
     colors += [[0, 0, 0]] * (256 - len(colors))
-    colors[OOD], colors[VOID] = list(PINK), list(GREY)
+    colors[OOD], colors[VOID] = list(PINK), list(VOID_COLOR)
     return colors

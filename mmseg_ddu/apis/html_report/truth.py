@@ -74,10 +74,10 @@ def truth_from_config(
 
 
 def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Right 0, wrong 1, out of distribution 2, void 3."""
+    """Right 0, wrong 1, out of distribution 2, void or refused 3."""
     errors = np.where(truth == predicted, RIGHT, WRONG)
     errors[truth == OOD] = STRANGE
-    errors[truth == VOID] = IGNORED
+    errors[(truth == VOID) | (predicted == VOID)] = IGNORED
     return errors.astype(np.uint8)
 
 

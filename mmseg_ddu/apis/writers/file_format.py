@@ -50,12 +50,14 @@ class FileFormat:
         percentiles (bool): Whether percentiles are written too.
         is_picture (bool): Only for people to look at (``--no-pictures``
             leaves it out); may use ``image.photo``.
+        by_default (bool): Written where no formats are named.
     """
 
     ending = '.png'
     key = ''
     percentiles = True
     is_picture = False
+    by_default = True
 
     def folders(self, maps: Iterable[str]) -> dict[str, str]:
         """Key in the manifest to folder (what is written), for each file."""
@@ -102,7 +104,9 @@ def choose_formats(
     Raises:
         ValueError: If there is no such format.
     """
-    chosen = sorted(set(FORMATS if names is None else ('class', *names)))
+    if names is None:
+        names = [n for n, kind in FORMATS.items() if kind.by_default]
+    chosen = sorted({'class', *names})
     kinds = [FORMATS.find(name) for name in chosen]
     return [n for n, k in zip(chosen, kinds) if pictures or not k.is_picture]
 

@@ -7,9 +7,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmseg_ddu.visualization.prediction import draw_map, panel
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.visualization.prediction import color_table, draw_map, panel
 
 from .file_format import FORMATS, Exported, FileFormat, png
+
+ABSTAIN = 'abstain'
 
 
 @FORMATS.register('class')
@@ -21,9 +24,21 @@ class ClassMap(FileFormat):
 
     def encode(self, what: str, image: Exported) -> memoryview:
         picture = Image.fromarray(image.classes, mode='P')
-        flat = np.asarray(image.palette, np.uint8).ravel().tolist()
-        picture.putpalette(flat + [0] * (768 - len(flat)))
+        picture.putpalette(color_table(image.palette).tobytes())
         return png(picture)
+
+
+@FORMATS.register(ABSTAIN)
+class Abstain(FileFormat):
+    """255 where a pixel is refused, else 0; of models that refuse some."""
+
+    by_default = False
+
+    def folders(self, maps: Iterable[str]) -> dict[str, str]:
+        return {ABSTAIN: ABSTAIN}
+
+    def encode(self, what: str, image: Exported) -> memoryview:
+        return png(np.where(image.classes == VOID, VOID, 0).astype(np.uint8))
 
 
 @FORMATS.register('npy')

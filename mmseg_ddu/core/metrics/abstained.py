@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -39,12 +36,6 @@ class AbstentionCounts(Metric):
         parts = kept.sum(), (kept & image.wrong).sum(), image.wrong.sum()
         shares = torch.stack([*parts, number]).double() / number
         self.sums += shares.cpu()
-
-    def state_dict(self) -> dict:
-        return dict(sums=self.sums)
-
-    def merge_state(self, state: Mapping[str, Any]) -> None:
-        self.sums = self.sums + state['sums']
 
     def figures(self) -> dict[str, float]:
         """``coverage``, ``error``, ``error_kept`` and ``error_refused``."""
