@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 MANIFEST = 'manifest.json'
 TOTAL_PERCENTILE = f'total{PERCENTILE}'
 UNUSUAL = 0.95
+CLASS_PIXELS = 'class_pixels'  # index of a class to its pixels
 MAX_PIXELS = 64_000_000
 MAX_SIDE = 1 << 16  # of what a report reads
 Form = dict | list | Callable[[Any], bool]
@@ -60,7 +62,8 @@ def still_good(
     } | {'lost_share'}
     if TOTAL_PERCENTILE in writer.scales:
         numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
-    if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
+    others = {'name', 'image', 'height', 'width', 'files', CLASS_PIXELS}
+    if set(row) != others | numbers:
         return False
     shape = row['height'], row['width']
     return (
@@ -68,6 +71,7 @@ def still_good(
         and all(type(side) is int and side > 0 for side in shape)
         and math.prod(shape) <= max_pixels
         and all(is_number(row[key]) for key in numbers)
+        and _are_counts(row[CLASS_PIXELS])
         and row['files'] == writer.files(row['name'])
         and writer.has_whole(row['name'], shape)
     )
@@ -110,8 +114,15 @@ def _is_color(value: Any) -> bool:
     return levels and all(type(v) is int and 0 <= v <= 255 for v in value)
 
 
-def _is_side(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= MAX_SIDE
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        re.fullmatch('[0-9]{1,3}', key) and _is_side(count, MAX_SIDE**2)
+        for key, count in value.items()
+    )
+
+
+def _is_side(value: Any, most: int = MAX_SIDE) -> bool:
+    return type(value) is int and 1 <= value <= most
 
 
 def _are_maps(value: Any) -> bool:
@@ -134,7 +145,10 @@ ROW: Form = {
     'image': is_text,
     'height': _is_side,
     'width': _is_side,
+    'name?': is_text,
+    'lost_share?': is_number,
     'unusual_share?': is_number,
+    f'{CLASS_PIXELS}?': _are_counts,
     f'{NOVELTY}?': is_number,
     f'{NOVELTY}{PERCENTILE}?': is_number,
     **{f'{name}_mean': is_number for name in MAPS},

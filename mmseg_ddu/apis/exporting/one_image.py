@@ -25,7 +25,7 @@ from mmseg_ddu.visualization.prediction import (
     sample_novelty,
 )
 
-from .manifest import MAX_PIXELS, TOTAL_PERCENTILE, UNUSUAL
+from .manifest import CLASS_PIXELS, MAX_PIXELS, TOTAL_PERCENTILE, UNUSUAL
 
 MAX_REASON = 500
 
@@ -56,6 +56,8 @@ def export_one(
             raise
         return _left_out(name, path, 'is too much for the network', error)
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
+    found, pixels = np.unique(classes, return_counts=True)
+    row[CLASS_PIXELS] = dict(zip(map(str, found.tolist()), pixels.tolist()))
     return dict(row, files=writer.write(name, photo, classes, maps))
 
 

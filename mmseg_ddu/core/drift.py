@@ -1,0 +1,214 @@
+"""Whether a stream of numbers still comes from where it came from.
+
+Each number becomes a p-value: its rank among numbers known to be ordinary
+and those seen before, ties broken at random. If all of them are exchangeable,
+the p-values of a statistic are independent and uniform, whatever the
+distribution (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random
+World, theorem 8.2). That would not be so with ranks among a fixed set of
+ordinary numbers: such p-values are only uniform on average over sets, and a
+long stream would find out the set.
+
+On each p-value a bet is placed that pays 1 on average if it is uniform:
+``k * p ** (k - 1)``. The winnings since each moment, summed over all moments,
+``R = (1 + R) * payoff``, are the Shiryaev-Roberts detector (Vovk et al.,
+Retrain or not retrain, 2021; Shin, Ramdas & Rinaldo, E-detectors, 2022).
+Without drift R minus the number of images is a martingale. R begins again
+from 0 where it reaches c, so what was reached is at least c for each alarm,
+and on average n images give at most n / c alarms.
+
+Statistics of an image depend on each other. That does no harm: statistic k
+has its own bets, on its own p-values alone, and ``c = 1 / (rate * weight k)``
+with weights that add up to 1. Expectations add up, so all together give at
+most ``rate * n`` alarms on average, for every n. (To average the detectors
+would need p-values that are uniform given the past of *all* statistics,
+which ranks in finite sets do not quite give.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .errors import require
+
+Array = np.ndarray
+# Of the bets: from "as extreme as never before" to "a little high of late".
+POWERS = np.array([0.1, 0.25, 0.5, 0.8])
+KEPT = 2000  # rows that are ranked against
+
+
+class Step(NamedTuple):
+    """What one image did.
+
+    Attributes:
+        p (Array): (K,), share of ordinary images that are higher.
+        level (Array): (K,), detector as a share of its threshold.
+        alarms (list[int]): Statistics that are beyond it.
+        since (list[int]): For each of them, the number of the image with
+            which the drift most likely began.
+        rose (list[bool]): Whether it is higher than before, or lower.
+    """
+
+    p: Array
+    level: Array
+    alarms: list[int]
+    since: list[int]
+    rose: list[bool]
+
+
+class DriftDetector:
+    """Watches K statistics of a stream at once.
+
+    Args:
+        weights (Sequence[float]): (K,), how the rate of false alarms is
+            shared out; they are scaled to add up to 1.
+        rate (float): False alarms an image, at most.
+        ordinary (Array): (M, K), of images known to be ordinary; M may be 0,
+            then the stream is compared with its own beginning.
+        seed (int): Of ties, and of the rows that are forgotten.
+
+    Attributes:
+        rows (Array): What is ranked against, at most ``max(2000, M)`` rows.
+            Beyond, a random one is forgotten after each image; which it is
+            has nothing to do with what was ranked, so p-values stay exact.
+        seen (int): Images of the stream.
+
+    Example:
+        >>> detector = DriftDetector([1.0], 0.001, np.arange(200.0)[:, None])
+        >>> steps = [detector.update(np.array([1e3])) for _ in range(9)]
+        >>> [number for number, step in enumerate(steps) if step.alarms]
+        [2, 6]
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        rate: float,
+        ordinary: Array,
+        seed: int = 0,
+    ) -> None:
+        shares = np.asarray(weights, np.float64)
+        require(
+            shares.ndim == 1 and len(shares) > 0 and bool((shares > 0).all()),
+            'positive weights',
+            weights,
+        )
+        require(0 < rate < 1, 'a rate above 0 and below 1', rate)
+        require(
+            ordinary.ndim == 2 and ordinary.shape[1] == len(shares),
+            f'(M, {len(shares)}) ordinary values',
+            ordinary.shape,
+        )
+        self.threshold = shares.sum() / (rate * shares)
+        self.rows = _ranked(ordinary)
+        self.seed = seed
+        self.kept = max(KEPT, len(ordinary))
+        self.seen = 0
+        # High and low bets: the detector, and for "since when" the highest
+        # winnings since any one moment (CUSUM) in nats, and that moment.
+        shape = len(shares), 2, len(POWERS)
+        self.detector = np.zeros(shape)
+        self.winnings = np.zeros(shape)
+        self.start = np.zeros(shape, np.int64)
+
+    def update(self, values: Array, p: Array | None = None) -> Step:
+        """Take in the next image.
+
+        Args:
+            values (Array): (K,); what is no number counts as infinite.
+            p (Array, optional): (K,) p-values of one's own in (0, 1], NaN
+                where they are to come from ranks.
+        """
+        require(
+            values.shape == self.threshold.shape,
+            f'{len(self.threshold)} values',
+            values.shape,
+        )
+        rng = np.random.default_rng([self.seed, self.seen])
+        values = _ranked(values)
+        ranks = rank_p(self.rows, values, 1 - rng.random(len(values)))
+        p = ranks if p is None else np.where(np.isnan(p), ranks, p)
+        self._bet(p)
+        self.rows = np.vstack([self.rows, values])
+        if len(self.rows) > self.kept:
+            self.rows = np.delete(self.rows, rng.integers(len(self.rows)), 0)
+        self.seen += 1
+        return self._judge(p)
+
+    def _bet(self, p: Array) -> None:
+        sides = np.stack([p, np.maximum(1 - p, 1e-300)], 1)[..., None]
+        payoff = POWERS * sides ** (POWERS - 1)
+        self.detector = (1 + self.detector) * payoff
+        fresh = self.winnings <= 0
+        self.start[fresh] = self.seen
+        self.winnings = np.where(fresh, 0, self.winnings) + np.log(payoff)
+
+    def _judge(self, p: Array) -> Step:
+        """Compare with the thresholds; detectors beyond begin again."""
+        level = self.detector.mean((1, 2)) / self.threshold
+        alarms = np.flatnonzero(level >= 1).tolist()
+        since, rose = [], []
+        for k in alarms:
+            side, bet = np.unravel_index(
+                self.winnings[k].argmax(), self.winnings[k].shape
+            )
+            since.append(int(self.start[k, side, bet]))
+            rose.append(bool(side == 0))
+            self.detector[k] = self.winnings[k] = 0
+        return Step(p, level, alarms, since, rose)
+
+    def state(self) -> dict[str, Any]:
+        """All that changes, as JSON."""
+        return dict(
+            seen=self.seen,
+            rows=np.minimum(self.rows, 1e300).tolist(),
+            detector=self.detector.tolist(),
+            winnings=self.winnings.tolist(),
+            start=self.start.tolist(),
+        )
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from :meth:`state`.
+
+        Raises:
+            ValueError: If it is that of another number of statistics, or
+                holds what is no finite number.
+        """
+        for name in ('rows', 'detector', 'winnings', 'start'):
+            now: Array = getattr(self, name)
+            new = np.asarray(state[name], now.dtype).reshape(
+                -1, *now.shape[1:]
+            )
+            fits = name == 'rows' or new.shape == now.shape
+            require(
+                fits and bool(np.isfinite(new).all()),
+                f'finite numbers {now.shape} in {name}',
+                new.shape,
+            )
+            setattr(self, name, new)
+        self.seen = int(state['seen'])
+
+
+def rank_p(rows: Array, values: Array, ties: Array) -> Array:
+    """Share of rows and value itself that are higher, ties at random.
+
+    Args:
+        rows (Array): (N, K), ordinary.
+        values (Array): (K,), new.
+        ties (Array): (K,), in (0, 1].
+
+    Returns:
+        Array: (K,), ``(higher + ties * (equal + 1)) / (N + 1)``.
+    """
+    higher = (rows > values).sum(0)
+    equal = (rows == values).sum(0) + 1
+    return (higher + ties * equal) / (len(rows) + 1)
+
+
+def _ranked(values: Array) -> Array:
+    """float64 in which only the order counts; no number is the highest."""
+    return np.nan_to_num(
+        np.asarray(values, np.float64), nan=1e300, posinf=1e300, neginf=-1e300
+    )
