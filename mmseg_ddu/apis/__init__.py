@@ -7,12 +7,14 @@ from .exporting import export
 from .html_report import write_report
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
+from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .runner import train
 from .testing import test
 
 __all__ = [
     'DDUInferencer',
+    'DriftMonitor',
     'aggregate',
     'compare',
     'export',

@@ -83,6 +83,17 @@ def write_report(
 
 def render(title: str, table: dict | None, images: dict | None) -> str:
     """The HTML of a comparison, a browser of images, or both."""
+    return template('page.html').render(
+        title=title,
+        version=__version__,
+        table=table,
+        images=images,
+        data=script_json(images),
+    )
+
+
+def template(name: str) -> jinja2.Template:
+    """A file of ``parts/`` to fill in; what is filled in is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PARTS),
         autoescape=True,
@@ -90,13 +101,7 @@ def render(title: str, table: dict | None, images: dict | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template('page.html').render(
-        title=title,
-        version=__version__,
-        table=table,
-        images=images,
-        data=script_json(images),
-    )
+    return environment.get_template(name)
 
 
 def script_json(value: object) -> str:
