@@ -62,19 +62,22 @@ def delays(plain: np.ndarray, changed: np.ndarray, seeds: int) -> dict:
 
 
 def false_alarms(
-    ordinary: np.ndarray, stream: np.ndarray, seed: int, length: int
-) -> int:
-    """Images with an alarm in a stream of ordinary images."""
-    rng = np.random.default_rng([2, seed])
-    detector = detector_of(rng.choice(ordinary, REFERENCE), seed)
-    drawn = rng.choice(stream, length)
-    return sum(bool(detector.update(values).alarms) for values in drawn)
+    ordinary: np.ndarray, stream: np.ndarray, streams: int
+) -> float:
+    """Images with an alarm in 1,000, in streams of ordinary images."""
+    alarms = 0
+    for seed in range(streams):
+        rng = np.random.default_rng([2, seed])
+        detector = detector_of(rng.choice(ordinary, REFERENCE), seed)
+        for values in rng.choice(stream, ORDINARY):
+            alarms += bool(detector.update(values).alarms)
+    return 1000 * alarms / (streams * ORDINARY)
 
 
 def measure(args) -> dict:
     """All streams of all networks."""
     result: dict = {}
-    counts = dict(same=0, halves=0)
+    same, halves = {}, {}
     for name in STREAMS:
         values = {}
         for kind, folder in manifests(args, name).items():
@@ -85,17 +88,16 @@ def measure(args) -> dict:
             kind: delays(plain, changed, args.seeds)
             for kind, changed in values.items()
         }
-        counts['same'] += false_alarms(plain, plain, 0, ORDINARY)
-        halves = plain[::2], plain[1::2]
-        counts['halves'] += false_alarms(*halves, 0, ORDINARY)
-    drawn = ORDINARY * len(STREAMS) / 1000
+        same[name] = false_alarms(plain, plain, args.streams)
+        mixed = np.random.default_rng(3).permutation(plain)
+        halves[name] = false_alarms(mixed[::2], mixed[1::2], args.streams)
     return dict(
         **result,
         stated_per_1000=1000 * RATE,
-        false_alarms_per_1000=counts['same'] / drawn,
-        false_alarms_per_1000_other_images=counts['halves'] / drawn,
+        false_alarms_per_1000=same,
+        false_alarms_per_1000_other_images=halves,
         reference=REFERENCE,
-        seeds=args.seeds,
+        streams_of_10000=args.streams,
     )
 
 
@@ -111,6 +113,7 @@ def main() -> None:
     add('--plain', type=int, default=240, help='ordinary images (240)')
     add('--shifted', type=int, default=40, help='of each change (40)')
     add('--seeds', type=int, default=10, help='streams for each change (10)')
+    add('--streams', type=int, default=5, help='of ordinary images (5)')
     add('--json', type=Path, default=Path('results/decisions.json'))
     args = parser.parse_args()
     there = json.loads(args.json.read_text()) if args.json.exists() else {}

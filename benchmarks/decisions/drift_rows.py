@@ -10,7 +10,6 @@ import numpy as np
 
 from benchmarks.proof.networks import NETWORKS, files
 from mmseg_ddu.apis import export
-from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.datasets import SHIFTS
 from mmseg_ddu.fileio import atomic_write
 
@@ -92,12 +91,12 @@ def spread(paths: list[Path], most: int) -> list[Path]:
 
 def _exported(folder: Path, model, paths: list[Path], change) -> Path:
     maps, photos = folder / 'maps', folder / 'photos'
-    if not (maps / MANIFEST).is_file():
-        photos.mkdir(parents=True, exist_ok=True)
-        for number, path in enumerate(paths):
+    photos.mkdir(parents=True, exist_ok=True)
+    for number, path in enumerate(paths):
+        photo = photos / f'{path.stem}.png'
+        if not photo.exists():
             rng = np.random.default_rng(number)
-            image = change(cv2.imread(str(path)), rng)
-            with atomic_write(photos / f'{path.stem}.png') as temporary:
-                cv2.imwrite(str(temporary), image)
-        export(*model, photos, maps, formats=(), resume=True)
+            with atomic_write(photo) as temporary:
+                cv2.imwrite(str(temporary), change(cv2.imread(str(path)), rng))
+    export(*model, photos, maps, formats=(), resume=True)
     return maps

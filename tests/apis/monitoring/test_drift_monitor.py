@@ -2,6 +2,8 @@
 
 import json
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -314,6 +316,34 @@ def test_a_state_of_other_settings_or_damaged(tmp_path, reference, state):
         DriftMonitor(state, reference).watch(stream)
     with pytest.raises(ValueError, match=r'ends in \.json'):
         DriftMonitor(tmp_path / 'a.html')
+
+
+def test_the_tool(tmp_path, reference, state, monkeypatch, capsys):
+    """Exit codes, and words on the screen."""
+    tool = Path(__file__).parents[3] / 'tools' / 'monitor.py'
+    left_out = dict(name='gone', image='x.png', error='cut off')
+    days = [
+        write(tmp_path / 'a', rows(20, seed=2)),
+        write(tmp_path / 'b', [*rows(2, seed=3, prefix='b'), left_out]),
+        write(tmp_path / 'c', rows(9, seed=4, prefix='c', novelty=9)),
+        write(tmp_path / 'd', rows(1, prefix='d'), tta=True),
+    ]
+
+    def run(*manifests):
+        words = [tool, *manifests, '--reference', reference, '--state', state]
+        monkeypatch.setattr('sys.argv', [str(word) for word in words])
+        with pytest.raises(SystemExit) as stop:
+            runpy.run_path(str(tool), run_name='__main__')
+        return stop.value.code, *capsys.readouterr()
+
+    assert run(days[0])[0] == 0
+    code, out, _ = run(*days[:2])
+    assert code == 1 and 'Left out: gone: cut off' in out
+    assert '3 new images, 1 left out, 0 with an alarm; 23 in all' in out
+    code, out, _ = run(*days[:3])
+    assert code == 3 and 'ALARM at c000' in out and 'since c0000' in out
+    code, _, err = run(*days)
+    assert code == 2 and 'tta differ' in err and 'Traceback' not in err
 
 
 @pytest.mark.parametrize('rate', [0, 1, -1, float('nan')])
