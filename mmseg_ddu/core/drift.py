@@ -90,11 +90,8 @@ class DriftDetector:
         seed: int = 0,
     ) -> None:
         shares = np.asarray(weights, np.float64)
-        require(
-            shares.ndim == 1 and len(shares) > 0 and bool((shares > 0).all()),
-            'positive weights',
-            weights,
-        )
+        positive = len(shares) > 0 and bool((shares > 0).all())
+        require(positive, 'positive weights', weights)
         require(0 < rate < 1, 'a rate above 0 and below 1', rate)
         require(
             ordinary.ndim == 2 and ordinary.shape[1] == len(shares),
@@ -121,11 +118,8 @@ class DriftDetector:
             p (Array, optional): (K,) p-values of one's own in (0, 1], NaN
                 where they are to come from ranks.
         """
-        require(
-            values.shape == self.threshold.shape,
-            f'{len(self.threshold)} values',
-            values.shape,
-        )
+        count = len(self.threshold)
+        require(values.shape == (count,), f'{count} values', values.shape)
         rng = np.random.default_rng([self.seed, self.seen])
         values = _ranked(values)
         ranks = rank_p(self.rows, values, 1 - rng.random(len(values)))
@@ -163,7 +157,7 @@ class DriftDetector:
         """All that changes, as JSON."""
         return dict(
             seen=self.seen,
-            rows=np.minimum(self.rows, 1e300).tolist(),
+            rows=self.rows.tolist(),
             detector=self.detector.tolist(),
             winnings=self.winnings.tolist(),
             start=self.start.tolist(),
@@ -173,22 +167,18 @@ class DriftDetector:
         """Go on from :meth:`state`.
 
         Raises:
-            ValueError: If it is that of another number of statistics, or
-                holds what is no finite number.
+            ValueError: If it is that of other statistics, or no number.
         """
         for name in ('rows', 'detector', 'winnings', 'start'):
-            now: Array = getattr(self, name)
-            new = np.asarray(state[name], now.dtype).reshape(
-                -1, *now.shape[1:]
-            )
-            fits = name == 'rows' or new.shape == now.shape
-            require(
-                fits and bool(np.isfinite(new).all()),
-                f'finite numbers {now.shape} in {name}',
-                new.shape,
-            )
+            now = getattr(self, name)
+            new = np.asarray(state[name], now.dtype)
+            shape = (len(new), *now.shape[1:]) if name == 'rows' else now.shape
+            good = new.shape == shape and bool(np.isfinite(new).all())
+            require(good, f'numbers {shape} in {name}', new.shape)
             setattr(self, name, new)
         self.seen = int(state['seen'])
+        dated = self.start.min() >= 0 and self.start.max() <= self.seen
+        require(bool(dated), f'images up to {self.seen}', self.start.max())
 
 
 def rank_p(rows: Array, values: Array, ties: Array) -> Array:

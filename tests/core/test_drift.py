@@ -128,6 +128,7 @@ def test_a_state_of_something_else_is_refused():
         ('rows', [[1.0, 2.0, 3.0]]),
         ('detector', state['detector'][:1]),
         ('winnings', [[[float('nan')] * 4] * 2] * 2),
+        ('start', [[[1] * 4] * 2] * 2),
     ]:
         with pytest.raises(ValueError):
             one.load_state({**state, name: value})

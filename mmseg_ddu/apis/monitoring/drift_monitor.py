@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.core.drift import DriftDetector, Step
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.models.image_novelty import QUANTILES
 from mmseg_ddu.models.map_names import NOVELTY
@@ -54,7 +55,6 @@ class DriftMonitor:
             the model was not fitted on.
         false_alarms (float): Most false alarms an image, on average, as long
             as images are exchangeable with the reference.
-        seed (int): Of ties.
 
     Attributes:
         lines (list[dict]): A line for each image so far: ``number``,
@@ -75,12 +75,10 @@ class DriftMonitor:
         reference: Paths | None = None,
         *,
         false_alarms: float = 0.001,
-        seed: int = 0,
     ) -> None:
         self.files = MonitorFiles(Path(state))
         self.reference = None if reference is None else read_stream(reference)
         self.false_alarms = false_alarms
-        self.seed = seed
         self.lines: list[dict[str, Any]] = []
 
     def watch(self, manifests: Paths) -> list[dict[str, Any]]:
@@ -123,7 +121,6 @@ class DriftMonitor:
             classes=stream.classes,
             reference=known and digest(known, 16),
             false_alarms=self.false_alarms,
-            seed=self.seed,
         )
 
     def _detector(self, classes: int, state: Any) -> DriftDetector:
@@ -134,12 +131,12 @@ class DriftMonitor:
         elif state is None:
             MMLogger.get_current_instance().warning(NO_REFERENCE)
         weights = [1.0, 1.0, *[1 / max(1, classes)] * classes]
-        detector = DriftDetector(
-            weights, self.false_alarms, ordinary, self.seed
-        )
+        detector = DriftDetector(weights, self.false_alarms, ordinary)
         if state is not None:
             try:
                 detector.load_state(state)
+                good = sum('error' not in line for line in self.lines)
+                require(detector.seen == good, f'{good} images', detector.seen)
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise ValueError(
                     f'{self.files.path} is damaged ({error}); begin another '
@@ -196,7 +193,7 @@ class DriftMonitor:
 
     def _p_of_fit(self, percentile: float) -> float:
         """The rank of a novelty among those of the training images."""
-        rng = np.random.default_rng([self.seed, len(self.lines), 1])
+        rng = np.random.default_rng([len(self.lines), 1])
         above = (1 - percentile) * QUANTILES + 1 - rng.random()
         return float(np.clip(above / (QUANTILES + 1), 1e-9, 1))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from mmseg_ddu.apis.exporting import MANIFEST, read_manifest
 from mmseg_ddu.apis.exporting.manifest import CLASS_PIXELS
-from mmseg_ddu.apis.html_report.exported_maps import Export
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
@@ -98,27 +97,28 @@ def _read(path: Path) -> Stream:
             f'{source} does not say which checkpoint and config it is of; '
             'export the maps again.'
         )
-    export = Export(folder.name, folder, manifest, {})
+    classes = manifest['classes']
     images = [
-        _good(export, row) if 'files' in row else _left_out(row)
+        _good(row, len(classes), source) if 'files' in row else _left_out(row)
         for row in manifest['images']
     ]
-    return Stream(source, fit, manifest['classes'], images)
+    return Stream(source, fit, classes, images)
 
 
-def _good(export: Export, row: dict) -> WatchedImage:
-    key = row['files']['class']
-    if not all(name in row for name in NEEDED):
+def _good(row: dict, classes: int, source: str) -> WatchedImage:
+    missing = [name for name in (*NEEDED, CLASS_PIXELS) if name not in row]
+    if missing:
         raise ValueError(
-            f'{export.folder / MANIFEST} lacks {" or ".join(NEEDED)}: it is '
-            'of a model without fitted densities. Export with a *_gda.pth '
-            'of tools/fit_gda.py.'
+            f'{source} lacks {", ".join(missing)}: it is of a model without '
+            'fitted densities, or of an earlier version. Export again, with '
+            'a *_gda.pth of tools/fit_gda.py.'
         )
-    export.rows[key] = row
     novelty, unusual, percentile = (_number(row[name]) for name in NEEDED)
-    shares = _class_shares(export, key, len(export.manifest['classes']))
-    values = [novelty, unusual, *shares.tolist()]
-    name = _printable(row.get('name', key))
+    pixels = row['height'] * row['width']
+    counts = row[CLASS_PIXELS]
+    shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
+    values = [novelty, unusual, *shares]
+    name = _printable(row.get('name', row['files']['class']))
     return WatchedImage(
         name,
         _digest(name, percentile, values),
@@ -127,20 +127,6 @@ def _good(export: Export, row: dict) -> WatchedImage:
         _number(row.get('lost_share', 0.0)),
         '',
     )
-
-
-def _class_shares(export: Export, key: str, classes: int) -> np.ndarray:
-    """Share of each class, from the row or from the class map."""
-    row = export.rows[key]
-    counted: Mapping[str, int] | None = row.get(CLASS_PIXELS)
-    if counted is None:  # of an earlier version
-        found = np.unique(export.load(key, 'class'), return_counts=True)
-        counted = dict(zip(map(str, found[0].tolist()), found[1].tolist()))
-    shares = np.zeros(classes)
-    for index, pixels in counted.items():
-        if int(index) < classes:
-            shares[int(index)] = pixels / (row['height'] * row['width'])
-    return shares
 
 
 def _left_out(row: dict) -> WatchedImage:

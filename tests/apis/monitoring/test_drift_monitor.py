@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from mmseg_ddu.apis import DriftMonitor
 from mmseg_ddu.core.drift import DriftDetector
 
-from .manifests import CLASSES, rows, write
+from .manifests import rows, write
 
 
 @pytest.fixture
@@ -82,25 +81,6 @@ def test_it_is_the_detector_on_the_numbers_of_the_manifest(
         assert list(line['p'].values()) == pytest.approx(step.p, rel=1e-3)
         level = list(line['level'].values())
         assert level == pytest.approx(step.level, rel=1e-3)
-
-
-def test_class_maps_do_where_rows_have_no_counts(tmp_path, reference, state):
-    stream = rows(3, seed=2)
-    folder = write(tmp_path / 'stream', stream)
-    expected = DriftMonitor(state, reference).watch(folder)
-    (folder / 'class').mkdir()
-    for row in stream:
-        counts = row.pop('class_pixels')
-        row['height'] = 1
-        row['width'] = sum(counts.values())
-        labels = np.repeat([0, 1], list(counts.values())).astype(np.uint8)
-        Image.fromarray(labels[None]).save(folder / row['files']['class'])
-    write(folder, stream)
-    other = DriftMonitor(tmp_path / 'other.json', reference).watch(folder)
-    for one, two in zip(expected, other, strict=True):
-        for name in CLASSES:
-            shares = (x['values'][f'class {name}'] for x in (one, two))
-            assert next(shares) == pytest.approx(next(shares), rel=1e-2)
 
 
 def test_in_parts_it_says_what_it_says_at_once(tmp_path, reference):
@@ -237,11 +217,13 @@ def test_manifests_that_are_refused(
     assert not state.exists()
 
 
-@pytest.mark.parametrize('name', ['unusual_share', 'image_novelty'])
+@pytest.mark.parametrize(
+    'name', ['unusual_share', 'image_novelty', 'class_pixels']
+)
 def test_a_model_without_densities(name, tmp_path, state):
     images = rows(2, seed=2)
     del images[1][name]
-    with pytest.raises(ValueError, match='without fitted densities'):
+    with pytest.raises(ValueError, match=f'lacks {name}: it is of a model'):
         DriftMonitor(state).watch(write(tmp_path / 'a', images))
 
 
@@ -302,7 +284,10 @@ def test_a_state_of_other_settings_or_damaged(tmp_path, reference, state):
         '[]',
         json.dumps(dict(content, detector={})),
         json.dumps(dict(content, log_bytes=-1)),
-        json.dumps(dict(content, detector=dict(content['detector'], rows=7))),
+        *(
+            json.dumps(dict(content, detector={**content['detector'], **part}))
+            for part in (dict(rows=7), dict(seen=2), dict(seen='x'))
+        ),
     ):
         state.write_text(changed)
         with pytest.raises(ValueError, match='damaged'):
@@ -341,7 +326,11 @@ def test_the_tool(tmp_path, reference, state, monkeypatch, capsys):
     assert code == 1 and 'Left out: gone: cut off' in out
     assert '3 new images, 1 left out, 0 with an alarm; 23 in all' in out
     code, out, _ = run(*days[:3])
-    assert code == 3 and 'ALARM at c000' in out and 'since c0000' in out
+    assert (
+        code == 3
+        and 'ALARM at c000' in out
+        and re.search('since [bc]000', out)
+    )
     code, _, err = run(*days)
     assert code == 2 and 'tta differ' in err and 'Traceback' not in err
 
