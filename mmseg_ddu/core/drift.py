@@ -1,32 +1,32 @@
 """Whether a stream of numbers still comes from where it came from.
 
-Each number becomes a p-value: its rank among numbers known to be ordinary
-and those seen before, ties broken at random. If all of them are exchangeable,
-the p-values of a statistic are independent and uniform, whatever the
-distribution (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random
-World, theorem 8.2). That would not be so with ranks among a fixed set of
-ordinary numbers: such p-values are only uniform on average over sets, and a
-long stream would find out the set.
+Each number becomes its rank among numbers known to be ordinary and those seen
+before, ties broken at random. If all of them are exchangeable, the ranks of a
+statistic are independent and uniform, whatever the distribution (Vovk,
+Gammerman & Shafer, Algorithmic Learning in a Random World, theorem 8.2). That
+would not be so with ranks among a fixed set of ordinary numbers: they are
+only uniform on average over sets, and a long stream would find out the set.
 
-On each p-value a bet is placed that pays 1 on average if it is uniform:
-``k * p ** (k - 1)``. The winnings since each moment, summed over all moments,
-``R = (1 + R) * payoff``, are the Shiryaev-Roberts detector (Vovk et al.,
-Retrain or not retrain, 2021; Shin, Ramdas & Rinaldo, E-detectors, 2022).
+On each rank a bet is placed that pays 1 on average if it is uniform: the mean
+of ``k * p ** (k - 1)`` over the p-values p that the rank may stand for. The
+winnings since each moment, summed over all moments, ``R = (1 + R) * payoff``,
+are the Shiryaev-Roberts detector (Vovk et al., Retrain or not retrain, 2021;
+Shin, Ramdas & Rinaldo, E-detectors, 2022).
 Without drift R minus the number of images is a martingale. R begins again
 from 0 where it reaches c, so what was reached is at least c for each alarm,
 and on average n images give at most n / c alarms.
 
 Statistics of an image depend on each other. That does no harm: statistic k
-has its own bets, on its own p-values alone, and ``c = 1 / (rate * weight k)``
+has its own bets, on its own ranks alone, and ``c = 1 / (rate * weight k)``
 with weights that add up to 1. Expectations add up, so all together give at
 most ``rate * n`` alarms on average, for every n. (To average the detectors
-would need p-values that are uniform given the past of *all* statistics,
+would need ranks that are uniform given the past of *all* statistics,
 which ranks in finite sets do not quite give.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +43,8 @@ class Step(NamedTuple):
     """What one image did.
 
     Attributes:
-        p (Array): (K,), share of ordinary images that are higher.
+        p (Array): (K,), share of ordinary images that are higher, from
+            the middle of the rank.
         level (Array): (K,), detector as a share of its threshold.
         alarms (list[int]): Statistics that are beyond it.
         since (list[int]): For each of them, the number of the image with
@@ -72,14 +73,14 @@ class DriftDetector:
     Attributes:
         rows (Array): What is ranked against, at most ``max(2000, M)`` rows.
             Beyond, a random one is forgotten after each image; which it is
-            has nothing to do with what was ranked, so p-values stay exact.
+            has nothing to do with what was ranked, so ranks stay uniform.
         seen (int): Images of the stream.
 
     Example:
         >>> detector = DriftDetector([1.0], 0.001, np.arange(200.0)[:, None])
         >>> steps = [detector.update(np.array([1e3])) for _ in range(9)]
         >>> [number for number, step in enumerate(steps) if step.alarms]
-        [2, 6]
+        [2, 8]
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class DriftDetector:
             ordinary.shape,
         )
         self.threshold = shares.sum() / (rate * shares)
-        self.rows = _ranked(ordinary)
+        self.rows = _ranked(ordinary, np.random.default_rng([seed, 0]))
         self.seed = seed
         self.kept = max(KEPT, len(ordinary))
         self.seen = 0
@@ -110,30 +111,37 @@ class DriftDetector:
         self.winnings = np.zeros(shape)
         self.start = np.zeros(shape, np.int64)
 
-    def update(self, values: Array, p: Array | None = None) -> Step:
+    def update(
+        self, values: Array, given: Mapping[int, tuple[int, int]] | None = None
+    ) -> Step:
         """Take in the next image.
 
         Args:
             values (Array): (K,); what is no number counts as infinite.
-            p (Array, optional): (K,) p-values of one's own in (0, 1], NaN
-                where they are to come from ranks.
+            given (Mapping, optional): Statistic to a rank of one's own: how
+                many of how many are higher.
         """
         count = len(self.threshold)
         require(values.shape == (count,), f'{count} values', values.shape)
-        rng = np.random.default_rng([self.seed, self.seen])
-        values = _ranked(values)
-        ranks = rank_p(self.rows, values, 1 - rng.random(len(values)))
-        p = ranks if p is None else np.where(np.isnan(p), ranks, p)
-        self._bet(p)
+        rng = np.random.default_rng([self.seed, self.seen + 1])
+        values = _ranked(values, rng)
+        higher = (self.rows > values).sum(0)
+        among = np.full(count, len(self.rows))
+        for k, rank in (given or {}).items():
+            higher[k], among[k] = rank
+        self._bet(higher, among)
         self.rows = np.vstack([self.rows, values])
         if len(self.rows) > self.kept:
             self.rows = np.delete(self.rows, rng.integers(len(self.rows)), 0)
         self.seen += 1
-        return self._judge(p)
+        return self._judge((higher + 0.5) / (among + 1))
 
-    def _bet(self, p: Array) -> None:
-        sides = np.stack([p, np.maximum(1 - p, 1e-300)], 1)[..., None]
-        payoff = POWERS * sides ** (POWERS - 1)
+    def _bet(self, higher: Array, among: Array) -> None:
+        size = among[:, None, None] + 1
+        start = np.stack([higher, among - higher], 1)[..., None]
+        payoff = size * (
+            ((start + 1) / size) ** POWERS - (start / size) ** POWERS
+        )
         self.detector = (1 + self.detector) * payoff
         fresh = self.winnings <= 0
         self.start[fresh] = self.seen
@@ -181,24 +189,10 @@ class DriftDetector:
         require(bool(dated), f'images up to {self.seen}', self.start.max())
 
 
-def rank_p(rows: Array, values: Array, ties: Array) -> Array:
-    """Share of rows and value itself that are higher, ties at random.
-
-    Args:
-        rows (Array): (N, K), ordinary.
-        values (Array): (K,), new.
-        ties (Array): (K,), in (0, 1].
-
-    Returns:
-        Array: (K,), ``(higher + ties * (equal + 1)) / (N + 1)``.
-    """
-    higher = (rows > values).sum(0)
-    equal = (rows == values).sum(0) + 1
-    return (higher + ties * equal) / (len(rows) + 1)
-
-
-def _ranked(values: Array) -> Array:
-    """float64 in which only the order counts; no number is the highest."""
-    return np.nan_to_num(
+def _ranked(values: Array, rng: np.random.Generator) -> Array:
+    """No number becomes the highest; a billionth at random breaks ties."""
+    values = np.nan_to_num(
         np.asarray(values, np.float64), nan=1e300, posinf=1e300, neginf=-1e300
     )
+    size = np.maximum(np.abs(values), 1)
+    return values + 1e-9 * rng.random(values.shape) * size

@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
-from mmseg_ddu.core.drift import KEPT, POWERS, DriftDetector, rank_p
+from mmseg_ddu.core.drift import KEPT, POWERS, DriftDetector
 
 
 def detector(ordinary, rate=0.01, weights=None, seed=0):
@@ -13,43 +14,56 @@ def detector(ordinary, rate=0.01, weights=None, seed=0):
     return DriftDetector(weights, rate, ordinary, seed)
 
 
-def sum_over_starts(p):
-    """The detector by its definition, R = sum of products since s."""
+def sum_over_starts(ranks):
+    """The detector by its definition, R = sum of products since s.
+
+    Args:
+        ranks: How many are higher, of how many.
+    """
     total = 0.0
-    for bets in (p, [1 - each for each in p]):
+    lower = [(n - k, n) for k, n in ranks]
+    for bets in (ranks, lower):
         for power in POWERS:
-            for start in range(len(p)):
+            for start in range(len(ranks)):
                 gain = 1.0
-                for each in bets[start:]:
-                    gain *= power * each ** (power - 1)
+                for k, n in bets[start:]:
+                    payoff = quad(
+                        lambda p, power=power: power * p ** (power - 1),
+                        k / (n + 1),
+                        (k + 1) / (n + 1),
+                    )
+                    gain *= (n + 1) * payoff[0]
                 total += gain
     return total / (2 * len(POWERS))
 
 
-def test_p_is_the_rank_of_a_loop():
-    rng = np.random.default_rng(0)
-    rows, values = rng.integers(0, 4, (30, 3)), rng.integers(0, 4, 3)
-    ties = rng.random(3)
-    for k in range(3):
-        higher = sum(row[k] > values[k] for row in rows)
-        equal = sum(row[k] == values[k] for row in rows)
-        expected = (higher + ties[k] * (equal + 1)) / 31
-        assert rank_p(rows, values, ties)[k] == pytest.approx(expected)
-
-
 def test_the_detector_is_the_sum_over_all_starts():
     rng = np.random.default_rng(1)
-    one = detector(rng.normal(size=(40, 2)), rate=1e-9, weights=[3, 1])
+    rows = rng.normal(size=(40, 2))
+    one = detector(rows, rate=1e-9, weights=[3, 1])
     history = []
-    for _ in range(25):
-        step = one.update(rng.normal(size=2) + 1)
-        history.append(step.p)
+    for _ in range(12):
+        values = rng.normal(size=2) + 1
+        higher = [sum(row[k] > values[k] for row in rows) for k in range(2)]
+        history.append([(k, len(rows)) for k in higher])
+        rows = [*rows, values]
+        step = one.update(values)
         for k, share in enumerate((0.75, 0.25)):
-            expected = sum_over_starts([p[k] for p in history])
+            expected = sum_over_starts([ranks[k] for ranks in history])
             assert step.level[k] == pytest.approx(expected * 1e-9 * share)
+            p = (higher[k] + 0.5) / len(rows)
+            assert step.p[k] == pytest.approx(p)
 
 
-def test_p_values_are_uniform_and_independent_of_a_small_reference():
+def test_a_rank_of_ones_own():
+    one, two = (detector(np.arange(9.0)[:, None]) for _ in range(2))
+    step = one.update(np.array([6.5]))  # two of nine are higher
+    other = two.update(np.array([0.0]), {0: (2, 9)})
+    assert step.p == other.p == 0.25
+    assert step.level == other.level
+
+
+def test_ranks_are_uniform_and_independent_of_a_small_reference():
     """Also with ties, and where rows are forgotten."""
     pairs = []
     for seed in range(400):
@@ -59,10 +73,11 @@ def test_p_values_are_uniform_and_independent_of_a_small_reference():
         one.kept = 5
         p = [one.update(value).p[0] for value in values[4:]]
         assert len(one.rows) == 5
-        pairs += zip(p, p[1:])
-    table, *_ = np.histogram2d(*np.transpose(pairs), 4, [[0, 1], [0, 1]])
-    expected = len(pairs) / 16
-    assert ((table - expected) ** 2 / expected).sum() < 37.7  # 1 in 1,000
+        assert len(np.unique(one.rows)) == 5
+        pairs += zip(p[1:], p[2:])  # of six places each
+    table, *_ = np.histogram2d(*np.transpose(pairs), 6, [[0, 1], [0, 1]])
+    expected = len(pairs) / 36
+    assert ((table - expected) ** 2 / expected).sum() < 66.6  # 1 in 1,000
 
 
 @pytest.mark.parametrize('reference', [0, 5, 100])

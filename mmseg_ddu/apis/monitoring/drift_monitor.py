@@ -13,7 +13,6 @@ from mmengine.logging import MMLogger
 from mmseg_ddu.core.drift import DriftDetector, Step
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.engine.checkpoint import digest
-from mmseg_ddu.models.image_novelty import QUANTILES
 from mmseg_ddu.models.map_names import NOVELTY
 
 from .alarm_words import say
@@ -29,6 +28,7 @@ from .watched_images import (
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
 FORMAT = 1
+FIT_RANKS = 100  # of a novelty among training images; fits may have few
 MOST_NAMED = 5
 NO_REFERENCE = (
     'Without a reference, the stream is compared with its own beginning and, '
@@ -181,21 +181,16 @@ class DriftMonitor:
         )
         if image.error:
             return dict(line, alarms=[], error=image.error)
-        given = np.full(len(names), np.nan)
+        given = {}
         if self.reference is None:
-            given[0] = self._p_of_fit(image.percentile)
+            higher = int((1 - image.percentile) * FIT_RANKS)
+            given[0] = (min(higher, FIT_RANKS - 1), FIT_RANKS - 1)
         step = detector.update(image.values, given)
         named = dict(values=image.values, p=step.p, level=step.level)
         for key, numbers in named.items():
             line[key] = {n: _short(v) for n, v in zip(names, numbers)}
         line['lost_share'] = image.lost
         return dict(line, alarms=self._alarms(step, names, line))
-
-    def _p_of_fit(self, percentile: float) -> float:
-        """The rank of a novelty among those of the training images."""
-        rng = np.random.default_rng([len(self.lines), 1])
-        above = (1 - percentile) * QUANTILES + 1 - rng.random()
-        return float(np.clip(above / (QUANTILES + 1), 1e-9, 1))
 
     def _alarms(
         self, step: Step, names: list[str], line: dict
