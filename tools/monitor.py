@@ -51,6 +51,8 @@ def main():
     for line in lines:
         if 'error' in line:
             print(f'Left out: {line["name"]}: {line["error"]}')
+        if lost := line.get('lost_share'):
+            print(f'{line["name"]}: {lost:.2%} of its pixels have no score')
         for alarm in line['alarms']:
             print(f'ALARM at {line["name"]}: {alarm["words"]}')
     left_out = sum('error' in line for line in lines)

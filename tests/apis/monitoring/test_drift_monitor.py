@@ -321,7 +321,11 @@ def test_the_tool(tmp_path, reference, state, monkeypatch, capsys):
             runpy.run_path(str(tool), run_name='__main__')
         return stop.value.code, *capsys.readouterr()
 
-    assert run(days[0])[0] == 0
+    lost = rows(20, seed=2)
+    lost[3]['lost_share'] = 0.25
+    write(days[0], lost)
+    code, out, _ = run(days[0])
+    assert code == 0 and 'a0003: 25.00% of its pixels have no score' in out
     code, out, _ = run(*days[:2])
     assert code == 1 and 'Left out: gone: cut off' in out
     assert '3 new images, 1 left out, 0 with an alarm; 23 in all' in out
