@@ -15,6 +15,7 @@ COMMANDS = {
     'export': ('export_uncertainty', 'write the maps of images to files'),
     'report': ('report', 'make one HTML page of an export'),
     'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
+    'monitor': ('monitor', 'say when new images are no longer ordinary'),
     'compare': ('compare_uncertainty', 'compare with MC dropout, ensembles'),
     'onnx': ('export_onnx', 'write network and maps as one ONNX file'),
     'train': ('train', 'train as mmseg does, and fit at the end'),

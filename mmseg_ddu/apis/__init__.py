@@ -7,6 +7,7 @@ from .exporting import export
 from .html_report import write_report
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
+from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .promise import fit_abstention
 from .runner import train
@@ -14,6 +15,7 @@ from .testing import test
 
 __all__ = [
     'DDUInferencer',
+    'DriftMonitor',
     'aggregate',
     'compare',
     'export',

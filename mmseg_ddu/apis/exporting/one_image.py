@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ from mmseg_ddu.visualization.prediction import (
 )
 
 TOTAL_PERCENTILE = f'total{PERCENTILE}'
+CLASS_PIXELS = 'class_pixels'  # index of a class to its pixels
 UNUSUAL = 0.95
 MAX_REASON = 500
 
@@ -59,6 +61,8 @@ def export_one(
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
     if ABSTAIN in writer.formats:
         row['refused_share'] = float((classes == VOID).mean())
+    found, pixels = np.unique(classes, return_counts=True)
+    row[CLASS_PIXELS] = dict(zip(map(str, found.tolist()), pixels.tolist()))
     return dict(row, files=writer.write(name, photo, classes, maps))
 
 
@@ -79,7 +83,8 @@ def is_done(
         numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
     if ABSTAIN in writer.formats:
         numbers |= {'refused_share'}
-    if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
+    others = {'name', 'image', 'height', 'width', 'files', CLASS_PIXELS}
+    if set(row) != others | numbers:
         return False
     name, shape = row['name'], (row['height'], row['width'])
     return (
@@ -89,8 +94,17 @@ def is_done(
         and all(type(side) is int and side > 0 for side in shape)
         and math.prod(shape) <= max_pixels
         and all(type(row[key]) in (int, float) for key in numbers)
+        and are_counts(row[CLASS_PIXELS])
         and row['files'] == writer.files(name)
         and writer.has_whole(name, shape)
+    )
+
+
+def are_counts(value: object) -> bool:
+    """Whether JSON can be the pixels of each class."""
+    return isinstance(value, dict) and all(
+        re.fullmatch('[0-9]{1,3}', key) and type(count) is int and count > 0
+        for key, count in value.items()
     )
 
 
