@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.apis import writers
-from mmseg_ddu.apis.map_files import MapWriter, choose_formats
-from mmseg_ddu.apis.writers import FORMATS
+from mmseg_ddu.apis.writers import FORMATS, MapWriter
+from mmseg_ddu.apis.writers.file_format import choose_formats
 from mmseg_ddu.core.name_registry import import_all
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.visualization.prediction import Scale

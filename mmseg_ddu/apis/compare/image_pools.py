@@ -12,8 +12,8 @@ from mmengine.dataset import BaseDataset
 from PIL import Image
 from torch.utils.data import Dataset
 
-from mmseg_ddu.apis.exporting import find_images
-from mmseg_ddu.apis.inference import check_image, inference_pipeline
+from mmseg_ddu.apis.image_files import check_image, find_images
+from mmseg_ddu.apis.inference import inference_pipeline
 from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
 from mmseg_ddu.core.metrics.pixel_ranking import OOD
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_ddu.apis.image_files import check_image
-from mmseg_ddu.apis.image_sources import reason
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
-from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.engine.ranks import reason
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import (
     is_lost,
     sample_classes,
@@ -25,17 +28,13 @@ from mmseg_ddu.visualization.prediction import (
     sample_novelty,
 )
 
-from .manifest import MAX_PIXELS, TOTAL_PERCENTILE, UNUSUAL
-
+TOTAL_PERCENTILE = f'total{PERCENTILE}'
+UNUSUAL = 0.95
 MAX_REASON = 500
 
 
 def export_one(
-    model: nn.Module,
-    writer: MapWriter,
-    name: str,
-    path: Path,
-    max_pixels: int = MAX_PIXELS,
+    model: nn.Module, writer: MapWriter, name: str, path: Path, max_pixels: int
 ) -> dict:
     """Predict and write one image; its row in the manifest."""
     try:
@@ -57,6 +56,36 @@ def export_one(
         return _left_out(name, path, 'is too much for the network', error)
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
     return dict(row, files=writer.write(name, photo, classes, maps))
+
+
+def is_done(
+    row: dict, files: Mapping[str, Path], writer: MapWriter, max_pixels: int
+) -> bool:
+    """Whether the row of an earlier run is that of an image, done and whole.
+
+    The row may come from anywhere: no path in it is used, it must name the
+    image, and the files that would be written now.
+    """
+    numbers = {
+        f'{key}_{what}'
+        for key in writer.scales
+        for what in ('mean', 'max', 'clipped')
+    } | {'lost_share'}
+    if TOTAL_PERCENTILE in writer.scales:
+        numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
+    if set(row) != {'name', 'image', 'height', 'width', 'files'} | numbers:
+        return False
+    name, shape = row['name'], (row['height'], row['width'])
+    return (
+        isinstance(name, str)
+        and name in files
+        and row['image'] == str(files[name])
+        and all(type(side) is int and side > 0 for side in shape)
+        and math.prod(shape) <= max_pixels
+        and all(type(row[key]) in (int, float) for key in numbers)
+        and row['files'] == writer.files(name)
+        and writer.has_whole(name, shape)
+    )
 
 
 def _numbers(

@@ -14,15 +14,9 @@ from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.registry import DATASETS
 
-from .encode import shrink_labels
-
 VOID, OOD = 255, 254
 RIGHT, WRONG, STRANGE, IGNORED = range(4)
 TruthReader = Callable[[Path], 'np.ndarray | None']
-
-
-def no_truth(image: Path) -> None:
-    """Of images that nobody annotated."""
 
 
 def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
@@ -77,16 +71,6 @@ def truth_from_config(
         return labels
 
     return read
-
-
-def read_truth(
-    reader: TruthReader, image: Path, shape: tuple[int, int]
-) -> np.ndarray | None:
-    """Labels of an image in the size of its prediction; None without any."""
-    labels = reader(image)
-    if labels is None or labels.shape == shape:
-        return labels
-    return shrink_labels(labels, shape)
 
 
 def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
