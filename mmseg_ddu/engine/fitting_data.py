@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmseg_ddu.registry import DATASETS, bare_type
 
-from .label_steps import PipelineSplitter
+from .label_steps import PipelineSplitter, require_metainfo
 
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 IMAGES_TO_TRY = 4  # steps on
@@ -70,10 +70,12 @@ def evaluation_pipeline(cfg: Config) -> list[dict]:
     """The pipeline of the config's test (or validation) images.
 
     Raises:
-        ValueError: If the config has neither.
+        ValueError: If the config has neither, or what a prediction needs
+            does not come through (:func:`require_metainfo`).
     """
     for dataset in _evaluation_datasets(cfg):
         if dataset.get('pipeline'):
+            require_metainfo(dataset['pipeline'])
             return copy.deepcopy(list(dataset['pipeline']))
     raise ValueError(
         'The config has no test_dataloader or val_dataloader with a '
