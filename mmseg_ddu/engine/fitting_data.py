@@ -80,7 +80,10 @@ def evaluation_pipeline(cfg: Config) -> list[dict]:
     raise ValueError(
         'The config has no test_dataloader or val_dataloader with a '
         'pipeline, so it is not known how images are prepared for a '
-        'prediction.'
+        'prediction. Give it one; of its data set the pipeline is enough: '
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='"
+        "LoadImageFromFile'), dict(type='PackSegInputs')])), with the Resize "
+        'between them that the network was tested with, if any.'
     )
 
 

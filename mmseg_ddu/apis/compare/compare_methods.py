@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_ddu.core.metrics import METRIC
-from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.build import read_config, require_settings
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import require_writable_folder
@@ -97,6 +97,7 @@ def compare(
     elif default not in rows:
         raise ValueError(f'Expected default to be one of {rows}: {default!r}')
     cfg = read_config(config, cfg_options)
+    require_settings(cfg, 'test_dataloader')
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     out_dir = Path(out_dir)
     on_main(require_writable_folder, out_dir)
