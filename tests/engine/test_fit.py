@@ -22,6 +22,12 @@ from mmseg_ddu.engine.build import build_ddu
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fit_report import log_report
 from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.fitting_data import (
+    fitting_dataset,
+    fitting_dataset_config,
+    held_out_images,
+    image_names,
+)
 from mmseg_ddu.models.convert import to_ddu_model
 from mmseg_ddu.models.gda_head import FORMAT
 
@@ -250,6 +256,27 @@ def test_absent_class_is_reported(plain_cfg, checkpoint, sample_root, caplog):
     assert report['pixels_per_class'][1] == 0
     assert 1 in report['heads'][0]['absent_classes']
     assert torch.isneginf(density(out)['log_norms'][1])
+
+
+def test_held_out_images_that_are_all_void(
+    plain_cfg, checkpoint, tmp_path, said
+):
+    """The long pass is not lost: others of the images calibrate."""
+    root = tmp_path / 'void'
+    dataset = plain_cfg.train_dataloader.dataset
+    shutil.copytree(dataset.data_root, root)
+    dataset.data_root = str(root)
+    images = image_names(fitting_dataset(fitting_dataset_config(plain_cfg)))
+    for index in held_out_images(len(images), 0.2, seed=3):
+        mask = root / 'SegmentationClass' / f'{Path(images[index]).stem}.png'
+        Image.new('L', Image.open(mask).size, 255).save(mask)
+    out = fit_gda(plain_cfg, checkpoint, calibration_fraction=0.2, seed=3)
+    (text,) = [line for line in said if 'held-out' in line]
+    assert 'another seed' in text and '2 held-out' in text
+    report = json.loads(out.with_suffix('.json').read_text())
+    assert report['held_out_images'] == 0
+    assert not report['calibration']['held_out']
+    assert report['calibration']['pixels'] > 0
 
 
 def test_types_as_classes(plain_cfg, checkpoint, tmp_path):
