@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg.models import EncoderDecoder
 
 from mmseg_ddu.apis import fit_gda, init_ddu, predict
+from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.models.convert import to_ddu_model, to_plain_model
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.registry import MODELS
@@ -83,6 +84,7 @@ def test_maps_beside_unchanged_predictions(
         np.save('image.npy', image)
         command = [sys.executable, '-c', ELSEWHERE, str(fitted)]
         subprocess.run(command, check=True, cwd=tmp_path)
+        assert 'mIoU' in run_test(derived, fitted)
         assert np.allclose(np.load('total.npy'), got.pred_total.data)
 
 
