@@ -32,6 +32,7 @@ def main() -> None:
     if name not in COMMANDS:
         print(f'{overview()}\n\nThere is no {name!r}.', file=sys.stderr)
         sys.exit(2)
+    importlib.import_module('mmseg_ddu.import_errors')
     tool = tools_folder() / f'{COMMANDS[name][0]}.py'
     sys.argv = [f'{PROGRAM} {name}', *sys.argv[2:]]
     spec = importlib.util.spec_from_file_location(tool.stem, tool)

@@ -12,6 +12,7 @@ about 1 / error images, with --confidence 0.9 about three times as many. If it
 cannot be kept, the smallest error that can is printed.
 """
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, fit_abstention
 
 

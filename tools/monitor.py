@@ -21,6 +21,7 @@ Exit code 3 says that there are new alarms, 1 that images were left out.
 
 from pathlib import Path
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import DriftMonitor, cli
 
 

@@ -135,6 +135,32 @@ def inference_pipeline(
     return BareImagePipeline(steps)
 
 
+def require_bare_images(model: nn.Module) -> None:
+    """Refuse a network that needs more than one image file.
+
+    Args:
+        model (nn.Module): From :func:`init_ddu`.
+
+    Raises:
+        ValueError: If the loader of the test pipeline asks its data set for
+            something else, as the second image of a change detection.
+    """
+    load = model.pipelines[0].transforms[0]
+    try:
+        load(dict(img_path='', img_id=0))
+    except KeyError as error:
+        key = error.args[0] if error.args else None
+        if key not in LABEL_KEYS:
+            raise ValueError(
+                f'{type(load).__name__} of the test pipeline needs {key!r}, '
+                'which an image file does not have, so images cannot be '
+                'predicted one by one. Predict those of a data set, with '
+                'tools/test.py, or model.test_step on batches of its loader.'
+            ) from error
+    except Exception:  # whatever it says of a file that is not there
+        return
+
+
 @torch.no_grad()
 def predict(model: nn.Module, image: ImageLike) -> SegDataSample:
     """Predict one image.
@@ -148,7 +174,11 @@ def predict(model: nn.Module, image: ImageLike) -> SegDataSample:
         ``pred_aleatoric``, ``pred_epistemic`` and ``pred_total`` at the size
         of the image, the percentile of each, and ``image_novelty`` in its
         metainfo.
+
+    Raises:
+        ValueError: If the network needs more than one image.
     """
+    require_bare_images(model)
     return model.test_step(prepare(model, image))[0]
 
 

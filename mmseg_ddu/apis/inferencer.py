@@ -23,7 +23,12 @@ from mmseg_ddu.visualization import prediction as shown
 
 from . import image_sources as sources
 from .image_files import check_image
-from .inference import init_ddu, loaded_pixels, prepare_item
+from .inference import (
+    init_ddu,
+    loaded_pixels,
+    prepare_item,
+    require_bare_images,
+)
 from .writers import MapWriter
 from .writers.file_format import choose_formats, png, save
 
@@ -81,6 +86,7 @@ class DDUInferencer(MMSegInferencer):
             device=device,
             show_progress=show_progress,
         )
+        require_bare_images(self.model)
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')
         self.palette = palette or meta.get('palette')

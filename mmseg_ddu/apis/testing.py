@@ -15,7 +15,11 @@ from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.core.metrics.metric import VOID
-from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
+from mmseg_ddu.engine.build import (
+    check_classes,
+    model_of_checkpoint,
+    require_settings,
+)
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fit_meta import warn_of_other_mode
@@ -71,6 +75,8 @@ def test(
         ValueError: If checkpoint, config and data do not belong together.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
+    require_settings(cfg, 'test_dataloader', 'test_evaluator', 'test_cfg')
+    steps = evaluation_pipeline(cfg)
     content = read_checkpoint(checkpoint)
     cfg.model = model_of_checkpoint(cfg.model, content['meta'])
     kind = type_name(cfg.model)
@@ -87,7 +93,6 @@ def test(
     load_weights(model, content['state_dict'], str(checkpoint))
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
-        steps = evaluation_pipeline(cfg)
         warn_of_other_mode(content['meta'], model.test_cfg, steps)
     with naming_empty_folders(cfg.test_dataloader.dataset):
         dataset = runner.test_loop.dataloader.dataset

@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.metrics import METRIC
-from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.build import read_config, require_settings
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.ranks import on_main
@@ -101,6 +101,7 @@ def compare(
     require(stride >= 1, 'stride >= 1', stride)
     require(patch >= 1, 'patch >= 1', patch)
     cfg = read_config(config, cfg_options)
+    require_settings(cfg, 'test_dataloader')
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     out_dir = Path(out_dir)
     on_main(require_writable_folder, out_dir)

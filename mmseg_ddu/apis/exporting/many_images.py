@@ -12,7 +12,7 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.apis.image_files import find_images
-from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.inference import init_ddu, require_bare_images
 from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.file_format import choose_formats
 from mmseg_ddu.apis.writers.own_formats import ABSTAIN
@@ -99,6 +99,7 @@ def export(
     inputs = images, image_suffix(cfg), out_dir, overwrite, resume
     files = on_main(_inputs, *inputs, group=group)
     model = init_ddu(cfg, checkpoint, device, tta=tta)
+    require_bare_images(model)
     if refuses(model):
         formats = sorted({*formats, ABSTAIN})
     palette = model.dataset_meta.get('palette')

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from mmseg_ddu.visualization.heatmap import to_bytes
 from mmseg_ddu.visualization.prediction import is_lost
 
 MAX_SIDE = 320
@@ -87,10 +88,18 @@ def to_levels(values: np.ndarray, bounds: np.ndarray) -> np.ndarray:
 
 
 def photo_uri(path: Path, size: tuple[int, int]) -> str:
-    """A photograph as JPEG."""
-    with Image.open(path) as opened:
-        # Turned by its EXIF tag, as the network saw it.
-        image = np.asarray(ImageOps.exif_transpose(opened).convert('RGB'))
+    """A photograph as JPEG, whatever its pixels are.
+
+    Raises:
+        OSError: If OpenCV cannot read it.
+    """
+    # As mmcv's loader, which also turns it by its EXIF tag, but with the
+    # depth of the file: 12 bits in 16 would be black as bytes.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    image = cv2.imdecode(np.fromfile(path, np.uint8), flags)
+    if image is None:
+        raise OSError(f'OpenCV cannot read {path}.')
+    image = to_bytes(np.ascontiguousarray(image[..., ::-1]))
     image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     return _uri(Image.fromarray(image), 'JPEG', quality=JPEG_QUALITY)
 

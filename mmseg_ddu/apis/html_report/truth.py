@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
-from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.build import read_config, require_settings
 from mmseg_ddu.registry import DATASETS
 
 VOID, OOD = 255, 254
@@ -51,6 +51,7 @@ def truth_from_config(
     """
     cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    require_settings(cfg, 'test_dataloader')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     index_of = {

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -62,6 +63,19 @@ def test_photos_turn_as_the_network_saw_them(tmp_path):
     assert red > 200 > 60 > blue
     red, _, blue = shown.getpixel((20, 50))
     assert blue > 200 > 60 > red
+
+
+@pytest.mark.parametrize('shape', [(32, 48), (32, 48, 3)])
+@pytest.mark.parametrize('top', [4095, 65535])
+def test_photos_of_sixteen_bits_are_neither_white_nor_black(
+    tmp_path, shape, top
+):
+    ramp = np.linspace(0, 1, 48) * np.ones((32, 1))
+    pixels = ramp.reshape(32, 48, *[1] * (len(shape) - 2)) * np.ones(shape)
+    path = tmp_path / 'a.png'
+    assert cv2.imwrite(str(path), (top * pixels).astype(np.uint16))
+    shown = np.asarray(picture(photo_uri(path, (32, 48))), float)
+    assert np.abs(shown - 255 * ramp[..., None]).max() < 12
 
 
 def test_pictures_are_the_exported_maps(content, exports):
