@@ -103,7 +103,8 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
 
 
 def main() -> None:
-    parser = cli.parser(__doc__, '… CONFIG CHECKPOINT_gda.pth voc21')
+    program = 'python -m benchmarks.decisions.abstention'
+    parser = cli.parser(__doc__, f'{program} CONFIG CHECKPOINT_gda.pth voc21')
     parser.add_argument('config')
     parser.add_argument('checkpoint')
     parser.add_argument('name', help='of the data in the file of results')

@@ -91,7 +91,7 @@ def _require_derived(model: dict) -> None:
             and what to use instead.
     """
     head = _name(last_head(model))
-    why = why_not_derived(segmentor_class(model['type']))
+    why = why_not_derived(segmentor_class(model.get('type', '')))
     if _name(model) not in REFUSED_TYPES and head and not why:
         return
     if _name(model) in REFUSED_TYPES:

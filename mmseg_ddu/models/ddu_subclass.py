@@ -40,7 +40,10 @@ def segmentor_class(segmentor: str | type) -> type | None:
     if isinstance(segmentor, type):
         return segmentor
     with MODELS.switch_scope_and_registry(None) as registry:
-        return registry.get(segmentor)
+        try:
+            return registry.get(segmentor)
+        except RuntimeError:  # what mmengine takes for the path of a module
+            return None
 
 
 def why_not_derived(kind: type | None) -> str | None:

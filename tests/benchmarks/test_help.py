@@ -10,6 +10,7 @@ import benchmarks
 
 ROOT = Path(benchmarks.__file__).parent
 HELPERS = ('drawn_images', 'measure', 'tables')
+DECISIONS = ('decisions.abstention', 'decisions.drift')
 NAMES = sorted(
     path.stem if path.parent == ROOT else path.parent.name
     for pattern in ('[a-z]*.py', '*/__main__.py')
@@ -22,7 +23,7 @@ def test_benchmarks_were_found():
     assert len(NAMES) >= 9
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', (*NAMES, *DECISIONS))
 def test_help(name, monkeypatch, capsys):
     if name == 'numerics':
         pytest.importorskip('mpmath')

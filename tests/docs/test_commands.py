@@ -13,7 +13,7 @@ from .stand_ins import filled, prepare
 PAGES = pages()
 RUNNABLE = ('bash', 'python')
 MOST_LEFT_OUT = 1 / 3
-COMMAND = re.compile(r'(tools/\w+\.py|benchmarks\.\w+)(.*)')
+COMMAND = re.compile(r'(tools/\w+\.py|benchmarks(?:\.\w+)+)(.*)')
 
 
 @pytest.fixture(scope='module')
