@@ -51,9 +51,7 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         **camvid,
-        data_prefix=dict(
-            img_path='images/train', seg_map_path='labels/train'
-        ),
+        data_prefix=dict(img_path='images/train', seg_map_path='labels/train'),
         pipeline=train_pipeline,
     ),
 )
