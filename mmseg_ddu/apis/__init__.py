@@ -7,6 +7,7 @@ from .exporting import export
 from .html_report import write_report
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
+from .model_check import check_model
 from .onnx_export import export_onnx
 from .runner import train
 from .testing import test
@@ -14,6 +15,7 @@ from .testing import test
 __all__ = [
     'DDUInferencer',
     'aggregate',
+    'check_model',
     'compare',
     'export',
     'export_onnx',

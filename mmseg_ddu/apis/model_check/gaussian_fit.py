@@ -1,0 +1,157 @@
+"""How well the Gaussian of each class fits vectors it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
+from mmseg_ddu.core.kmeans import class_centers
+
+from .image_parts import Part
+
+FEW_VECTORS = 10  # times the features
+COMPONENTS = 4
+DIMENSIONS = 16  # in which one and several Gaussians are compared
+ENOUGH = 200  # vectors of a class in either half of the images
+
+
+def fit_figures(
+    model: nn.Module,
+    parts: Sequence[Part],
+    classes: Sequence[str],
+    fit: Mapping,
+    seed: int,
+) -> dict:
+    """Of each class and of one against several Gaussians.
+
+    Args:
+        model (nn.Module): A fitted DDU segmentor.
+        parts (Sequence[Part]): Of :func:`measure_fit`, one for each image.
+        classes (Sequence[str]): Their names.
+        fit (Mapping): ``meta['gda']`` of the checkpoint.
+        seed (int): Of k-means.
+    """
+    vectors = torch.cat([torch.from_numpy(part['vectors']) for part in parts])
+    labels = torch.cat([torch.from_numpy(part['labels']) for part in parts])
+    half = torch.cat(
+        [
+            torch.full((len(part['labels']),), bool(number % 2))
+            for number, part in enumerate(parts)
+        ]
+    )
+    log_probs, distances = own_densities(model.gda_head, vectors, labels)
+    gains = several_gain(vectors, labels, half, len(classes), seed)
+    counts = fit.get('vectors_per_class') or [None] * len(classes)
+    least = FEW_VECTORS * vectors.shape[1]
+    rows = {}
+    for label, name in enumerate(classes):
+        own = labels == label
+        seen = bool(own.any())
+        rows[str(name)] = dict(
+            vectors_held_out=int(own.sum()),
+            vectors_fitted=counts[label],
+            few=counts[label] is not None and counts[label] < least,
+            log_likelihood=float(log_probs[own].mean()) if seen else None,
+            distance=(
+                float(distances[own].mean())
+                if seen and distances is not None
+                else None
+            ),
+            several_gain=gains[label],
+        )
+    known = [gain for gain in gains if gain is not None]
+    return dict(
+        classes=rows,
+        components=model.gda_head.density.components,
+        images_fitted=fit.get('images'),
+        several_gain=sum(known) / len(known) if known else None,
+    )
+
+
+def own_densities(
+    head: nn.Module, vectors: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Log density of each vector under its own class, and its distance.
+
+    Returns:
+        tuple: (N,) nats; and (N,) squared Mahalanobis distance over the
+        number of features, whose mean is 1 for vectors that the Gaussian
+        describes (None where a class has several Gaussians or a subspace).
+    """
+    density = head.density
+    device = density.means.device
+    found = []
+    for some, own in zip(vectors.split(1024), labels.split(1024)):
+        every = density.log_prob(some.to(device)).cpu()
+        found.append(every.gather(1, own[:, None].long())[:, 0])
+    log_probs = torch.cat(found)
+    if density.components > 1 or density.rank is not None:
+        return log_probs, None
+    highest = density.log_prob(density.means + density.offset).diag()
+    norms = highest.cpu()[labels.long()]
+    return log_probs, 2 * (norms - log_probs) / vectors.shape[1]
+
+
+def several_gain(
+    vectors: Tensor, labels: Tensor, half: Tensor, classes: int, seed: int
+) -> list[float | None]:
+    """Nats a vector that several Gaussians gain on unseen images.
+
+    Both are fitted on half of the images and judged on the others, in the
+    principal dimensions of the former.
+
+    Args:
+        vectors (Tensor): (N, D).
+        labels, half (Tensor): (N,) classes, and whether they judge.
+        classes (int): C.
+        seed (int): Of k-means.
+
+    Returns:
+        list: For each class; None with too few vectors.
+    """
+    enough = [
+        min(int((half[labels == c] == side).sum()) for side in (False, True))
+        >= ENOUGH
+        for c in range(classes)
+    ]
+    if not any(enough):
+        return [None] * classes
+    kept = torch.tensor(enough)[labels.long()]
+    vectors, labels, half = vectors[kept].double(), labels[kept], half[kept]
+    gaps = vectors[~half] - vectors[~half].mean(0)
+    basis = torch.linalg.eigh(gaps.mT @ gaps).eigenvectors[:, -DIMENSIONS:]
+    vectors = (vectors - vectors[~half].mean(0)) @ basis
+    one, several = (
+        _judged(vectors, labels.long(), half, classes, components, seed)
+        for components in (1, COMPONENTS)
+    )
+    gains = several - one
+    return [
+        float(gains[labels[half] == c].mean()) if enough[c] else None
+        for c in range(classes)
+    ]
+
+
+def _judged(
+    vectors: Tensor,
+    labels: Tensor,
+    half: Tensor,
+    classes: int,
+    components: int,
+    seed: int,
+) -> Tensor:
+    """Log densities of the judged vectors under their own class."""
+    dim = vectors.shape[1]
+    density = GaussianDensity(classes, dim, components=components)
+    fitted, own = vectors[~half], labels[~half]
+    if components > 1:
+        centers = class_centers(fitted, own, classes, components, seed)
+        density.centers.copy_(centers.flatten(0, 1))
+    moments = density.new_moments()
+    moments.update(fitted, density.groups(fitted, own))
+    density.fit_moments(moments)
+    log_probs = density.log_prob(vectors[half])
+    return log_probs.gather(1, labels[half][:, None])[:, 0]
