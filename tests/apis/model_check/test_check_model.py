@@ -10,9 +10,15 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.apis import check_model, fit_gda
+from mmseg_ddu.apis.model_check import checking, over_images
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.datasets.shifts import SHIFTS
 from mmseg_ddu.models.map_names import MAPS
+
+
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch):
+    monkeypatch.setattr(over_images, 'RESAMPLES', 3)
 
 
 @pytest.fixture
@@ -40,9 +46,7 @@ def test_a_card_and_the_same_after_a_stop(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(
-            'mmseg_ddu.apis.model_check.check_model.measure_pasted', stop
-        )
+        patch.setattr(checking, 'measure_pasted', stop)
         with pytest.raises(KeyboardInterrupt):
             check(plain_cfg, fitted, tmp_path / 'b')
     there = sorted((tmp_path / 'b/parts').glob('*.npz'))
