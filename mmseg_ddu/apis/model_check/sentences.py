@@ -182,7 +182,7 @@ def _gaussians(card: Mapping) -> list[str]:
     if gain is not None and fit['components'] == 1:
         much = gain > GAIN
         lines.append(
-            f'Four Gaussians a class would make unseen pixels '
+            f'Four Gaussians a class would make a typical unseen pixel '
             f'{"more" if gain > 0 else "less"} probable by {abs(gain):.2f} '
             f'nats ({card["errors"]["images"]} images): '
             + (
@@ -219,4 +219,4 @@ def _gaps(card: Mapping) -> list[str]:
 def _named(names: list[str]) -> str:
     rest = len(names) - NAMED
     text = ', '.join(names[:NAMED])
-    return f'{text} and {rest} more classes' if rest > 0 else text
+    return f'{text} and {rest} more' if rest > 0 else text
