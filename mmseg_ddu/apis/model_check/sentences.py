@@ -182,7 +182,7 @@ def _gaussians(card: Mapping) -> list[str]:
     if gain is not None and fit['components'] == 1:
         much = gain > GAIN
         lines.append(
-            f'Four Gaussians a class would make a typical unseen pixel '
+            f'Four Gaussians a class would make unseen pixels on average '
             f'{"more" if gain > 0 else "less"} probable by {abs(gain):.2f} '
             f'nats ({card["errors"]["images"]} images): '
             + (
