@@ -75,6 +75,7 @@ setup(
         'mmseg_ddu.apis.html_report': ['parts/*'],
         'mmseg_ddu.apis.model_check': ['card_parts/*'],
     },
+    entry_points=dict(console_scripts=['mmseg-ddu = mmseg_ddu.__main__:main']),
     cmdclass=dict(build_py=BuildWithMim, bdist_wheel=WheelWithMim),
     install_requires=[
         'numpy',

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY = '.tmp-'
+NOT_SOUND = (
+    *(AttributeError, LookupError, RecursionError, TypeError),
+    ValueError,
+)
 _LEFT_OVER = re.compile(re.escape(TEMPORARY) + r'[a-z0-9_]{8}(\.\w+)?')
 
 
@@ -27,16 +32,11 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         Path: Where to write; it keeps the suffix of ``path``.
     """
     path = Path(path)
-    handle, name = tempfile.mkstemp(
-        prefix=TEMPORARY, suffix=path.suffix, dir=path.parent
-    )
-    os.close(handle)
-    temporary = Path(name)
+    name = f'{TEMPORARY}{secrets.token_hex(4)}{path.suffix}'
+    temporary = path.with_name(name)
+    temporary.touch(exist_ok=False)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -70,8 +70,8 @@ def read_json(
 
     Args:
         path (Path): The file.
-        is_sound (Callable): Whether it says what it should; may raise
-            ValueError or RecursionError.
+        is_sound (Callable): Whether it says what it should; may take it
+            for granted that values are of the right types.
         otherwise (str): Message of the error.
 
     Raises:
@@ -79,12 +79,11 @@ def read_json(
     """
     try:
         value = json.loads(path.read_text())
-        sound = is_sound(value)
-    except (ValueError, RecursionError):
-        sound = False
-    if not sound:
-        raise ValueError(otherwise)
-    return value
+        if is_sound(value):
+            return value
+    except NOT_SOUND:
+        pass
+    raise ValueError(otherwise)
 
 
 def sha256(path: str | os.PathLike) -> str:

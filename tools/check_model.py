@@ -13,6 +13,7 @@ figures behind them; it opens from disk. DIR/card.json has the same figures.
 
 from pathlib import Path
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import check_model, cli
 
 

@@ -9,9 +9,7 @@ Under torchrun, with --launcher pytorch, the processes share the images.
 
 from pathlib import Path
 
-from mmengine.config import DictAction
-from mmengine.dist import is_main_process
-
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import aggregate, cli, compare
 
 
@@ -32,7 +30,7 @@ def parse_args():
     add(
         '--domains',
         nargs='+',
-        action=DictAction,
+        action=cli.DictAction,
         metavar='NAME=FOLDER',
         help='images of another domain, as one more shift',
     )
@@ -71,7 +69,7 @@ def main():
         print(f'Wrote {file}')
         return 0
     content = compare(args.pop('config'), args.pop('method'), **args)
-    if is_main_process():
+    if cli.is_main_process():
         print(Path(args['out_dir'], 'table.md').read_text())
     return int(any('error' in m for m in content['methods'].values()))
 

@@ -6,6 +6,7 @@ exports maps and compares with MC dropout in one table.
 
 from pathlib import Path
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.demo import demo
 

@@ -5,6 +5,7 @@ run in onnxruntime at two sizes and compared with PyTorch before it is kept.
 Needs onnx and onnxruntime (pip install "mmseg_ddu[onnx]").
 """
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, export_onnx
 from mmseg_ddu.apis.onnx_export import SIZES, TOLERANCE
 

@@ -9,8 +9,7 @@ image.
 Exit code 1 says that unreadable images were skipped; the manifest lists them.
 """
 
-from mmengine.dist import is_main_process
-
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, export
 from mmseg_ddu.apis.writers import FORMATS
 
@@ -61,7 +60,7 @@ def main():
         cfg_options=args.cfg_options,
         tta=args.tta,
     )
-    if not is_main_process():
+    if not cli.is_main_process():
         return 0  # the main process speaks for all
     skipped = manifest['num_skipped']
     print(

@@ -15,8 +15,7 @@ do. The defaults are good; --gda-options takes
   tap=backbone[3]    another feature than the input of the classifier
 """
 
-from mmengine.dist import is_main_process
-
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, fit_gda
 
 
@@ -62,8 +61,9 @@ def main():
     for name in ('launcher', 'local_rank'):
         del options[name]
     out = fit_gda(**options)
-    if is_main_process():
-        print(f'next: python tools/test.py {args.config} {out}')
+    if cli.is_main_process():
+        command = f'python tools/test.py {args.config} {out}'
+        print(f'next: {cli.as_called(command)}')
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ Textured fields; two twin classes that nothing can tell apart (aleatoric);
 in the test split, stars and crosses that training never shows (epistemic).
 """
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli
 from mmseg_ddu.datasets.sample import SampleRecipe, make_sample
 

@@ -6,8 +6,7 @@ methods come from several exports of the same images. The file opens from
 disk and needs no network.
 """
 
-from mmengine.config import DictAction
-
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, write_report
 
 
@@ -22,7 +21,7 @@ def parse_args():
     add(
         '--maps',
         nargs='+',
-        action=DictAction,
+        action=cli.DictAction,
         metavar='NAME=DIR',
         help='exported maps of a method',
     )

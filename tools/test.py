@@ -7,6 +7,7 @@ images (see WithShift), how well image_novelty does. All numbers are in
 results.json beside the log.
 """
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, test
 
 

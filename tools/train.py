@@ -4,6 +4,7 @@ With FitGDAHook in the config (it is in ours) the densities of the last and
 the best checkpoint are fitted at the end, into *_gda.pth files beside them.
 """
 
+import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, train
 
 

@@ -85,7 +85,9 @@ def main() -> None:
     args.runs.mkdir(parents=True, exist_ok=True)
     answer = QUESTIONS[args.question](args)
     there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    write_json(args.json, {**there, **answer})
+    for key, value in answer.items():  # networks of other runs stay
+        there[key] = {**there.get(key, {}), **value}
+    write_json(args.json, there)
 
 
 if __name__ == '__main__':

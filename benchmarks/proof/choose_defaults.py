@@ -92,6 +92,9 @@ def judge(model, dataset, images: list[int], seed: int) -> dict:
         item['inputs'], mask = paste(
             item['inputs'], donor['inputs'], generator
         )
+        # Labels of a fit are those of the resized image.
+        size = item['data_samples'].gt_sem_seg.shape
+        item['data_samples'].set_metainfo(dict(ori_shape=tuple(size)))
         sample = model.test_step(as_batch(item))[0]
         label = sample.gt_sem_seg.data
         mask = F.interpolate(mask[None, None].float(), label.shape[1:])

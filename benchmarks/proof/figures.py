@@ -29,7 +29,7 @@ def counts_of(low: Tensor, high: Tensor) -> RankingCounts:
 def error_figures(plain: PixelScores, row: str) -> dict[str, float]:
     """Wrong pixels against right ones."""
     scores = plain.scores[row][plain.known]
-    wrong = (plain.predicted != plain.labels)[plain.known]
+    wrong = plain.wrong(row)[plain.known]
     counts = counts_of(scores[~wrong], scores[wrong])
     trio = trio_at_percentiles(counts, torch.tensor(PERCENTILES))
     figures = dict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
@@ -13,8 +15,9 @@ from benchmarks.proof.figures import (
     shift_figures,
     unknown_figures,
 )
+from benchmarks.proof.members import sampling_methods, trained_members
 from benchmarks.proof.networks import Network, files
-from benchmarks.proof.pixel_scores import ROWS, score_pixels
+from benchmarks.proof.pixel_scores import score_pixels
 from benchmarks.proof.training_statistics import training_statistics
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
@@ -32,7 +35,13 @@ PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 def judge_scores(network: Network, seed: int, args) -> dict:
     """Row to figures, for one seed of the fit and of the pixels."""
     config, weights = files(network, args.networks, args.weights, args.data)
-    fitted = args.runs / f'{weights.stem}_{seed}_gda.pth'
+    peers = {}
+    if network.members:
+        members = trained_members(config, weights, network.members, args.runs)
+        weights = members[seed % len(members)]
+        peers = sampling_methods(config, weights, members)
+    name = Path(network.weights if not peers else config).stem
+    fitted = args.runs / f'{name}_{seed}_gda.pth'
     options = dict(seed=seed, max_images=args.fit_images)
     if not fitted.exists():
         paper = dict(paper=dict(preset='ddu-paper'))
@@ -48,7 +57,9 @@ def judge_scores(network: Network, seed: int, args) -> dict:
     test = model.cfg.test_dataloader.dataset
 
     def scores(dataset: dict, images: int, pixels: int):
-        return score_pixels(model, dataset, statistics, images, pixels, seed)
+        return score_pixels(
+            model, dataset, statistics, images, pixels, seed, peers
+        )
 
     plain = scores(test, args.images, PIXELS)
     moved = {
@@ -78,7 +89,7 @@ def judge_scores(network: Network, seed: int, args) -> dict:
                 for name, (pixels, values) in unknown.items()
             },
         )
-        for row in ROWS
+        for row in plain.scores
     }
     above = {
         name: float(

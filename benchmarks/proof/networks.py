@@ -22,6 +22,8 @@ class Network:
             that it has in the mask files.
         other (str): Function of ``foreign_data`` with images of another
             kind.
+        members (int): Networks of the config to train here, from as many
+            seeds, where there are no weights; together an ensemble.
     """
 
     config: str
@@ -29,6 +31,7 @@ class Network:
     data: Mapping[str, str]
     unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     other: str = 'camvid'
+    members: int = 0
 
 
 NEAR = (13, 17)  # horse, sheep
@@ -63,6 +66,14 @@ NETWORKS = {
     'deeplabv3plus_mnv2_voc5': HALF_TRAINED,
     'deeplabv3plus_mnv2_voc5_long': replace(
         HALF_TRAINED, weights='deeplabv3plus_mnv2_voc5_long.pth'
+    ),
+    'deeplabv3plus_mnv2_camvid9': Network(
+        'benchmarks/training/deeplabv3plus_mnv2_camvid9.py',
+        'mobilenet_v2_imagenet.pth',
+        dict(CAMVID='camvid'),
+        dict(car_sign=(6, 8)),
+        other='voc21',
+        members=3,
     ),
 }
 

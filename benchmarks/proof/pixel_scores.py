@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,8 +22,11 @@ from mmseg_ddu.registry import DATASETS
 
 PAPER = 'ddu-paper'
 CONSTANT = 'constant per image'
+CLASSES = 'classes of '
+JOINT = ', '  # between the name of a sampling method and that of its score
 OTHERS = ('energy', 'max logit', 'sml', 'knn', 'vim', CONSTANT, 'random')
 ROWS = (*MAPS, PAPER, *OTHERS)
+OF_PEERS = dict(epistemic='mutual information', total='predictive entropy')
 
 
 @dataclass
@@ -32,7 +35,9 @@ class PixelScores:
 
     Attributes:
         scores (dict[str, Tensor]): Row to (N,).
-        labels, predicted (Tensor): (N,) classes; labels hold void.
+        labels (Tensor): (N,) classes and void.
+        classes (dict[str, Tensor]): Method to the (N,) classes it predicts;
+            ``''`` for the network itself.
         values (Tensor): (N,) of the mask files, -1 without one.
         images (Tensor): (N,) number of the image.
         void (int): The label that counts in nothing.
@@ -40,7 +45,7 @@ class PixelScores:
 
     scores: dict[str, Tensor]
     labels: Tensor
-    predicted: Tensor
+    classes: dict[str, Tensor]
     values: Tensor
     images: Tensor
     void: int
@@ -49,6 +54,11 @@ class PixelScores:
     def known(self) -> Tensor:
         """(N,) bool, the pixels of trained classes."""
         return self.labels != self.void
+
+    def wrong(self, row: str) -> Tensor:
+        """(N,) bool, misclassified by the method that a score is of."""
+        method = row.partition(JOINT)[0]
+        return self.classes.get(method, self.classes['']) != self.labels
 
 
 @torch.no_grad()
@@ -59,6 +69,7 @@ def score_pixels(
     number: int,
     pixels: int,
     seed: int,
+    peers: Mapping[str, nn.Module] | None = None,
 ) -> PixelScores:
     """Score sampled pixels of a seeded choice of images.
 
@@ -69,6 +80,8 @@ def score_pixels(
         statistics (TrainingStatistics): Of the same network.
         number, pixels (int): Most images, and pixels of each.
         seed (int): Of both choices.
+        peers (Mapping[str, nn.Module], optional): Name to a sampling method,
+            which gives rows of its own.
     """
     dataset = DATASETS.build(copy.deepcopy(config))
     dataset.full_init()
@@ -76,7 +89,8 @@ def score_pixels(
     parts: dict[str, list[Tensor]] = {}
     for image in seeded_order(len(dataset), seed)[:number]:
         with model.tap(classes=True) as tap:
-            sample = model.test_step(as_batch(dataset[image]))[0]
+            item = dataset[image]
+            sample = model.test_step(as_batch(item))[0]
             features, logits = tap[PENULTIMATE], tap[LOGITS]
         size = sample.pred_sem_seg.data.shape[1:]
         where = torch.randint(size.numel(), (pixels,), generator=generator)
@@ -91,16 +105,25 @@ def score_pixels(
         chosen[CONSTANT] = torch.full((pixels,), novelty)
         chosen['random'] = torch.rand(pixels, generator=generator)
         chosen['labels'] = sample.gt_sem_seg.data.flatten()[where].long()
-        chosen['predicted'] = sample.pred_sem_seg.data.flatten()[where]
+        chosen[CLASSES] = sample.pred_sem_seg.data.flatten()[where]
+        for name, peer in (peers or {}).items():
+            torch.manual_seed(seed + image)
+            other = peer.test_step(as_batch(item))[0]
+            chosen[CLASSES + name] = other.pred_sem_seg.data.flatten()[where]
+            for field, score in OF_PEERS.items():
+                values = other.get(f'pred_{field}').data.flatten()[where]
+                chosen[name + JOINT + score] = values
         chosen['values'] = _mask_values(sample, size)[where]
         chosen['images'] = torch.full((pixels,), image)
         for name, values in chosen.items():
             parts.setdefault(name, []).append(values)
     every = {name: torch.cat(values) for name, values in parts.items()}
-    rest = ('labels', 'predicted', 'values', 'images')
+    rest = ('labels', 'values', 'images')
     fields = {name: every.pop(name) for name in rest}
+    named = [name for name in every if name.startswith(CLASSES)]
+    classes = {name.removeprefix(CLASSES): every.pop(name) for name in named}
     void = last_decode_head(model).ignore_index
-    return PixelScores(every, **fields, void=void)
+    return PixelScores(every, **fields, classes=classes, void=void)
 
 
 def _others(

@@ -8,17 +8,21 @@ from .html_report import write_report
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
 from .model_check import check_model
+from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
+from .promise import fit_abstention
 from .runner import train
 from .testing import test
 
 __all__ = [
     'DDUInferencer',
+    'DriftMonitor',
     'aggregate',
     'check_model',
     'compare',
     'export',
     'export_onnx',
+    'fit_abstention',
     'fit_gda',
     'init_ddu',
     'predict',

@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 import torch
 from mmengine.config import DictAction
+from mmengine.dist import is_main_process as is_main_process
 
+from mmseg_ddu.__main__ import COMMANDS, PROGRAM
 from mmseg_ddu.engine.ranks import join
 from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
+from mmseg_ddu.import_errors import DEBUG, INTERRUPTED, tell_unexpected
 
 USAGE_ERROR = 2
-UNEXPECTED_ERROR = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED = 130
 # What a user can mend.
 EXPECTED = (
     OSError,
@@ -27,11 +28,11 @@ EXPECTED = (
     torch.linalg.LinAlgError,
     torch.cuda.OutOfMemoryError,
 )
-DEBUG = 'MMSEG_DDU_TRACEBACK'
 
 
 def parser(description: str, example: str) -> argparse.ArgumentParser:
     """A parser with ``--debug``, whose help ends in an example."""
+    description, example = as_called(description), as_called(example)
     parser = argparse.ArgumentParser(
         description=description,
         epilog=f'example:\n  {example}',
@@ -45,6 +46,16 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         help='show where in the code an error comes from',
     )
     return parser
+
+
+def as_called(text: str) -> str:
+    """``mmseg-ddu fit`` for ``python tools/fit_gda.py`` where that runs."""
+    if not sys.argv[0].startswith(f'{PROGRAM} '):
+        return text
+    for name, (tool, _) in COMMANDS.items():
+        text = text.replace(f'python tools/{tool}.py', f'{PROGRAM} {name}')
+        text = text.replace(f'tools/{tool}.py', f'{PROGRAM} {name}')
+    return text
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -171,10 +182,4 @@ def _tell(error: Exception) -> int:
     if isinstance(error, EXPECTED):
         print(f'error: {error}', file=sys.stderr)
         return USAGE_ERROR
-    kind = type(error).__name__
-    text = ' '.join(str(error).split()) or 'no message'
-    print(
-        f'unexpected error: {kind}: {text:.500} (--debug shows where)',
-        file=sys.stderr,
-    )
-    return UNEXPECTED_ERROR
+    return tell_unexpected(error)

@@ -1,27 +1,43 @@
-"""Finding image files, and telling whether one can be used."""
+"""Finding image files, naming their outputs, and telling if one is sound."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import count
+from pathlib import Path, PurePath
 
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
-from .output_names import output_names
+from mmseg_ddu.fileio import TEMPORARY
+
+from . import writers
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm')
 # What OpenCV reads too. Pillow knows more, and starts a program for some.
-FORMATS = (
-    *('BMP', 'DIB', 'GIF', 'JPEG', 'JPEG2000', 'PNG', 'PPM', 'TIFF'),
+FORMATS = [
+    'BMP',
+    'DIB',
+    'GIF',
+    'JPEG',
+    'JPEG2000',
+    'PNG',
+    'PPM',
+    'TIFF',
     'WEBP',
-)
+]
 MAX_PIXELS = 178_956_970  # where Pillow refuses by itself
 _BYTES_PER_PIXEL = 8  # four channels of 16 bits, not compressed
 _METADATA = 1 << 26
+MAX_PART = 255  # bytes; file systems allow no more
+MAX_NAME = 1000
+_CUT = 200  # bytes kept of a name that is too long
 
 
 def find_images(
@@ -45,44 +61,96 @@ def find_images(
     Raises:
         FileNotFoundError: If there is none.
     """
+    folder = None
     if not isinstance(images, (str, os.PathLike)):
-        files = list(dict.fromkeys(Path(image) for image in images))
-        names = output_names([Path(file.name) for file in files], files)
-        return dict(zip(names, files))
-    path = Path(images)
-    if path.is_file():
-        return dict.fromkeys(output_names([Path(path.name)], [path]), path)
-    if not path.is_dir():
-        raise FileNotFoundError(f'There is no image or folder {path}.')
-    suffixes = (*SUFFIXES, *([suffix.lower()] if suffix else ()))
-    files = sorted(_walk(path, exclude, suffixes))
-    if not files:
-        known = ', '.join(dict.fromkeys(suffixes))
-        raise FileNotFoundError(
-            f'There is no image in {path}; looked for {known}.'
-        )
-    names = output_names([file.relative_to(path) for file in files], files)
-    return dict(zip(names, files))
+        files = list(dict.fromkeys(map(Path, images)))
+    elif os.path.isdir(images):
+        folder = Path(images)
+        suffixes = (*SUFFIXES, suffix.lower()) if suffix else SUFFIXES
+        files = sorted(_walk(folder, exclude, suffixes))
+        if not files:
+            raise FileNotFoundError(
+                f'There is no image in {folder}; looked for '
+                f'{", ".join(suffixes)}.'
+            )
+    elif os.path.isfile(images):
+        files = [Path(images)]
+    else:
+        raise FileNotFoundError(f'There is no image or folder {images}.')
+    below = [f.relative_to(folder) if folder else Path(f.name) for f in files]
+    return dict(zip(output_names(below, files), files))
 
 
 def _walk(
-    folder: Path,
-    exclude: str | os.PathLike | None,
-    suffixes: tuple[str, ...],
+    folder: Path, exclude: str | os.PathLike | None, suffixes: tuple[str, ...]
 ) -> Iterator[Path]:
     """Images, and folders that may not be read."""
     errors: list[OSError] = []
     avoided = None if exclude is None else os.path.realpath(exclude)
     for root, folders, names in os.walk(folder, onerror=errors.append):
-        folders[:] = [
-            name
-            for name in folders
-            if os.path.realpath(os.path.join(root, name)) != avoided
-        ]
+        if os.path.realpath(root) == avoided:
+            folders.clear()
+            continue
         for name in names:
             if name.lower().endswith(suffixes):
                 yield Path(root, name)
     yield from (Path(error.filename) for error in errors)
+
+
+def output_names(
+    relative: Sequence[PurePath], files: Sequence[Path]
+) -> Iterator[str]:
+    """A name for each input, without suffix where that is unambiguous.
+
+    Upper and lower case, and the ways to encode an accent, count as the
+    same, as some file systems have it. Where a name would be too long, or
+    its files those of an earlier image, it is the file's own name with a
+    digest of the path behind, without folders.
+
+    Args:
+        relative (Sequence[PurePath]): Where each input lies below the
+            folder that was given, or its name.
+        files (Sequence[Path]): The same, as unique paths.
+    """
+    endings = {kind.ending for kind in writers.FORMATS.values()}
+    longest = MAX_PART - max(map(len, endings))
+    relative = [path if path.name else PurePath('image') for path in relative]
+    stems = Counter(_key(path.with_suffix('')) for path in relative)
+    taken: dict[str, bool] = {}  # path to whether it is a file
+    for path, file in zip(relative, files):
+        stem = path.with_suffix('')
+        name = str(path if stems[_key(stem)] > 1 else stem)
+        for salt in count():
+            key = _key(name)
+            outputs = {key + ending for ending in endings}
+            folders = {str(parent) for parent in PurePath(key).parents}
+            if (
+                _fits(name, longest)
+                and not any(map(taken.__contains__, outputs))
+                and not any(map(taken.get, folders))
+            ):
+                break
+            name = _with_digest(path.name, f'{salt} {file}')
+        taken.update(dict.fromkeys(folders, False))
+        taken.update(dict.fromkeys(outputs, True))
+        yield name
+
+
+def _key(name: str | PurePath) -> str:
+    folded = unicodedata.normalize('NFC', str(name)).casefold()
+    return unicodedata.normalize('NFC', folded)
+
+
+def _fits(name: str, longest: int) -> bool:
+    if PurePath(name).name.startswith(TEMPORARY):  # would be cleaned up
+        return False
+    parts = [len(os.fsencode(part)) for part in PurePath(name).parts]
+    return max(parts, default=0) <= longest and sum(parts) <= MAX_NAME
+
+
+def _with_digest(name: str, text: str) -> str:
+    kept = os.fsencode(name.lstrip('.'))[:_CUT].decode('utf-8', 'ignore')
+    return f'{kept}~{hashlib.sha256(os.fsencode(text)).hexdigest()[:12]}'
 
 
 def check_image(image: object, max_pixels: int = MAX_PIXELS) -> None:
@@ -153,14 +221,11 @@ def _size_of_tiff(path: Path) -> tuple[int, int] | None:
     """Width and height from the header, None if it is no whole one."""
     try:
         with path.open('rb') as file:
-            header = file.read(8)
-            tags = TiffImagePlugin.ImageFileDirectory_v2(header)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
             file.seek(tags.next)
             tags.load(file)
-        return (
-            int(tags[TiffImagePlugin.IMAGEWIDTH]),
-            int(tags[TiffImagePlugin.IMAGELENGTH]),
-        )
+        width, height = TiffImagePlugin.IMAGEWIDTH, TiffImagePlugin.IMAGELENGTH
+        return int(tags[width]), int(tags[height])
     except Exception:  # whatever a damaged header makes Pillow raise
         return None
 

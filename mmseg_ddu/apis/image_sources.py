@@ -6,15 +6,18 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from mmseg_ddu.engine.ranks import reason
+
 from .image_files import find_images
 
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm', '.m4v', '.mpg')
-_MAX_LOST = 250  # frames in a row, where a video does not tell its length
+_MAX_LOST = 250  # frames in a row
 
 
 @dataclass
@@ -36,16 +39,14 @@ class Source:
 def is_single(inputs: object) -> bool:
     """Whether one image is given, and not a collection of them."""
     if isinstance(inputs, (str, os.PathLike)):
-        return not (Path(inputs).is_dir() or is_video(inputs))
+        return not (os.path.isdir(inputs) or is_video(inputs))
     return isinstance(inputs, np.ndarray) and inputs.ndim != 4
 
 
-def is_video(path: object) -> bool:
+def is_video(inputs: object) -> bool:
     """Whether a path names a video file."""
-    return (
-        isinstance(path, (str, os.PathLike))
-        and Path(path).suffix.lower() in VIDEO_SUFFIXES
-    )
+    named = isinstance(inputs, (str, os.PathLike))
+    return named and Path(inputs).suffix.lower() in VIDEO_SUFFIXES
 
 
 def iter_sources(
@@ -73,26 +74,23 @@ def iter_sources(
 
 def count_sources(inputs: object, suffix: str | None = None) -> int | None:
     """How many images there will be, or None where that is not known."""
+    if is_video(inputs):
+        return None
     if isinstance(inputs, (str, os.PathLike)):
-        return (
-            None
-            if is_video(inputs)
-            else len(find_images(inputs, suffix=suffix))
-        )
+        return len(find_images(inputs, suffix=suffix))
     if is_single(inputs):
         return 1
     return len(inputs) if isinstance(inputs, Sized) else None
 
 
-def reason(error: Exception) -> str:
-    """What is said of an image that cannot be used."""
-    return f'{type(error).__name__}: {error}'
-
-
 def _sources(inputs: object, suffix: str | None) -> Iterator[Source]:
     if isinstance(inputs, (str, os.PathLike)):
-        yield from _path_sources(Path(inputs), suffix)
-    elif isinstance(inputs, np.ndarray) and inputs.ndim != 4:
+        if is_video(inputs) and os.path.isfile(inputs):
+            yield from video_frames(Path(inputs))
+            return
+        for name, file in find_images(inputs, suffix=suffix).items():
+            yield Source(name, file)
+    elif is_single(inputs):
         yield Source(_number(0), inputs)
     elif isinstance(inputs, Iterable):
         for index, item in enumerate(inputs):
@@ -100,7 +98,7 @@ def _sources(inputs: object, suffix: str | None) -> Iterator[Source]:
                 yield Source(_number(index), item)
                 continue
             try:
-                yield from _path_sources(Path(item), suffix)
+                yield from _sources(item, suffix)
             except OSError as error:
                 yield Source(Path(item).stem, None, reason(error))
     else:
@@ -108,14 +106,6 @@ def _sources(inputs: object, suffix: str | None) -> Iterator[Source]:
             'Expected a path, an array, or an iterable of them, but got '
             f'{type(inputs).__name__}.'
         )
-
-
-def _path_sources(path: Path, suffix: str | None) -> Iterator[Source]:
-    if is_video(path) and path.is_file():
-        yield from video_frames(path)
-        return
-    for name, file in find_images(path, suffix=suffix).items():
-        yield Source(name, file)
 
 
 def video_frames(path: Path) -> Iterator[Source]:
@@ -130,19 +120,19 @@ def video_frames(path: Path) -> Iterator[Source]:
             raise OSError(f'OpenCV cannot read the video {path}.')
         total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
         lost: list[Source] = []
-        index = 0
-        while len(lost) < _MAX_LOST and (total <= 0 or index < total):
+        for index in range(total) if total > 0 else count():
             name = f'{path.stem}_{_number(index)}'
-            index += 1
             good, frame = capture.read()
-            if not good:
-                lost.append(Source(name, None, 'the frame cannot be decoded'))
-                if total <= 0:
-                    return
+            if good:
+                yield from lost
+                lost.clear()
+                yield Source(name, frame)
                 continue
-            yield from lost
-            lost.clear()
-            yield Source(name, frame)
+            if total <= 0:
+                return  # the end
+            lost.append(Source(name, None, 'the frame cannot be decoded'))
+            if len(lost) == _MAX_LOST:
+                break
         yield from lost
     finally:
         capture.release()

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from mmcv.transforms import Compose
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.structures import SegDataSample
 from torch import nn
@@ -28,8 +29,12 @@ from mmseg_ddu.engine.tta_pipeline import (
 from mmseg_ddu.registry import MODELS
 from mmseg_ddu.visualization.heatmap import to_bytes
 
-from .bare_images import BareImagePipeline
-from .image_files import check_image as check_image
+ImageLike = str | os.PathLike | np.ndarray
+# What a data set with labels gives to its pipeline.
+LABEL_KEYS = (
+    *('gt_seg_map', 'label_map', 'reduce_zero_label', 'seg_fields'),
+    'seg_map_path',
+)
 
 
 def init_ddu(
@@ -80,13 +85,43 @@ def init_ddu(
         model = MODELS.build(dict(type=TTA_MODEL, module=model)).eval()
     model.cfg = cfg
     # Built once, not once an image: from a file, and from an array.
-    model.pipelines = [
-        inference_pipeline(cfg, from_array, tta)
-        for from_array in (False, True)
-    ]
+    model.pipelines = [inference_pipeline(cfg, a, tta) for a in (False, True)]
     model.checkpoint_meta = content['meta']
     model.dataset_meta = content['meta'].get('dataset_meta') or {}
     return model
+
+
+class BareImagePipeline(Compose):
+    """Test steps on an image alone; a step that needs labels is left out.
+
+    Steps of mmseg that load labels are taken out by name before. One of the
+    user's own, under any name, shows itself by the key that it misses.
+
+    Raises:
+        KeyError: If it stands inside test-time augmentation, which is more
+            than that step.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Prepare one image; what is left out is said once."""
+        for step in list(self.transforms):
+            try:
+                after = step(dict(results))
+            except KeyError as error:
+                named = error.args and error.args[0] in LABEL_KEYS
+                if not named or hasattr(step, 'subroutines'):
+                    raise
+                self.transforms.remove(step)
+                MMLogger.get_current_instance().warning(
+                    f'{type(step).__name__} of the test pipeline needs '
+                    f'{error.args[0]}, which an image without labels does '
+                    'not have: it is left out.'
+                )
+            else:
+                if after is None:
+                    return None
+                results = after
+        return results
 
 
 def inference_pipeline(
@@ -100,10 +135,34 @@ def inference_pipeline(
     return BareImagePipeline(steps)
 
 
+def require_bare_images(model: nn.Module) -> None:
+    """Refuse a network that needs more than one image file.
+
+    Args:
+        model (nn.Module): From :func:`init_ddu`.
+
+    Raises:
+        ValueError: If the loader of the test pipeline asks its data set for
+            something else, as the second image of a change detection.
+    """
+    load = model.pipelines[0].transforms[0]
+    try:
+        load(dict(img_path='', img_id=0))
+    except KeyError as error:
+        key = error.args[0] if error.args else None
+        if key not in LABEL_KEYS:
+            raise ValueError(
+                f'{type(load).__name__} of the test pipeline needs {key!r}, '
+                'which an image file does not have, so images cannot be '
+                'predicted one by one. Predict those of a data set, with '
+                'tools/test.py, or model.test_step on batches of its loader.'
+            ) from error
+    except Exception:  # whatever it says of a file that is not there
+        return
+
+
 @torch.no_grad()
-def predict(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> SegDataSample:
+def predict(model: nn.Module, image: ImageLike) -> SegDataSample:
     """Predict one image.
 
     Args:
@@ -115,34 +174,27 @@ def predict(
         ``pred_aleatoric``, ``pred_epistemic`` and ``pred_total`` at the size
         of the image, the percentile of each, and ``image_novelty`` in its
         metainfo.
+
+    Raises:
+        ValueError: If the network needs more than one image.
     """
+    require_bare_images(model)
     return model.test_step(prepare(model, image))[0]
 
 
-def prepare(model: nn.Module, image: str | os.PathLike | np.ndarray) -> dict:
-    """Read and transform one image into a batch of one, without predicting.
-
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
-        image (str or np.ndarray): A path, or (H, W, 3) uint8 BGR.
-    """
+def prepare(model: nn.Module, image: ImageLike) -> dict:
+    """An image (see :func:`predict`) read and transformed: a batch of one."""
     return as_batch(prepare_item(model, image))
 
 
-def prepare_item(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> dict:
+def prepare_item(model: nn.Module, image: ImageLike) -> dict:
     """Read and transform one image, as an item of a batch."""
-    from_array = isinstance(image, np.ndarray)
-    pipeline = model.pipelines[from_array]
-    if from_array:
-        return pipeline(dict(img=image, img_path=None))
-    return pipeline(dict(img_path=str(image), img_id=0))
+    if isinstance(image, np.ndarray):
+        return model.pipelines[1](dict(img=image, img_path=None))
+    return model.pipelines[0](dict(img_path=str(image), img_id=0))
 
 
-def load_image(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> np.ndarray:
+def load_image(model: nn.Module, image: ImageLike) -> np.ndarray:
     """An image as the loading step of the pipeline reads it, (H, W, C)."""
     if not isinstance(image, np.ndarray):
         load = model.pipelines[0].transforms[0]
@@ -150,23 +202,16 @@ def load_image(
     return image.reshape(*image.shape[:2], -1)
 
 
-def loaded_pixels(
-    model: nn.Module, image: str | os.PathLike | np.ndarray
-) -> np.ndarray:
+def loaded_pixels(model: nn.Module, image: ImageLike) -> np.ndarray:
     """An image as the network gets it, to look at.
 
     The first three channels, or the first alone where there are fewer.
     What is not in 0 to 255 is stretched (:func:`to_bytes`).
-
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
-        image (str or np.ndarray): The file, or (H, W, C) BGR.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
     """
     pixels = load_image(model, image)
     pixels = pixels[..., 2::-1] if pixels.shape[2] > 2 else pixels[..., :1]
-    return np.ascontiguousarray(
-        np.broadcast_to(to_bytes(pixels), (*pixels.shape[:2], 3))
-    )
+    shape = *pixels.shape[:2], 3
+    return np.ascontiguousarray(np.broadcast_to(to_bytes(pixels), shape))

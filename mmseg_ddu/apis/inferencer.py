@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.logging import MMLogger
@@ -24,8 +23,14 @@ from mmseg_ddu.visualization import prediction as shown
 
 from . import image_sources as sources
 from .image_files import check_image
-from .inference import init_ddu, loaded_pixels, prepare_item
-from .map_files import MapWriter, choose_formats, save_picture
+from .inference import (
+    init_ddu,
+    loaded_pixels,
+    prepare_item,
+    require_bare_images,
+)
+from .writers import MapWriter
+from .writers.file_format import choose_formats, png, save
 
 
 class DDUInferencer(MMSegInferencer):
@@ -43,11 +48,8 @@ class DDUInferencer(MMSegInferencer):
         classes (Sequence[str], optional): Names, those of the checkpoint by
             default.
         palette (Sequence, optional): Colours, likewise.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
         show_progress (bool): Show a progress bar.
-        cfg_options (dict, optional): Overrides settings of the config.
-        tta (bool): Means over augmentations, see
-            :func:`mmseg_ddu.apis.init_ddu`.
+        device, cfg_options, tta: As in :func:`mmseg_ddu.apis.init_ddu`.
 
     Raises:
         NotFittedError: If the checkpoint holds no fitted densities.
@@ -84,16 +86,14 @@ class DDUInferencer(MMSegInferencer):
             device=device,
             show_progress=show_progress,
         )
+        require_bare_images(self.model)
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')
-        self.palette = (
-            palette or meta.get('palette') or shown.default_palette()
-        )
+        self.palette = palette or meta.get('palette')
         self.scales = shown.map_scales(self.model)
         self.visualizer.scales = self.scales
-        self.visualizer.dataset_meta = dict(
-            classes=self.classes, palette=self.palette
-        )
+        names = dict(classes=self.classes, palette=self.palette)
+        self.visualizer.dataset_meta = names
 
     def __call__(
         self,
@@ -151,6 +151,8 @@ class DDUInferencer(MMSegInferencer):
             Path(out_dir, folder) if out_dir and folder else None
             for folder in (img_out_dir, pred_out_dir)
         )
+        formats = choose_formats(pictures=False)
+        writer = pred and MapWriter(pred, self.scales, self.palette, formats)
         done: list = []
         drawn: list[np.ndarray] = []
         skipped: list[dict] = []
@@ -161,10 +163,15 @@ class DDUInferencer(MMSegInferencer):
                 skipped.append(dict(name=source.name, error=source.error))
                 continue
             if return_vis or show or vis:
-                picture = self._draw(source, sample, show, wait_time, vis)
+                image = loaded_pixels(self.model, source.image)
+                picture = self.visualizer.draw(image, sample, draw_gt=False)
+                if show:
+                    self.visualizer.show(picture, source.name, wait_time)
+                if vis:
+                    save(vis / f'{source.name}.png', png(picture))
                 if return_vis and not return_datasamples:
                     drawn.append(picture)
-            row = self._arrays(source.name, sample, pred)
+            row = self._arrays(source.name, sample, writer)
             done.append(sample if return_datasamples else row)
         if return_datasamples:
             return done[0] if single else done
@@ -193,8 +200,9 @@ class DDUInferencer(MMSegInferencer):
         rest = sources.iter_sources(inputs, image_suffix(self.model.cfg))
         while chunk := list(islice(rest, batch_size)):
             items = [item for item in map(self._read, chunk) if item]
-            batch = pseudo_collate(items) if items else None
-            samples = iter(self.forward(batch) if batch else ())
+            samples = iter(
+                self.forward(pseudo_collate(items)) if items else ()
+            )
             for source in chunk:
                 yield source, None if source.error else next(samples)
 
@@ -211,34 +219,11 @@ class DDUInferencer(MMSegInferencer):
         )
         return None
 
-    @torch.no_grad()
-    def forward(self, inputs: dict) -> list[SegDataSample]:
-        """Predict a batch."""
-        return self.model.test_step(inputs)
-
-    def _draw(
-        self, source, sample, show, wait_time, folder: Path | None
-    ) -> np.ndarray:
-        """The picture of a prediction, uint8 RGB, also shown and written."""
-        picture = self.visualizer.draw(
-            loaded_pixels(self.model, source.image), sample, draw_gt=False
-        )
-        if show:
-            self.visualizer.show(picture, source.name, wait_time)
-        if folder:
-            save_picture(folder, source.name, picture)
-        return picture
-
-    def _arrays(self, name: str, sample, folder: Path | None) -> dict:
+    def _arrays(self, name: str, sample, writer: MapWriter | None) -> dict:
         """A prediction as arrays, also written."""
-        classes, maps = (
-            shown.sample_classes(sample),
-            shown.sample_maps(sample),
-        )
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-            formats = choose_formats(pictures=False)
-            writer = MapWriter(folder, self.scales, self.palette, formats)
+        classes = shown.sample_classes(sample)
+        maps = shown.sample_maps(sample)
+        if writer:
             writer.write(name, None, classes, maps)
         fields = {f'pred_{key}': value for key, value in maps.items()}
         fields.update(pred_sem_seg=classes, **shown.sample_novelty(sample))

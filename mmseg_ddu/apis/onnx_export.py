@@ -19,7 +19,7 @@ from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 
 from .image_files import check_image
-from .inference import init_ddu, load_image
+from .inference import init_ddu, load_image, require_bare_images
 
 INPUT = 'image'
 OPSET = 18
@@ -71,6 +71,8 @@ def export_onnx(
     """
     require_onnx()
     segmentor = init_ddu(config, checkpoint, 'cpu', cfg_options)
+    if images:
+        require_bare_images(segmentor)
     loaded = []
     for image in images:
         if not isinstance(image, np.ndarray):

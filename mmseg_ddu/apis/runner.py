@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
-from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.build import read_config, require_settings
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.ranks import join
 from mmseg_ddu.engine.safe_load import safe_loading
@@ -78,6 +78,7 @@ def train(
         ValueError: If ``amp`` is asked for another optimizer wrapper.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
+    require_settings(cfg, 'train_dataloader')
     if amp:
         kind = bare_type(cfg.optim_wrapper) or 'OptimWrapper'
         if kind not in ('OptimWrapper', 'AmpOptimWrapper'):

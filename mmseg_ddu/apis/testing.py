@@ -15,11 +15,16 @@ from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.core.metrics.metric import VOID
-from mmseg_ddu.engine.build import check_classes, model_of_checkpoint
+from mmseg_ddu.engine.build import (
+    check_classes,
+    model_of_checkpoint,
+    require_settings,
+)
 from mmseg_ddu.engine.checkpoint import load_weights, plain, read_checkpoint
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
+from mmseg_ddu.engine.fit_meta import warn_of_other_mode
 from mmseg_ddu.engine.fit_report import versions
-from mmseg_ddu.engine.fitting_data import bare_datasets
+from mmseg_ddu.engine.fitting_data import bare_datasets, evaluation_pipeline
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.engine.tta_pipeline import TTA_MODEL, tta_pipeline
 from mmseg_ddu.evaluation import (
@@ -70,6 +75,8 @@ def test(
         ValueError: If checkpoint, config and data do not belong together.
     """
     cfg = load_config(config, cfg_options, work_dir, launcher)
+    require_settings(cfg, 'test_dataloader', 'test_evaluator', 'test_cfg')
+    steps = evaluation_pipeline(cfg)
     content = read_checkpoint(checkpoint)
     cfg.model = model_of_checkpoint(cfg.model, content['meta'])
     kind = type_name(cfg.model)
@@ -86,6 +93,7 @@ def test(
     load_weights(model, content['state_dict'], str(checkpoint))
     if hasattr(model, 'gda_head'):
         model.gda_head.require_fitted()
+        warn_of_other_mode(content['meta'], model.test_cfg, steps)
     with naming_empty_folders(cfg.test_dataloader.dataset):
         dataset = runner.test_loop.dataloader.dataset
     check_classes(model, dataset.metainfo, content['meta'].get('dataset_meta'))

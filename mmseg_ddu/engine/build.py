@@ -28,6 +28,15 @@ from .checkpoint import (
 from .fit_meta import fitted_heads
 from .safe_load import safe_loading
 
+# What may be written for settings that are not there.
+EXAMPLES = dict(
+    train_dataloader="dict(batch_size=4, sampler=dict(type='InfiniteSampler'"
+    ', shuffle=True), dataset=dict(…)), with the training images',
+    test_dataloader='val_dataloader',
+    test_evaluator='val_evaluator',
+    test_cfg="dict(type='TestLoop')",
+)
+
 
 def read_config(
     config: str | os.PathLike | Config, cfg_options: dict | None = None
@@ -53,6 +62,25 @@ def read_config(
         # Where mmengine's Runner takes it from, too.
         config.model.setdefault('data_preprocessor', config.data_preprocessor)
     return config
+
+
+def require_settings(cfg: Config, *names: str) -> None:
+    """Refuse a config without some settings, and say what to write.
+
+    Args:
+        cfg (Config): Of mmseg.
+        names (str): Settings that must be there.
+
+    Raises:
+        ValueError: If one is not; it names all that are not.
+    """
+    missing = [name for name in names if cfg.get(name) is None]
+    if missing:
+        lines = '; '.join(f'{name} = {EXAMPLES[name]}' for name in missing)
+        raise ValueError(
+            f'Expected the config to have {", ".join(names)}, but it has no '
+            f'{", ".join(missing)}. Write, behind what is named: {lines}'
+        )
 
 
 def _config_of_file(path: str | os.PathLike) -> Config:

@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write, require_writable_folder
+from mmseg_ddu.models.abstention import PREFIX as ABSTENTION
 from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 
 from .safe_load import load
@@ -155,12 +156,14 @@ def weights_digest(path: str | os.PathLike, densities: bool = True) -> str:
 
     Args:
         path (str): A checkpoint.
-        densities (bool): Count fitted densities among the weights; without
-            them, all that was fitted to one network has one digest.
+        densities (bool): Count fitted densities among the weights, but not
+            the thresholds of an abstention; without them, all that was
+            fitted to one network has one digest.
     """
     digest = hashlib.sha256()
     for key, value in sorted(read_checkpoint(path)['state_dict'].items()):
-        if key.startswith(FIT_PREFIXES) and not densities:
+        left = FIT_PREFIXES if not densities else ABSTENTION
+        if key.startswith(left):
             continue
         digest.update(f'{key} {tuple(value.shape)} {value.dtype}'.encode())
         flat = value.detach().clone(memory_format=torch.contiguous_format)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import torch
+from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmseg_ddu.core.moments import ClassMoments
@@ -133,11 +134,20 @@ class DensityFitter:
     def fit_others(self) -> None:
         """Fit the densities to the images that are not held out.
 
-        To all, if none is or there is nothing else.
+        To all, if none is or there is nothing else. Held-out images without
+        a label say nothing of the maps, and are held out no longer.
 
         Raises:
             ValueError: If no labelled pixel was seen.
         """
+        if self.held_out and not self.sums.held_moments[0].counts.any():
+            MMLogger.get_current_instance().warning(
+                f'None of the {len(self.held_out)} held-out images has a '
+                'labelled pixel. The percentiles come from images that the '
+                'densities have seen; another seed, or a higher '
+                'calibration_fraction, would hold out others.'
+            )
+            self.held_out = frozenset()
         self._fit(self.sums.moments if self._honest else self._everything())
 
     @property

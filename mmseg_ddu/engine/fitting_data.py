@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmseg_ddu.registry import DATASETS, bare_type
 
-from .label_steps import PipelineSplitter
+from .label_steps import PipelineSplitter, require_metainfo
 
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 IMAGES_TO_TRY = 4  # steps on
@@ -70,15 +70,20 @@ def evaluation_pipeline(cfg: Config) -> list[dict]:
     """The pipeline of the config's test (or validation) images.
 
     Raises:
-        ValueError: If the config has neither.
+        ValueError: If the config has neither, or what a prediction needs
+            does not come through (:func:`require_metainfo`).
     """
     for dataset in _evaluation_datasets(cfg):
         if dataset.get('pipeline'):
+            require_metainfo(dataset['pipeline'])
             return copy.deepcopy(list(dataset['pipeline']))
     raise ValueError(
         'The config has no test_dataloader or val_dataloader with a '
         'pipeline, so it is not known how images are prepared for a '
-        'prediction.'
+        'prediction. Give it one; of its data set the pipeline is enough: '
+        "test_dataloader = dict(dataset=dict(pipeline=[dict(type='"
+        "LoadImageFromFile'), dict(type='PackSegInputs')])), with the Resize "
+        'between them that the network was tested with, if any.'
     )
 
 

@@ -27,6 +27,48 @@ def packs(step: dict) -> bool:
     return bare_type(step).startswith('Pack')
 
 
+def require_metainfo(steps: Sequence[dict]) -> None:
+    """Refuse a pipeline whose maps could not be brought back to the image.
+
+    mmseg takes from the metainfo what to undo; without it a prediction
+    stays mirrored, or at another size.
+
+    Args:
+        steps (Sequence[dict]): Pipeline of a prediction.
+
+    Raises:
+        ValueError: If ``meta_keys`` of the packing step leave out something
+            that another step makes necessary; it names both.
+    """
+    needed: dict[str, str] = {}
+    for step in every_step(steps):
+        kind = bare_type(step)
+        if not packs(step):
+            if not kind.startswith('Load'):
+                needed.update(dict.fromkeys(('ori_shape', 'img_shape'), kind))
+            if 'Flip' in kind:
+                needed.update(dict.fromkeys(('flip', 'flip_direction'), kind))
+        elif step.get('meta_keys') is not None:
+            missing = [key for key in needed if key not in step['meta_keys']]
+            if missing:
+                raise ValueError(
+                    f'Expected meta_keys of {kind} to have {missing}, which '
+                    f'undo {needed[missing[-1]]} of the test pipeline, but '
+                    f'got {list(step["meta_keys"])}. Add them, or leave out '
+                    'meta_keys.'
+                )
+
+
+def every_step(steps: Iterable) -> Iterator[dict]:
+    """The steps of a pipeline, and those inside of them, in order."""
+    for step in steps:
+        if isinstance(step, (list, tuple)):
+            yield from every_step(step)
+        else:
+            yield step
+            yield from every_step(step.get('transforms') or ())
+
+
 class PipelineSplitter:
     """Takes pipelines of mmseg apart.
 

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmseg_ddu.registry import bare_type
 
 from .fitting_data import evaluation_pipeline
-from .label_steps import loads_annotations, packs
+from .label_steps import loads_annotations, packs, require_metainfo
 
 FLIPS = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
 TTA_MODEL = 'mmseg_ddu.DDUTTAModel'
@@ -22,7 +22,8 @@ def tta_pipeline(cfg: Config) -> list[dict]:
     are not.
 
     Raises:
-        ValueError: If a pipeline given for it augments nothing.
+        ValueError: If a pipeline given for it augments nothing, or is not
+            undone (:func:`require_metainfo`).
     """
     if cfg.get('tta_pipeline') is not None:
         steps = copy.deepcopy(list(cfg.tta_pipeline))
@@ -32,6 +33,7 @@ def tta_pipeline(cfg: Config) -> list[dict]:
                 'is nothing to merge; take it from a config of mmseg, or '
                 'leave it out to flip.'
             )
+        require_metainfo(steps)
         return steps
     load, *rest = evaluation_pipeline(cfg)
     at = next(
@@ -44,7 +46,9 @@ def tta_pipeline(cfg: Config) -> list[dict]:
     )
     choices = [[step] for step in rest]
     choices.insert(at, copy.deepcopy(FLIPS))
-    return [load, dict(type='TestTimeAug', transforms=choices)]
+    steps = [load, dict(type='TestTimeAug', transforms=choices)]
+    require_metainfo(steps)
+    return steps
 
 
 def without_annotations(steps: list[dict]) -> list[dict]:

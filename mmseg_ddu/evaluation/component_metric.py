@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import tempfile
 from collections.abc import Mapping
-from functools import partial
-from typing import IO
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.registry import METRICS
 
-from .counting import CountingMetric, log_figures, percent
+from .counting import CountingMetric, percent
 from .judged_samples import OUT_OF_DISTRIBUTION, score_maps
 
 
@@ -55,12 +55,10 @@ class ComponentMetric(CountingMetric):
     ) -> None:
         super().__init__(**kwargs)
         self.threshold = threshold
-        self._new_counts = partial(ComponentCounts, min_predicted, min_truth)
-        # Maps that wait, and the score of each; gone with the process.
-        self._file: IO[bytes] | None = None
-        self._aside: list[str] = []
-        # Score to (pixel-level F1, threshold).
-        self.chosen: dict[str, tuple[float, float]] = {}
+        self.sizes = min_predicted, min_truth
+        # Maps that wait for a threshold; gone with the process.
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._pixels: dict[str, RankingCounts] = {}
 
     def count(self, sample: dict) -> None:
         """Count one image, or put it aside if there is no threshold yet.
@@ -74,75 +72,73 @@ class ComponentMetric(CountingMetric):
                 'ComponentMetric needs gt_ood_map: load the labels with '
                 'mmseg_ddu.LoadOoDAnnotations and mmseg_ddu.PackDDUInputs.'
             )
-        ood = sample['gt_ood_map']['data'].squeeze(0).cpu()
+        ood = sample['gt_ood_map']['data'].squeeze(0).byte().cpu().numpy()
         for score, values in score_maps(sample, self.scores):
-            values = values.float().cpu()
+            values = values.float().cpu().numpy()
             limit = self.threshold
             if limit is None:
                 self._put_aside(score, values, ood)
                 continue
             limit = limit[score] if isinstance(limit, Mapping) else limit
-            self._count(score, (values > limit).numpy(), ood.numpy())
+            self._count(score, values > limit, ood)
 
     def _put_aside(
-        self, score: str, values: torch.Tensor, ood: torch.Tensor
+        self, score: str, values: np.ndarray, ood: np.ndarray
     ) -> None:
         known = ood != VOID
-        counts = self.counter(('pixels', score), RankingCounts)
-        counts.update(values[known], ood[known] == OUT_OF_DISTRIBUTION)
-        if self._file is None:
-            self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._aside.append(score)
-        np.save(self._file, values.numpy())
-        np.save(self._file, ood.numpy().astype(np.uint8))
+        positives = ood[known] == OUT_OF_DISTRIBUTION
+        self._pixels.setdefault(score, RankingCounts()).update(
+            torch.from_numpy(values[known]), torch.from_numpy(positives)
+        )
+        pickle.dump((score, values, ood), self._file)
 
     def _count(self, score: str, found: np.ndarray, ood: np.ndarray) -> None:
         known = ood != VOID
-        counts = self.counter(('components', score), self._new_counts)
+        counts = self.counts.setdefault(score, ComponentCounts(*self.sizes))
         counts.update(
             label_components(found & known),
             label_components(ood == OUT_OF_DISTRIBUTION),
             torch.from_numpy(known),
         )
 
-    def look_again(self) -> None:
-        """Choose the thresholds, and count what was put aside."""
-        if self.threshold is not None:
-            return
-        self.chosen = {
-            score: counts.best_f1()
-            for (_, score), counts in self.gather().items()
-            if counts.num_positives and counts.num_negatives
-        }
-        self.counts = {}
-        if self._file is None:
-            return
-        grid = RankingCounts()
-        self._file.seek(0)
-        for score in self._aside:
-            values, ood = np.load(self._file), np.load(self._file)
-            if score in self.chosen:
-                values[ood == VOID] = 0  # may be anything there
-                limit = torch.tensor(self.chosen[score][1])
-                found = grid.key(torch.from_numpy(values)) >= grid.key(limit)
-                self._count(score, found.numpy(), ood)
-        self._file.close()
-        self._file, self._aside = None, []
-
-    def compute_metrics(self, results: dict) -> dict:
-        """Metrics from merged counts; also printed as a table."""
-        columns: dict[str, dict] = {}
-        for (_, score), counts in sorted(results.items()):
-            values = dict(
+    def compute_metrics(self, results: dict) -> dict[str, dict]:
+        """Score to its figures, from merged counts."""
+        chosen: dict[str, dict] = {}
+        if self.threshold is None:
+            chosen = self._choose()
+            results = self.merged_counts()
+        columns = {
+            score: dict(
                 sIoU=percent(counts.siou()),
                 PPV=percent(counts.ppv()),
                 F1=percent(counts.f1()),
+                **chosen.get(score, {}),
             )
-            if score in self.chosen:
-                f1, limit = self.chosen[score]
-                values.update(threshold=limit, pixel_F1=percent(f1))
-            columns[score] = {k: v for k, v in values.items() if v == v}
-        return log_figures('components out of distribution', columns)
+            for score, counts in results.items()
+        }
+        return {
+            score: {name: v for name, v in figures.items() if v == v}
+            for score, figures in columns.items()
+        }
+
+    def _choose(self) -> dict[str, dict]:
+        """Choose thresholds, and count what was put aside."""
+        self.counts, self._pixels = self._pixels, {}
+        chosen = {}
+        for score, pixels in self.merged_counts().items():
+            if pixels.num_positives and pixels.num_negatives:
+                f1, limit = pixels.best_f1()
+                chosen[score] = dict(threshold=limit, pixel_F1=percent(f1))
+        self._file.seek(0)
+        with suppress(EOFError):
+            while True:
+                score, values, ood = pickle.load(self._file)
+                if score in chosen:
+                    found = values >= chosen[score]['threshold']
+                    self._count(score, found, ood)
+        self._file.seek(0)
+        self._file.truncate()
+        return chosen
 
 
 def label_components(mask: np.ndarray) -> torch.Tensor:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mmseg_ddu.core.metrics import METRIC
-from mmseg_ddu.core.metrics.metric import Metric
+from mmseg_ddu.core.metrics.metric import VOID, Metric
 from mmseg_ddu.registry import METRICS
 
-from .counting import CountingMetric, log_figures, percent
+from .counting import CountingMetric, percent
 from .judged_samples import judge, score_maps
 
 
@@ -32,7 +32,7 @@ class CountedMetric(CountingMetric):
         self,
         metric: str = '',
         scores: Sequence[str] | None = None,
-        ignore_index: int = 255,
+        ignore_index: int = VOID,
         prefix: str | None = None,
         **options,
     ) -> None:
@@ -42,7 +42,6 @@ class CountedMetric(CountingMetric):
         super().__init__(scores, ignore_index, prefix)
         self.options = options
         self.new_counts()  # wrong options are an error now
-        self.merged: dict[str, Metric] = {}
 
     def new_counts(self) -> Metric:
         """Empty counts."""
@@ -50,22 +49,23 @@ class CountedMetric(CountingMetric):
 
     def count(self, sample: dict) -> None:
         """Add one image, for every score."""
-        image = judge(sample, self.ignore_index)
-        if not self.kind.per_map:
-            self.counter('', self.new_counts).count(image)
-            return
-        for name, score in score_maps(sample, self.scores):
-            self.counter(name, self.new_counts).count(image, score)
+        image, maps = judge(sample, self.ignore_index), [('', None)]
+        if self.kind.per_map:
+            maps = score_maps(sample, self.scores)
+        for name, score in maps:
+            if name not in self.counts:
+                self.counts[name] = self.new_counts()
+            self.counts[name].count(image, score)
 
-    def compute_metrics(self, results: dict) -> dict:
-        """Figures from merged counts; also printed as a table."""
-        self.merged = dict(sorted(results.items()))
-        columns = {n: counts.figures() for n, counts in self.merged.items()}
+    def compute_metrics(self, results: dict) -> dict[str, dict]:
+        """Map to its figures, from merged counts."""
+        self.merged = results
+        columns = {name: counts.figures() for name, counts in results.items()}
         for figures in columns.values():
             for key, value in figures.items():
                 raw = key in self.kind.not_percent
                 figures[key] = round(value, 4) if raw else percent(value)
-        return log_figures(self.prefix, columns)
+        return columns
 
 
 @METRICS.register_module()
@@ -83,7 +83,7 @@ class UncertaintyMetric(CountedMetric):
     def __init__(
         self, ambiguous_classes: Sequence[str] = (), **options
     ) -> None:
-        self.ambiguous_classes = tuple(ambiguous_classes)
+        self.ambiguous_classes = ambiguous_classes
         super().__init__(**options)
 
     def new_counts(self) -> Metric:

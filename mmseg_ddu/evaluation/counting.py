@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
+
+from mmseg_ddu.core.metrics.metric import VOID
 
 
 class CountingMetric(BaseMetric):
@@ -17,7 +19,7 @@ class CountingMetric(BaseMetric):
     Memory does not grow with the data set, and several processes give the
     same figures as one: images that a sampler shows twice, so that each
     process gets as many, count once. A subclass implements ``count`` (one
-    image) and ``compute_metrics`` (from merged counts).
+    image, into ``self.counts``) and ``compute_metrics`` (map to figures).
 
     Args:
         scores (Sequence[str], optional): Fields of the predictions to judge,
@@ -30,13 +32,13 @@ class CountingMetric(BaseMetric):
     def __init__(
         self,
         scores: Sequence[str] | None = None,
-        ignore_index: int = 255,
+        ignore_index: int = VOID,
         prefix: str | None = None,
     ) -> None:
         super().__init__(prefix=prefix)
-        self.scores = None if scores is None else tuple(scores)
+        self.scores = scores
         self.ignore_index = ignore_index
-        self.counts: dict[Any, Any] = {}
+        self.counts: dict[str, Any] = {}  # of each map
         self._number = 0
         self._waiting: list[dict] = []
 
@@ -53,17 +55,10 @@ class CountingMetric(BaseMetric):
             self.count(sample)
 
     def count(self, sample: dict) -> None:
-        """Add one image to ``self.counts``."""
         raise NotImplementedError
 
-    def counter(self, key: Any, factory: Callable[[], Any]) -> Any:
-        """The counts under ``key``, new ones at first."""
-        if key not in self.counts:
-            self.counts[key] = factory()
-        return self.counts[key]
-
     def evaluate(self, size: int) -> dict:
-        """Merge the counts of all ranks and compute the metrics.
+        """Merge the counts of all ranks; compute and print the metrics.
 
         Args:
             size (int): Images of the data set, each counted once.
@@ -73,25 +68,26 @@ class CountingMetric(BaseMetric):
             for sample in self._waiting:
                 self.count(sample)
         self._number, self._waiting = 0, []
-        self.look_again()
-        merged = self.gather()
+        columns = self.compute_metrics(self.merged_counts())
+        if any(columns.values()):
+            print_log(f'{self.prefix}:\n{_table(columns)}', logger='current')
+        return {
+            f'{self.prefix}/' + '_'.join(filter(None, (column, name))): value
+            for column, figures in columns.items()
+            for name, value in figures.items()
+        }
+
+    def merged_counts(self) -> dict[str, Any]:
+        """Counts of all ranks together, in the order of the maps."""
+        parts = all_gather_object(self.counts)
         self.counts = {}
-        metrics = self.compute_metrics(merged)
-        return {f'{self.prefix}/{key}': v for key, v in metrics.items()}
-
-    def look_again(self) -> None:
-        """For subclasses that need all images to count any."""
-
-    def gather(self) -> dict:
-        """Counts of all ranks together, without changing any."""
-        merged: dict[Any, Any] = {}
-        for part in all_gather_object(self.counts):
-            for key, counts in part.items():
-                if key in merged:
-                    merged[key].merge(counts)
-                else:
-                    merged[key] = counts
-        return merged
+        merged: dict[str, Any] = {}
+        for name, counts in (item for part in parts for item in part.items()):
+            if name in merged:
+                merged[name].merge(counts)
+            else:
+                merged[name] = counts
+        return dict(sorted(merged.items()))
 
 
 def last_is_copy(rank: int, numbers: Sequence[int], size: int) -> bool:
@@ -118,24 +114,9 @@ def percent(value: float) -> float:
     return round(100 * float(value), 3)
 
 
-def log_figures(title: str, columns: Mapping[str, Mapping[str, Any]]) -> dict:
-    """Write a table with a line for each figure into mmengine's log.
-
-    Args:
-        title (str): Above it.
-        columns (Mapping): Name of a map, or ``''``, to figure to value.
-
-    Returns:
-        dict: The same in one, such as ``total_F1``.
-    """
-    if any(columns.values()):
-        table = PrettyTable(['figure', *(n or 'value' for n in columns)])
-        table.align = 'r'
-        for name in dict.fromkeys(n for c in columns.values() for n in c):
-            table.add_row([name, *(c.get(name, '') for c in columns.values())])
-        print_log(f'{title}:\n{table.get_string()}', logger='current')
-    return {
-        f'{column}_{name}' if column else name: value
-        for column, figures in columns.items()
-        for name, value in figures.items()
-    }
+def _table(columns: dict[str, dict]) -> str:
+    table = PrettyTable(['figure', *(name or 'value' for name in columns)])
+    table.align = 'r'
+    for name in dict.fromkeys(n for c in columns.values() for n in c):
+        table.add_row([name, *(c.get(name, '') for c in columns.values())])
+    return table.get_string()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
 from mmseg_ddu.core.metrics.pixel_ranking import OOD
+from mmseg_ddu.models.abstention import REFUSED
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 
 TINY = torch.finfo(torch.float32).tiny
@@ -47,6 +48,8 @@ def judge(
         if len(image.logits) == 1:  # mmseg hands out a probability
             both = torch.cat([1 - image.logits, image.logits])
             image.logits = both.clamp_min(TINY).log()
+    if REFUSED in sample:
+        image.refused = field(REFUSED).squeeze(0)
     if NOVELTY in sample:
         image.novelty = float(sample[NOVELTY])
         image.novelty_percentile = float(sample[NOVELTY + PERCENTILE])

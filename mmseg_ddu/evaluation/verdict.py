@@ -23,8 +23,8 @@ def verdict(metrics: Mapping[str, float]) -> list[str]:
             ``uncertainty/total_mis_AUROC``, in percent.
 
     Returns:
-        list[str]: First the network, then each map that was judged, then the
-        novelty of the images.
+        list[str]: First the network, then each map that was judged, then
+        what was refused, and the novelty of the images.
     """
     shifted = 'novelty/AUROC' in metrics
     strangers = 'pixels of shifted images' if shifted else 'unknown objects'
@@ -39,7 +39,7 @@ def verdict(metrics: Mapping[str, float]) -> list[str]:
         lines.append(' '.join(sentences))
     if any(NO_BETTER in line for line in lines):
         lines.append(ADVICE)
-    lines.append(_novelty(metrics))
+    lines += [_abstention(metrics), _novelty(metrics)]
     return [line for line in lines if line]
 
 
@@ -90,6 +90,21 @@ def _inverted(
         f'{name} ranks {positives} below {negatives} (AUROC '
         f'{auroc(values[name])}, chance is .50); {advice}.'
     )
+
+
+def _abstention(metrics: Mapping[str, float]) -> str:
+    coverage = metrics.get('abstention/coverage')
+    if coverage is None:
+        return ''
+    before = metrics['abstention/error']
+    text = f'It keeps {coverage:.1f}% of the pixels'
+    if 'abstention/error_kept' in metrics:
+        kept = metrics['abstention/error_kept']
+        text += f', of which {kept:.2f}% are wrong ({before:.2f}% of all)'
+    if 'abstention/error_refused' in metrics:
+        refused = metrics['abstention/error_refused']
+        text += f'; of those that it refuses {refused:.1f}% are wrong'
+    return f'{text}.'
 
 
 def _novelty(metrics: Mapping[str, float]) -> str:

@@ -1,6 +1,7 @@
 """Registered modules: the density head and the segmentors."""
 
 from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
+from .ddu_subclass import ddu_subclass
 from .ensemble import EnsembleSegmentor
 from .gda_head import GDAHead
 from .mc_dropout import MCDropoutEncoderDecoder
@@ -13,4 +14,5 @@ __all__ = [
     'EnsembleSegmentor',
     'GDAHead',
     'MCDropoutEncoderDecoder',
+    'ddu_subclass',
 ]

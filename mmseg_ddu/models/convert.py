@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 
 from mmseg_ddu.registry import OWN_SCOPE, type_name
 
+from .ddu_subclass import segmentor_class, why_not_derived
 from .heads import REFUSED_HEADS, UnsupportedModelError, refusal
 
 DDU_TYPES = {
@@ -21,6 +22,7 @@ REFUSED_TYPES = {
     'text embedding, so no pixel has a feature that a classifier sees. Use '
     'an EncoderDecoder, with the same backbone if you like.',
 }
+SUBCLASS = 'mmseg_ddu.DDUSubclass'
 MC_TYPE = OWN_SCOPE + 'MCDropoutEncoderDecoder'
 ENSEMBLE_TYPE = OWN_SCOPE + 'EnsembleSegmentor'
 
@@ -62,9 +64,11 @@ def to_ddu_model(
     model = ConfigDict(copy.deepcopy(dict(model)))
     if not is_ddu(model):
         kind = _name(model)
-        if kind not in DDU_TYPES:
-            raise UnsupportedModelError(_segmentor_refusal(model))
-        model['type'] = DDU_TYPES[kind]
+        if kind in DDU_TYPES:
+            model['type'] = DDU_TYPES[kind]
+        else:
+            _require_derived(model)
+            model.update(type=SUBCLASS, segmentor=model['type'])
     head = _name(last_head(model))
     if head in REFUSED_HEADS:  # before its weights are made
         raise UnsupportedModelError(refusal(head))
@@ -79,9 +83,17 @@ def to_ddu_model(
     return model
 
 
-def _segmentor_refusal(model: dict) -> str:
-    """Names the segmentor and its head, says why and what to use instead."""
+def _require_derived(model: dict) -> None:
+    """Raise unless the segmentor is like those that it is derived from.
+
+    Raises:
+        UnsupportedModelError: It names the segmentor and its head, says why
+            and what to use instead.
+    """
     head = _name(last_head(model))
+    why = why_not_derived(segmentor_class(model['type']))
+    if _name(model) not in REFUSED_TYPES and head and not why:
+        return
     if _name(model) in REFUSED_TYPES:
         advice = REFUSED_TYPES[_name(model)]
     elif not head:
@@ -92,12 +104,15 @@ def _segmentor_refusal(model: dict) -> str:
         )
     else:
         advice = (
-            f'Supported are {sorted(DDU_TYPES)}. Write a subclass with '
+            f'{why} Supported are {sorted(DDU_TYPES)} and what is derived '
+            'from them. Write a subclass with '
             'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.'
         )
     of_head = f' with a {head}' if head else ''
     kind = type_name(model)
-    return f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
+    raise UnsupportedModelError(
+        f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
+    )
 
 
 def last_head(model: dict) -> dict:
@@ -125,6 +140,8 @@ def to_plain_model(model: dict) -> ConfigDict:
     kind = type_name(model)
     plain = {ddu: name for name, ddu in DDU_TYPES.items()}
     plain[MC_TYPE] = 'EncoderDecoder'
+    if kind == SUBCLASS:
+        plain[SUBCLASS] = model.pop('segmentor')
     if kind in plain:
         model['type'] = plain[kind]
         for key in OWN_OPTIONS:

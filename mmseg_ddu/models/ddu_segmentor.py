@@ -13,6 +13,7 @@ from mmseg_ddu.core.surprise import Surprise, to_percentile, total_surprise
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
 
+from .abstention import REFUSED, Abstention
 from .fitted_state import check_state
 from .gda_head import PENULTIMATE, GDAHead
 from .heads import classifying_head, count_classes
@@ -42,7 +43,7 @@ class DDUMixin(UncertaintyMapsMixin):
     density head, ``pred_aleatoric`` the softmax entropy, ``pred_total`` both
     as surprises (:func:`~mmseg_ddu.core.surprise.total_surprise`), each with
     its percentile; ``image_novelty`` and its percentile are in the metainfo,
-    as tensors without dimensions.
+    as tensors without dimensions; ``pred_abstain`` if it has thresholds.
     Validation during training, when there is no density yet, gives
     ``pred_aleatoric`` alone; everything else raises ``NotFittedError``.
 
@@ -73,6 +74,7 @@ class DDUMixin(UncertaintyMapsMixin):
         )
         self.map_calibration = MapCalibration()
         self.image_novelty = ImageNovelty(image_channels(self))
+        self.abstention = Abstention(count_classes(self))
         self.scaled = False  # whether there is a temperature
         self._tolerate_unfitted = False
 
@@ -90,10 +92,8 @@ class DDUMixin(UncertaintyMapsMixin):
     def heads(self) -> dict[str, GDAHead]:
         """Name of the map without ``pred_`` to its density head."""
         extra = self.extra_heads.items()
-        return {
-            'epistemic': self.gda_head,
-            **{f'epistemic_{name}': head for name, head in extra},
-        }
+        named = {f'epistemic_{name}': head for name, head in extra}
+        return dict(epistemic=self.gda_head, **named)
 
     @property
     def num_maps(self) -> int:
@@ -226,6 +226,13 @@ class DDUMixin(UncertaintyMapsMixin):
                 value = make_visible(value)
             fields[f'pred_{name}'] = value
             fields[f'pred_{name}{PERCENTILE}'] = share
+        return fields
+
+    def fields(self, everything: Tensor) -> dict[str, Tensor]:
+        fields = super().fields(everything)
+        if self.abstention.ready and self.num_maps:
+            both = fields['pred_total'], fields['pred_sem_seg']
+            fields[REFUSED] = self.abstention(*both)
         return fields
 
     # What the fit says of the maps

@@ -7,15 +7,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from .abstention import PREFIX as ABSTENTION
 from .gda_head import FORMAT
 
 # Of keys in a state dict.
-FIT_PREFIXES = (
+DENSITY_PREFIXES = (
     'gda_head.',
     'extra_heads.',
     'map_calibration.',
     'image_novelty.',
 )
+FIT_PREFIXES = (*DENSITY_PREFIXES, ABSTENTION)
 POSITIVE = ('scale', 'temperature')
 NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference', 'cells')
 MAY_BE_ENDLESS = ('log_norms', 'sketch_constant')  # -inf: a class not seen
@@ -44,8 +46,8 @@ def check_state(
         given (Mapping[str, Tensor]): What it is to be. Without any density
             in it nothing is checked.
     """
-    own = {k: v for k, v in own.items() if k.startswith(FIT_PREFIXES)}
-    given = {k: v for k, v in given.items() if k.startswith(FIT_PREFIXES)}
+    own = {k: v for k, v in own.items() if k.startswith(DENSITY_PREFIXES)}
+    given = {k: v for k, v in given.items() if k.startswith(DENSITY_PREFIXES)}
     if not given:
         return
     version = given.get('gda_head.format_version')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -12,11 +13,12 @@ from torch import Tensor
 
 from mmseg_ddu.registry import MODELS
 
+from .abstention import REFUSED
 from .heads import last_decode_head
 from .map_names import NOVELTY, PERCENTILE
 
 NOT_AFTER_MERGING = ('flip', 'flip_direction', 'scale', 'scale_factor')
-DERIVED = ('pred_sem_seg', PERCENTILE)
+DERIVED = ('pred_sem_seg', REFUSED, PERCENTILE)
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -75,6 +77,15 @@ class DDUTTAModel(SegTTAModel):
                     share = self.percentile(name.removeprefix('pred_'), mean)
                     share = PixelData(data=share)
                     merged.set_data({name + PERCENTILE: share})
+        if REFUSED in first:
+            warnings.warn(
+                'Pixels are refused by thresholds that were found without '
+                'augmentations: their promise does not hold with them.',
+                stacklevel=2,
+            )
+            both = merged.pred_total.data, merged.pred_sem_seg.data
+            refused = PixelData(data=self.abstention(*both))
+            merged.set_data({REFUSED: refused})
         if NOVELTY in meta:
             every = [torch.as_tensor(s.metainfo[NOVELTY]) for s in samples]
             mean = torch.stack(every).mean()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import matplotlib
@@ -14,10 +15,10 @@ from matplotlib.figure import Figure
 MIN_HEIGHT = 160
 MAX_WIDTH = 4000
 TITLE_HEIGHT = 26
+GAP = 6
 MAX_BAR = 2000  # matplotlib draws no picture higher than 65535
 WHITE = 255
 LOST_COLOR = (0, 255, 255)  # cyan is in no colour map used here
-Ticks = tuple[tuple[float, str], ...]
 
 
 @lru_cache(maxsize=8)
@@ -56,25 +57,37 @@ def to_bytes(image: np.ndarray) -> np.ndarray:
     return np.clip(image, 0, WHITE).round().astype(np.uint8)
 
 
+class Colors(NamedTuple):
+    """What the colours of a map mean.
+
+    Attributes:
+        low (float): Value of the darkest.
+        high (float): Value of the brightest.
+        label (str): What the bar says, with the unit.
+        cmap (str): Name of a matplotlib colour map.
+        ticks (tuple): Values with their texts; numbers if there are none.
+    """
+
+    low: float
+    high: float
+    label: str
+    cmap: str = 'viridis'
+    ticks: tuple[tuple[float, str], ...] = ()
+
+
 @lru_cache(maxsize=64)
-def color_bar(
-    height: int,
-    vmin: float,
-    vmax: float,
-    label: str,
-    cmap: str = 'viridis',
-    ticks: Ticks = (),
-    lost: bool = False,
-) -> np.ndarray:
+def color_bar(height: int, colors: Colors, lost: bool = False) -> np.ndarray:
     """A vertical colour bar, (height, ~100, 3) uint8 RGB; with the colour
     of pixels without a score if there are such.
     """
-    dpi = 100
-    figure = Figure(figsize=(1.1 if ticks else 0.95, height / dpi), dpi=dpi)
+    low, high, label, cmap, ticks = colors
+    # A little more, because matplotlib rounds down.
+    size = 1.1 if ticks else 0.95, (height + 0.01) / 100
+    figure = Figure(figsize=size, dpi=100)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.06, 0.05, 0.14, 0.8 if lost else 0.9))
     mappable = matplotlib.cm.ScalarMappable(
-        matplotlib.colors.Normalize(vmin, vmax), cmap
+        matplotlib.colors.Normalize(low, high), cmap
     )
     bar = figure.colorbar(mappable, cax=axes)
     if ticks:
@@ -88,42 +101,32 @@ def color_bar(
         patch.set(xticks=[], yticks=[])
         figure.text(0.25, 0.93, 'no score', fontsize=7, va='center')
     canvas.draw()
-    image = np.asarray(canvas.buffer_rgba())[..., :3].copy()
-    return _pad_to(image, height, image.shape[1])[:height]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def heat_map(
-    values: np.ndarray,
-    vmin: float,
-    vmax: float,
-    label: str,
-    cmap: str = 'viridis',
-    ticks: Ticks = (),
-    lost: np.ndarray | None = None,
+    values: np.ndarray, colors: Colors, lost: np.ndarray | None = None
 ) -> np.ndarray:
     """A map in colours with its colour bar, uint8 RGB.
 
     Args:
         values (np.ndarray): (H, W).
-        vmin (float): Value of the darkest colour.
-        vmax (float): Value of the brightest.
-        label (str): What the bar says, with the unit.
-        cmap (str): Name of a matplotlib colour map.
-        ticks (tuple): Values with their texts; numbers if there are none.
+        colors (Colors): What they mean.
         lost (np.ndarray, optional): (H, W) bool, pixels without a score,
             which are cyan.
     """
-    picture = colorize(values, vmin, vmax, cmap)
+    picture = colorize(values, colors.low, colors.high, colors.cmap)
     any_lost = lost is not None and bool(lost.any())
     if any_lost:
         picture[lost] = LOST_COLOR
     picture = zoom(picture)
-    height = max(MIN_HEIGHT, picture.shape[0])
-    scale = float(vmin), float(vmax), label, cmap, ticks
-    bar = color_bar(min(height, MAX_BAR), *scale, any_lost)
-    return np.hstack(
-        [_pad_to(part, height, part.shape[1]) for part in (picture, bar)]
-    )
+    rows, columns = picture.shape[:2]
+    height = max(MIN_HEIGHT, rows)
+    bar = color_bar(min(height, MAX_BAR), colors, any_lost)
+    canvas = _white(height, columns + bar.shape[1])
+    canvas[:rows, :columns] = picture
+    canvas[: bar.shape[0], columns:] = bar
+    return canvas
 
 
 def zoom(image: np.ndarray) -> np.ndarray:
@@ -133,43 +136,21 @@ def zoom(image: np.ndarray) -> np.ndarray:
     return image.repeat(factor, 0).repeat(factor, 1)
 
 
-def class_colors(classes: np.ndarray, palette: Sequence) -> np.ndarray:
-    """Colours of a class map, (H, W) -> (H, W, 3) uint8 RGB."""
-    table = np.zeros((256, 3), np.uint8)
-    table[: len(palette)] = np.asarray(palette, np.uint8)
-    return table[classes]
-
-
-def blend(
-    image: np.ndarray, colors: np.ndarray, alpha: float = 0.6
-) -> np.ndarray:
-    """Colours over a picture, both (H, W, 3) uint8."""
-    mixed = (1 - alpha) * image.astype(np.float32) + alpha * colors
-    return mixed.round().astype(np.uint8)
-
-
-def side_by_side(
-    pictures: Sequence[np.ndarray], titles: Sequence[str]
-) -> np.ndarray:
-    """Pictures in a row with a title over each, uint8 RGB."""
-    pictures = [zoom(picture) for picture in pictures]
-    height = max(picture.shape[0] for picture in pictures)
+def side_by_side(pictures: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Pictures in a row, each with its title over it, uint8 RGB."""
+    zoomed = {title: zoom(picture) for title, picture in pictures.items()}
+    height = TITLE_HEIGHT + max(map(len, zoomed.values()))
     columns = []
-    for picture, title in zip(pictures, titles):
+    for title, picture in zoomed.items():
         font = cv2.FONT_HERSHEY_SIMPLEX, 0.5
-        (width, _), _ = cv2.getTextSize(title, *font, 1)
-        width = max(picture.shape[1], width + 8)
-        strip = np.full((TITLE_HEIGHT, width, 3), WHITE, np.uint8)
-        cv2.putText(strip, title, (4, 18), *font, (0, 0, 0), 1, cv2.LINE_AA)
-        gap = np.full((height + TITLE_HEIGHT, 6, 3), WHITE, np.uint8)
-        columns += [np.vstack([strip, _pad_to(picture, height, width)]), gap]
-    return np.hstack(columns[:-1])
+        (text_width, _), _ = cv2.getTextSize(title, *font, 1)
+        rows, width = picture.shape[:2]
+        column = _white(height, max(width, text_width + 8) + GAP)
+        cv2.putText(column, title, (4, 18), *font, (0, 0, 0), 1, cv2.LINE_AA)
+        column[TITLE_HEIGHT : TITLE_HEIGHT + rows, :width] = picture
+        columns.append(column)
+    return np.hstack(columns)[:, :-GAP]
 
 
-def _pad_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """White to the right and below."""
-    rows = max(0, height - image.shape[0])
-    columns = max(0, width - image.shape[1])
-    return np.pad(
-        image, ((0, rows), (0, columns), (0, 0)), constant_values=WHITE
-    )
+def _white(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), WHITE, np.uint8)

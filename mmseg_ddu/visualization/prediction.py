@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,24 +12,22 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.models.abstention import REFUSED
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, UNITS
 
-from .heatmap import blend, class_colors, heat_map, side_by_side
+from .heatmap import Colors, heat_map, side_by_side
 
 CMAPS = dict(aleatoric='viridis', epistemic='magma', total='inferno')
 MAX_16_BIT = 65535
+VOID_COLOR = (150, 150, 150)
 MAX_SURPRISE = 4.0  # one pixel in ten thousand, and all that is rarer
-RARITY = (
-    (0.0, 'ordinary'),
-    (1.0, '1 in 10'),
-    (2.0, '1 in 100'),
-    (3.0, '1 in 1,000'),
-    (4.0, '1 in 10,000'),
+RARITY = ((0.0, 'ordinary'),) + tuple(
+    (float(power), f'1 in {10**power:,}') for power in range(1, 5)
 )
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """A linear scale of 16-bit pictures, the same for all images.
 
     Attributes:
@@ -96,8 +94,11 @@ def sample_maps(sample: SegDataSample) -> dict[str, np.ndarray]:
 
 
 def sample_classes(sample: SegDataSample) -> np.ndarray:
-    """The predicted classes of a sample, (H, W) uint8."""
-    return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    """The predicted classes, (H, W) uint8; ``VOID`` where refused."""
+    classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
+    if REFUSED in sample:
+        classes[sample.get(REFUSED).data[0].cpu().numpy()] = VOID
+    return classes
 
 
 def sample_novelty(sample: SegDataSample) -> dict[str, float]:
@@ -142,43 +143,56 @@ def draw_map(
     values, share = maps[name], maps.get(name + PERCENTILE)
     lost, cmap = is_lost(values), CMAPS[name.partition('_')[0]]
     if share is not None:
-        label = f'{name}: how rare in training'
-        rarity = surprise(share)
-        return heat_map(rarity, 0, MAX_SURPRISE, label, cmap, RARITY, lost)
-    if name in scales:
-        scale = scales[name]
-        bounds, label = (scale.low, scale.high), f'{name} ({scale.unit})'
+        label, values = f'{name}: how rare in training', surprise(share)
+        colors = Colors(0, MAX_SURPRISE, label, cmap, RARITY)
+    elif name in scales:
+        low, high, unit = scales[name]
+        colors = Colors(low, high, f'{name} ({unit})', cmap)
     else:
         there = values[~lost] if not lost.all() else np.zeros(1)
-        bounds, label = (float(there.min()), float(there.max())), name
-    return heat_map(values, *bounds, label, cmap, lost=lost)
+        colors = Colors(float(there.min()), float(there.max()), name, cmap)
+    return heat_map(values, colors, lost)
 
 
 def panel(
     image: np.ndarray,
     classes: Mapping[str, np.ndarray],
-    heat_maps: Mapping[str, np.ndarray],
+    maps: Mapping[str, np.ndarray],
+    scales: Mapping[str, Scale],
     palette: Sequence,
     alpha: float = 0.6,
 ) -> np.ndarray:
-    """The image, class maps over it, and heat maps, side by side.
+    """The image, class maps over it, and the three maps, side by side.
 
     Args:
         image (np.ndarray): (H, W, 3) uint8 RGB; resized if it is of another
             size than the classes (rotated by its EXIF tag).
         classes (Mapping): Title to (H, W) uint8.
-        heat_maps (Mapping): Title to (h, w, 3) uint8 RGB.
+        maps (Mapping): As in :func:`draw_map`; may be empty.
+        scales (Mapping): As there.
         palette (Sequence): Colours of the classes.
         alpha (float): Weight of those colours over the image.
     """
-    pictures = {}
+    colors = color_table(palette)
+    pictures = dict(image=image)
     for title, values in classes.items():
         if image.shape[:2] != values.shape:
             image = cv2.resize(image, values.shape[::-1])
-        colors = class_colors(values, palette)
-        pictures[title] = blend(image, colors, alpha)
-    pictures = dict(image=image, **pictures, **heat_maps)
-    return side_by_side(list(pictures.values()), list(pictures))
+        pictures[title] = cv2.addWeighted(
+            image, 1 - alpha, colors[values], alpha, 0
+        )
+    for name in MAPS:
+        if name in maps:
+            pictures[name] = draw_map(name, maps, scales)
+    return side_by_side(pictures)
+
+
+def color_table(palette: Sequence) -> np.ndarray:
+    """Colours of the values of a class map, (256, 3) uint8; void is grey."""
+    colors = np.zeros((256, 3), np.uint8)
+    colors[VOID] = VOID_COLOR
+    colors[: len(palette)] = palette
+    return colors
 
 
 def default_palette() -> list[list[int]]:

@@ -1,20 +1,22 @@
-"""mmseg's visualizer, which also draws uncertainty."""
+"""mmseg's visualizer and its hook, which also draw uncertainty."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import mmcv
 import numpy as np
 from mmengine.dist import master_only
+from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
-from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.registry import VISUALIZERS
+from mmseg_ddu.registry import HOOKS, VISUALIZERS
 
 from .prediction import (
     Scale,
     default_palette,
-    draw_map,
+    map_scales,
     panel,
     sample_classes,
     sample_maps,
@@ -65,15 +67,9 @@ class DDULocalVisualizer(SegLocalVisualizer):
             maps = sample_maps(data_sample)
             if 'pred_sem_seg' in data_sample:
                 classes['prediction'] = sample_classes(data_sample)
-        heat_maps = {
-            name: draw_map(name, maps, self.scales)
-            for name in MAPS
-            if name in maps
-        }
         palette = (self.dataset_meta or {}).get('palette')
-        return panel(
-            image, classes, heat_maps, palette or default_palette(), self.alpha
-        )
+        look = self.scales, palette or default_palette(), self.alpha
+        return panel(image, classes, maps, *look)
 
     @master_only
     def add_datasample(
@@ -87,8 +83,7 @@ class DDULocalVisualizer(SegLocalVisualizer):
         wait_time: float = 0,
         out_file: str | None = None,
         step: int = 0,
-        with_labels: bool | None = True,
-        with_image: bool | None = True,
+        **_,
     ) -> None:
         """Draw a prediction into all backends, or into ``out_file``.
 
@@ -104,3 +99,57 @@ class DDULocalVisualizer(SegLocalVisualizer):
             self.add_image(name, picture, step)
         else:
             mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
+
+
+@HOOKS.register_module()
+class DDUVisualizationHook(SegVisualizationHook):
+    """mmseg's hook with one scale of colours for all images.
+
+    Takes the place of ``SegVisualizationHook`` under
+    ``default_hooks.visualization``, together with ``DDULocalVisualizer``.
+    During validation the first image of every ``interval``-th batch is
+    drawn; while no density is fitted yet, with the aleatoric map alone. In a
+    test, unlike in mmseg, it is every so-manieth image, from the first on.
+
+    Args:
+        draw (bool): Whether to draw at all.
+        kwargs: As in mmseg's ``SegVisualizationHook``.
+
+    Raises:
+        TypeError: If the visualizer of the config is another one.
+    """
+
+    def __init__(self, draw: bool = True, **kwargs) -> None:
+        super().__init__(draw=draw, **kwargs)
+
+    def before_val(self, runner) -> None:
+        """Read the scales off the densities, which may be new."""
+        self._seen = 0
+        if not self.draw:
+            return
+        visualizer = self._visualizer = runner.visualizer
+        if not isinstance(visualizer, DDULocalVisualizer):
+            raise TypeError(
+                'DDUVisualizationHook needs visualizer=dict('
+                "type='mmseg_ddu.DDULocalVisualizer', …) in the config, but "
+                f'it is of type {type(visualizer).__name__}.'
+            )
+        visualizer.scales = map_scales(runner.model)
+
+    before_test = before_val
+
+    def after_test_iter(
+        self,
+        runner,
+        batch_idx: int,
+        data_batch: dict,
+        outputs: Sequence[SegDataSample],
+    ) -> None:
+        """Draw those images of a batch whose turn it is."""
+        interval, self.interval = self.interval, 1  # mmseg 1.2 counts batches
+        chosen = outputs[-self._seen % interval :: interval]
+        self._seen += len(outputs)
+        try:
+            super().after_test_iter(runner, batch_idx, data_batch, chosen)
+        finally:
+            self.interval = interval

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from mmcv.transforms import BaseTransform, TestTimeAug
 
-from mmseg_ddu.apis.bare_images import BareImagePipeline
+from mmseg_ddu.apis.inference import BareImagePipeline
 
 TestTimeAug.__test__ = False  # pytest would take it for tests
 

@@ -8,9 +8,9 @@ from pathlib import Path, PurePath
 
 import pytest
 
-from mmseg_ddu.apis.image_files import find_images
+from mmseg_ddu.apis import image_files
+from mmseg_ddu.apis.image_files import find_images, output_names
 from mmseg_ddu.apis.image_sources import Source, iter_sources
-from mmseg_ddu.apis.output_names import output_names
 
 
 def names(*paths):
@@ -96,3 +96,15 @@ def test_names_of_streams_are_unique(monkeypatch):
     )
     found = [source.name for source in iter_sources(None)]
     assert found[:2] == ['a', 'a_1'] and len(set(found)) == 5
+
+
+def test_naming_looks_at_no_name_twice(monkeypatch):
+    """Work grows with the number of images, not with its square."""
+    keys = []
+    key = image_files._key
+    monkeypatch.setattr(
+        image_files, '_key', lambda name: keys.append(name) or key(name)
+    )
+    paths = [f'{index % 40}/image_{index}.jpg' for index in range(2_000)]
+    assert len(set(names(*paths))) == 2_000
+    assert len(keys) <= 3 * 2_000

@@ -26,7 +26,7 @@ def types(evaluator):
 
 
 def test_metrics_join_those_of_the_config():
-    ours = ['calibration', 'novelty', 'patches', 'ranking']
+    ours = ['abstention', 'calibration', 'novelty', 'patches', 'ranking']
     iou = dict(type='IoUMetric', iou_metrics=['mIoU'])
     assert types(iou) == ['IoUMetric', *ours]
     own = dict(type='mmseg_ddu.UncertaintyMetric', ambiguous_classes=('a',))
@@ -35,6 +35,7 @@ def test_metrics_join_those_of_the_config():
         'IoUMetric',
         'mmseg_ddu.UncertaintyMetric',
         'patches',
+        'abstention',
         'calibration',
         'novelty',
     ]
@@ -100,3 +101,14 @@ def test_the_line_of_all_figures_is_in_the_file_alone(tmp_path, capsys):
     shown = capsys.readouterr().err.splitlines()
     assert shown == ['Iter(test) [2/4]  eta: 0:00:01', line]
     assert (tmp_path / 'log').read_text().count(line) == 2
+
+
+def test_another_mode_than_that_of_the_fit(plain_cfg, checkpoint, tmp_path):
+    fitted = fit_gda(plain_cfg, checkpoint, save_every=None)
+    plain_cfg.model.test_cfg = dict(
+        mode='slide', crop_size=(32, 32), stride=(16, 16)
+    )
+    run_test(plain_cfg, fitted, work_dir=tmp_path / 'slide')
+    (log,) = tmp_path.glob('slide/*/*.log')
+    (line,) = [s for s in log.read_text().splitlines() if 'test mode' in s]
+    assert 'mode whole' in line and 'mode slide' in line

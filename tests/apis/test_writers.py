@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.apis import writers
-from mmseg_ddu.apis.map_files import MapWriter, choose_formats
-from mmseg_ddu.apis.writers import FORMATS
+from mmseg_ddu.apis.writers import FORMATS, MapWriter
+from mmseg_ddu.apis.writers.file_format import choose_formats
 from mmseg_ddu.core.name_registry import import_all
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.visualization.prediction import Scale
@@ -53,7 +53,7 @@ def test_a_format_is_one_more_file(tmp_path, maps, monkeypatch):
     before = dict(FORMATS)
     try:
         import_all(importlib.import_module('mmseg_ddu.apis.writers'))
-        assert choose_formats() == sorted({*before, 'raw'})
+        assert choose_formats() == sorted({*before, 'raw'} - {'abstain'})
         writer, files = write(tmp_path, maps, ['raw'])
         assert set(files) == {'class', *(f'{key}_raw' for key in SCALES)}
         for key, values in maps.items():
@@ -66,7 +66,9 @@ def test_a_format_is_one_more_file(tmp_path, maps, monkeypatch):
         FORMATS.pop('raw')
 
 
-@pytest.mark.parametrize('name', ['npy', 'png16', 'heat', 'overlay', 'class'])
+@pytest.mark.parametrize(
+    'name', ['npy', 'png16', 'heat', 'overlay', 'class', 'abstain']
+)
 def test_files_are_whole_until_they_are_cut(name, tmp_path, maps):
     writer, files = write(tmp_path, maps, [name])
     assert writer.has_whole('a', (5, 4))
@@ -91,7 +93,8 @@ def test_values_of_the_files(tmp_path, maps):
 
 def test_formats_are_chosen_by_name():
     everything = ['class', 'heat', 'npy', 'overlay', 'png16']
-    assert choose_formats() == everything == sorted(FORMATS)
+    assert choose_formats() == everything
+    assert sorted(FORMATS) == ['abstain', *everything]
     assert choose_formats(pictures=False) == ['class', 'npy', 'png16']
     assert choose_formats(('npy', 'npy')) == ['class', 'npy']
     with pytest.raises(ValueError, match="file format to be one of.*'gif'"):

@@ -1,14 +1,9 @@
 """Fitting against a float64 loop over the whole data set."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from mmcv.transforms import LoadImageFromFile
 from mmengine.config import Config
@@ -20,20 +15,9 @@ from mmseg_ddu.apis import fit_gda, init_ddu, predict
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.engine.build import build_ddu
 from mmseg_ddu.engine.checkpoint import read_checkpoint
-from mmseg_ddu.engine.fit_report import log_report
-from mmseg_ddu.engine.fitter import DensityFitter
 from mmseg_ddu.models.convert import to_ddu_model
-from mmseg_ddu.models.gda_head import FORMAT
 
-
-def density(path: Path) -> dict:
-    state = read_checkpoint(path)['state_dict']
-    prefix = 'gda_head.density.'
-    return {
-        k.removeprefix(prefix): v
-        for k, v in state.items()
-        if k.startswith(prefix)
-    }
+from .fitted_density import density
 
 
 def all_features(cfg, checkpoint):
@@ -95,24 +79,6 @@ def test_fit_equals_a_float64_loop(plain_cfg, checkpoint, tmp_path):
         rtol=1e-3,
         atol=1e-3 * added,
     )
-
-
-def test_report_and_meta(plain_cfg, checkpoint):
-    head = dict(preset='ddu-paper', components=2)
-    out = fit_gda(plain_cfg, checkpoint, gda_head=head)
-    report = json.loads(out.with_suffix('.json').read_text())
-    assert report['images'] == 12 and report['held_out_images'] == 1
-    assert report['calibration']['held_out'] is True
-    assert len(report['vectors_per_class']) == 6
-    assert report['head'] == head and report['extra_heads'] == {}
-    assert report['test_mode'] == dict(mode='whole', resize=[])
-    assert report['format'] == FORMAT
-    assert len(report['checkpoint_sha256']) == 64
-    assert report['versions']['torch'] == torch.__version__
-    assert read_checkpoint(out)['meta']['gda'] == report
-    # A file that torch itself calls safe, without our allow-list.
-    script = f'import torch; torch.load({str(out)!r}, weights_only=True)'
-    subprocess.run([sys.executable, '-c', script], check=True)
 
 
 def test_seeded_and_independent_of_workers(plain_cfg, checkpoint, tmp_path):
@@ -209,49 +175,6 @@ def test_reduce_zero_label_and_void(plain_cfg, checkpoint, tmp_path):
     assert density(reduced)['class_count'].tolist() == [*full[1:], 0]
 
 
-def test_what_the_report_warns_of(tmp_path, said):
-    head = dict(tap='penultimate', nonfinite=0, absent_classes=[])
-    report = dict(
-        images=2,
-        pixels_per_class=[9],
-        vectors_per_class=[9],
-        heads=[head],
-        calibration=dict(pixels=9, nonfinite=0, errors_AUROC=dict(total=None)),
-    )
-    log_report(report, {}, tmp_path)
-    assert said == []
-    head.update(nonfinite=3, absent_classes=[0])
-    report['calibration'].update(
-        nonfinite=2, pixels=7, errors_AUROC=dict(aleatoric=80.0, total=40.0)
-    )
-    log_report(report, dict(classes=['sky']), tmp_path)
-    absent, lost, calibration, inverted = said
-    assert "['sky']" in absent
-    assert '3 vectors of penultimate hold NaN' in lost
-    assert '2 of the calibration pixels' in calibration
-    assert 'worse than chance' in inverted
-
-
-def test_absent_class_is_reported(plain_cfg, checkpoint, sample_root, caplog):
-    """Only images without discs."""
-    names = []
-    lists = sample_root / 'ImageSets' / 'Segmentation'
-    for name in (lists / 'train.txt').read_text().split():
-        mask = Image.open(sample_root / 'SegmentationClass' / f'{name}.png')
-        if 1 not in np.asarray(mask):
-            names.append(name)
-    assert names
-    (lists / 'no_discs.txt').write_text('\n'.join(names) + '\n')
-    plain_cfg.train_dataloader.dataset.ann_file = (
-        'ImageSets/Segmentation/no_discs.txt'
-    )
-    out = fit_gda(plain_cfg, checkpoint)
-    report = json.loads(out.with_suffix('.json').read_text())
-    assert report['pixels_per_class'][1] == 0
-    assert 1 in report['heads'][0]['absent_classes']
-    assert torch.isneginf(density(out)['log_norms'][1])
-
-
 def test_types_as_classes(plain_cfg, checkpoint, tmp_path):
     """And the preprocessor beside the model, where a Runner looks too."""
     wanted = density(fit_gda(plain_cfg, checkpoint))
@@ -263,137 +186,6 @@ def test_types_as_classes(plain_cfg, checkpoint, tmp_path):
     got = density(fit_gda(plain_cfg, checkpoint, tmp_path / 'b.pth'))
     for key, value in wanted.items():
         assert torch.equal(got[key], value), key
-
-
-class TestBadInput:
-    def test_classes_of_another_data_set(self, plain_cfg, checkpoint):
-        plain_cfg.train_dataloader.dataset.metainfo.classes = ('a', 'b')
-        plain_cfg.train_dataloader.dataset.metainfo.palette = [[0] * 3] * 2
-        with pytest.raises(ValueError, match='has 2 classes.*model has 6'):
-            fit_gda(plain_cfg, checkpoint)
-        assert not checkpoint.with_name('weights_gda.pth').exists()
-
-    def test_names_of_another_data_set(self, plain_cfg, checkpoint):
-        names = ('grass', 'brick', 'water', 'sand', 'left', 'right')
-        plain_cfg.train_dataloader.dataset.metainfo.classes = names
-        with pytest.raises(ValueError, match='twin_b.*but the data set has'):
-            fit_gda(plain_cfg, checkpoint)
-
-    def test_label_that_is_no_class(
-        self, plain_cfg, checkpoint, sample_root, tmp_path
-    ):
-        root = tmp_path / 'copy'
-        shutil.copytree(sample_root, root)
-        mask = root / 'SegmentationClass' / 'train_0003.png'
-        Image.fromarray(np.full((48, 48), 17, np.uint8)).save(mask)
-        plain_cfg.train_dataloader.dataset.data_root = str(root)
-        with pytest.raises(ValueError, match='Found label 17'):
-            fit_gda(plain_cfg, checkpoint)
-
-    def test_weights_of_another_network(self, plain_cfg, checkpoint):
-        plain_cfg.model.decode_head.channels = 16
-        with pytest.raises(ValueError, match='do not belong to this config'):
-            fit_gda(plain_cfg, checkpoint)
-        plain_cfg.model.backbone.depth = 34
-        plain_cfg.model.decode_head.channels = 12
-        with pytest.raises(ValueError, match='keys are missing'):
-            fit_gda(plain_cfg, checkpoint)
-
-    def test_head_without_cls_seg(self, plain_cfg, checkpoint):
-        plain_cfg.model.decode_head = dict(
-            type='SegmenterMaskTransformerHead',
-            in_channels=32,
-            channels=12,
-            num_classes=6,
-            num_layers=1,
-            num_heads=2,
-            embed_dims=12,
-        )
-        with pytest.raises(TypeError, match='cls_seg'):
-            fit_gda(plain_cfg, checkpoint)
-
-    def test_no_such_file_and_no_checkpoint(self, plain_cfg, tmp_path):
-        with pytest.raises(FileNotFoundError, match='no checkpoint'):
-            fit_gda(plain_cfg, tmp_path / 'absent.pth')
-        (tmp_path / 'text.pth').write_text('not a checkpoint')
-        with pytest.raises(ValueError, match='cannot be read'):
-            fit_gda(plain_cfg, tmp_path / 'text.pth')
-        torch.save(dict(a=1), tmp_path / 'empty.pth')
-        with pytest.raises(ValueError, match='no state_dict'):
-            fit_gda(plain_cfg, tmp_path / 'empty.pth')
-
-    def test_code_in_a_checkpoint_is_not_run(self, plain_cfg, tmp_path):
-        path = tmp_path / 'evil.pth'
-        torch.save(dict(state_dict={}, meta=os.system), path)
-        with pytest.raises(ValueError, match='cannot be read'):
-            fit_gda(plain_cfg, path)
-
-    def test_unreadable_training_image_is_left_out(
-        self, plain_cfg, checkpoint, sample_root, tmp_path
-    ):
-        root = tmp_path / 'copy'
-        shutil.copytree(sample_root, root)
-        (root / 'JPEGImages' / 'train_0003.jpg').write_bytes(b'no image')
-        plain_cfg.train_dataloader.dataset.data_root = str(root)
-        out = fit_gda(plain_cfg, checkpoint)
-        report = json.loads(out.with_suffix('.json').read_text())
-        assert [row['image'] for row in report['unreadable']] == [3]
-        assert report['images'] == 11
-
-    def test_mask_of_another_size_is_left_out(
-        self, plain_cfg, checkpoint, sample_root, tmp_path
-    ):
-        root = tmp_path / 'copy'
-        shutil.copytree(sample_root, root)
-        mask = root / 'SegmentationClass' / 'train_0003.png'
-        Image.fromarray(np.zeros((24, 48), np.uint8)).save(mask)
-        plain_cfg.train_dataloader.dataset.data_root = str(root)
-        out = fit_gda(plain_cfg, checkpoint)
-        report = json.loads(out.with_suffix('.json').read_text())
-        (row,) = report['unreadable']
-        assert row['image'] == 3 and str(mask) in row['error']
-        assert '(48, 48)' in row['error'] and '(24, 48)' in row['error']
-
-    def test_interrupt_keeps_the_old_file(
-        self, plain_cfg, checkpoint, monkeypatch
-    ):
-        out = fit_gda(plain_cfg, checkpoint)
-        before = out.read_bytes()
-        seen = []
-
-        def interrupted(self, *args, **kwargs):
-            seen.append(args)
-            if len(seen) > 3:
-                raise KeyboardInterrupt
-
-        monkeypatch.setattr(DensityFitter, 'update', interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            fit_gda(plain_cfg, checkpoint)
-        assert out.read_bytes() == before
-        assert not list(out.parent.glob('.tmp-*'))
-
-    def test_interrupt_while_writing_keeps_the_old_file(
-        self, plain_cfg, checkpoint, monkeypatch
-    ):
-        out = fit_gda(plain_cfg, checkpoint)
-        before = out.read_bytes()
-
-        def interrupted(value, path):
-            Path(path).write_bytes(b'half')
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(torch, 'save', interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            fit_gda(plain_cfg, checkpoint, seed=5)
-        assert out.read_bytes() == before
-        assert not list(out.parent.glob('.tmp-*'))
-
-    def test_output_folder_that_is_a_file(
-        self, plain_cfg, checkpoint, tmp_path
-    ):
-        (tmp_path / 'file').write_text('')
-        with pytest.raises(OSError, match='Cannot write into'):
-            fit_gda(plain_cfg, checkpoint, tmp_path / 'file' / 'x.pth')
 
 
 def test_real_foreign_checkpoint(

@@ -7,6 +7,7 @@ from scipy.stats import kstest
 from sklearn.metrics import roc_auc_score
 
 from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.map_sample import MapSample
 from tests.engine.pixel_network import drawn_image, fit_all, pixel_network
 
 IMAGES = {index: drawn_image(index) for index in range(8)}
@@ -174,12 +175,18 @@ def test_a_class_that_is_absent_or_only_void():
         assert not model.gda_head.fitted
 
 
-def test_held_out_images_without_labels_say_what_to_do():
+def test_held_out_images_without_labels_are_held_out_no_longer(said):
     images = dict(IMAGES)
     images[3] = drawn_image(3)
     images[3].labels.fill_(255)
+    _, report = fit(images, held_out=(3,))
+    assert report['held_out_images'] == 0 < report['calibration']['pixels']
+    assert report['calibration']['held_out'] is False
+    (text,) = said
+    assert 'None of the 1 held-out images has a labelled pixel' in text
+    unseen = MapSample(pixel_network(), 9, 0)
     with pytest.raises(ValueError, match='no labelled pixel to calibrate'):
-        fit(images, held_out=(3,))
+        unseen.calibrate(False)
     # The other way round there is nothing but the held-out ones.
     for index in images:
         if index != 4:

@@ -14,7 +14,8 @@ from PIL import Image
 from mmseg_ddu.apis import fit_gda
 from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.registry import HOOKS
-from mmseg_ddu.visualization import DDULocalVisualizer, colorize
+from mmseg_ddu.visualization import DDULocalVisualizer
+from mmseg_ddu.visualization.heatmap import colorize
 from mmseg_ddu.visualization.prediction import Scale, surprise
 
 from ..apis.test_tools import call

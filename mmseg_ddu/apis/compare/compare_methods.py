@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.metrics import METRIC
-from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.build import read_config, require_settings
+from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.ranks import on_main
 from mmseg_ddu.fileio import require_writable_folder
@@ -19,8 +22,7 @@ from .image_pools import PLAIN, build_pools
 from .method_names import DDU, Method, parse_methods
 from .method_runs import Measurement, hashes
 from .predictors import group_methods
-from .results_file import FORMAT, ResultsFile
-from .unfinished import Unfinished
+from .results_file import FOLDER, FORMAT, ResultsFile
 
 
 def compare(
@@ -96,7 +98,10 @@ def compare(
         default = next(totals, None)
     elif default not in rows:
         raise ValueError(f'Expected default to be one of {rows}: {default!r}')
+    require(stride >= 1, 'stride >= 1', stride)
+    require(patch >= 1, 'patch >= 1', patch)
     cfg = read_config(config, cfg_options)
+    require_settings(cfg, 'test_dataloader')
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     out_dir = Path(out_dir)
     on_main(require_writable_folder, out_dir)
@@ -113,7 +118,9 @@ def compare(
         seed=seed,
         near_labels=list(cfg.get('held_out_labels') or []),
     )
-    measurement = Measurement(cfg, pools, protocol, timing_images, device)
+    measurement = Measurement(
+        cfg, pools, protocol, timing_images, device, save_every
+    )
 
     def begin() -> tuple[ResultsFile, list[list[Method]]]:
         results = ResultsFile(out_dir, protocol, default, rows, overwrite)
@@ -125,11 +132,11 @@ def compare(
     try:
         for group in todo:
             files = {method.name: hashes(method) for method in group}
-            belongs_to = [state, sorted(METRIC), files]
-            unfinished = Unfinished(out_dir, belongs_to, save_every)
+            unfinished = digest([state, sorted(METRIC), files])
+            unfinished = out_dir / FOLDER / unfinished
             results.add(measurement.run(group, unfinished))
             results.write()
-            unfinished.remove()
+            on_main(shutil.rmtree, unfinished, True)
     finally:
-        results.finish(pictures)
+        results.write(pictures)
     return results.content

@@ -49,9 +49,11 @@ def measure_cost(
         predict(batch)
         _wait(device)
         times.append(time.perf_counter() - start)
-    calls = [partial(predict, batch) for batch in batches[:WARM_UP]]
-    growth = [memory_growth(call, device) for call in calls]
-    own = sum(w.numel() * w.element_size() for w in weights)
+    growth = [
+        memory_growth(partial(predict, batch), device)
+        for batch in batches[:WARM_UP]
+    ]
+    own = sum(w.nbytes for w in weights)
     return dict(
         ms=1000 * median(times),
         peak_mib=None if None in growth else (own + max(growth)) / MIB,

@@ -32,7 +32,7 @@ GROUPS = {
 }
 STYLES = ('-', '--', '-.', ':')
 COLUMNS = 3
-SMALLEST_SHARE = 5e-4
+LOWEST = 5e-4
 PALETTE = matplotlib.colormaps['tab20'].colors
 
 
@@ -61,7 +61,7 @@ def trio_figure(curves: dict[str, dict], name: str) -> Figure:
     """The paper's three curves over uncertainty percentiles."""
     figure = Figure(figsize=(13, 4.6), layout='constrained')
     for axes, (key, label) in zip(figure.subplots(1, 3), TRIO.items()):
-        _draw(axes, curves, name, key)
+        _draw(axes, curves, name, 'percentile', key)
         axes.set(xlabel='uncertainty percentile', ylabel=label, xlim=(1, 100))
     figure.suptitle(TRIOS[name])
     _legend(figure, axes)
@@ -72,7 +72,7 @@ def risk_coverage_figure(curves: dict[str, dict]) -> Figure:
     """Error among the pixels that are accepted."""
     figure = Figure(figsize=(7.5, 5), layout='constrained')
     axes = figure.subplots()
-    _draw(axes, curves, 'risk_coverage', 'risk', 'coverage')
+    _draw(axes, curves, 'risk_coverage', 'coverage', 'risk')
     axes.set(
         xlabel='coverage (share of pixels accepted, most certain first)',
         ylabel='risk (share of wrong pixels among them)',
@@ -95,7 +95,7 @@ def reliability_figure(curves: dict[str, dict]) -> Figure:
         for same in alike.values()
     }
     for axes, key in ((upper, 'accuracy'), (lower, 'share')):
-        _draw(axes, named, 'reliability', key, 'confidence', marker='.')
+        _draw(axes, named, 'reliability', 'confidence', key, marker='.')
     upper.plot([0, 1], [0, 1], color='grey', linewidth=0.8)
     upper.set(ylabel='accuracy', ylim=(0, 1), xlim=(0, 1))
     lower.set(xlabel='confidence', ylabel='share of pixels', yscale='log')
@@ -115,38 +115,30 @@ def histogram_figure(curves: dict[str, dict]) -> Figure:
         data = dict(entry['histogram'])
         edges = data.pop('edges')
         for group, shares in data.items():
-            style = GROUPS.get(group, dict(linewidth=1.0))
-            style = dict(style, label=group.replace('_', ' '))
-            axes.stairs(shares, edges, baseline=SMALLEST_SHARE, **style)
+            style = dict(GROUPS.get(group, dict(linewidth=1.0)))
+            style.update(label=group.replace('_', ' '), baseline=LOWEST)
+            axes.stairs(shares, edges, **style)
         axes.set_title(row, fontsize=10)
         axes.tick_params(labelsize=8)
     figure.supylabel('share of pixels')
-    grid[0].set(yscale='log', ylim=(SMALLEST_SHARE, 1))
+    grid[0].set(yscale='log', ylim=(LOWEST, 1))
     _legend(figure, grid[0], 8)
     return figure
 
 
 def _draw(
-    axes: Axes,
-    curves: dict[str, dict],
-    name: str,
-    key: str,
-    over: str | None = None,
-    **style: str,
+    axes: Axes, curves: dict[str, dict], name: str, x: str, y: str, **style
 ) -> None:
     """A line for each row: a colour a method, dashes for its others."""
     colors = [*PALETTE[::2], *PALETTE[1::2]]
     seen: Counter[str] = Counter()
     for row, entry in curves.items():
-        method = entry['method']
+        method, data = entry['method'], entry[name]
         seen[method] += 1
-        color = colors[list(seen).index(method) % len(colors)]
+        style['color'] = colors[list(seen).index(method) % len(colors)]
         stroke = STYLES[(seen[method] - 1) % len(STYLES)]
-        y = np.array(entry[name][key], float)  # None is NaN
-        x = np.arange(len(y)) + 1.0
-        if over is not None:
-            x = np.array(entry[name][over], float)
-        axes.plot(x, y, stroke, color=color, label=row, **style)
+        pair = data.get(x, range(1, 101)), data[y]  # None is NaN
+        axes.plot(*np.array(pair, float), stroke, label=row, **style)
     axes.grid(alpha=0.3)
 
 

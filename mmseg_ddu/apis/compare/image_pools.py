@@ -12,8 +12,8 @@ from mmengine.dataset import BaseDataset
 from PIL import Image
 from torch.utils.data import Dataset
 
-from mmseg_ddu.apis.exporting import find_images
-from mmseg_ddu.apis.inference import check_image, inference_pipeline
+from mmseg_ddu.apis.image_files import check_image, find_images
+from mmseg_ddu.apis.inference import inference_pipeline
 from mmseg_ddu.core.metrics.metric import VOID, JudgedImage
 from mmseg_ddu.core.metrics.pixel_ranking import OOD
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
@@ -30,12 +30,7 @@ JPEG = ('.jpg', '.jpeg')
 
 
 class FolderImages(BaseDataset):
-    """Images of another domain, without masks.
-
-    Args:
-        folder (str): Searched for images.
-        cfg (Config): Whose test pipeline prepares them.
-    """
+    """Images of another domain, as the config's test pipeline has them."""
 
     def __init__(self, folder: str, cfg: Config) -> None:
         suffix = image_suffix(cfg)
@@ -43,7 +38,6 @@ class FolderImages(BaseDataset):
         super().__init__(pipeline=[inference_pipeline(cfg)], test_mode=True)
 
     def load_data_list(self) -> list[dict]:
-        """Where each image is."""
         return [dict(img_path=str(file)) for file in self.files]
 
 

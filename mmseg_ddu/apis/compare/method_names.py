@@ -26,12 +26,14 @@ FREE_SCORES: dict[str, Callable[[Tensor], Tensor]] = dict(
     msp=max_probability,
 )
 # Name behind the method's to the map that is its score.
-SAMPLED_ROWS = dict(mi='epistemic', pe='total')
-DDU_ROWS = dict(epistemic='epistemic', total='total')
+PARTS = {
+    DDU: dict(epistemic='epistemic', total='total'),
+    MC: dict(mi='epistemic', pe='total'),
+    ENSEMBLE: dict(mi='epistemic', pe='total'),
+}
 CONSTANT = 'constant-per-image'
-_DDU = re.compile(r'ddu(-[\w.+-]+)?')
+_LABELLED = re.compile(r'(ddu|ensemble)(-[\w.+-]+)?')
 _MC = re.compile(r'mc_dropout(\d+)?(?:-(backbone)(\d*\.\d+)?)?')
-_ENSEMBLE = re.compile(r'ensemble(-[\w.+-]+)?')
 NAMES = (
     'entropy, energy, max_logit, msp, ddu, ddu-LABEL, mc_dropoutT (as '
     'mc_dropout10), mc_dropoutT-backbone (0.1 behind every stage of the '
@@ -43,13 +45,9 @@ NAMES = (
 class Method:
     """One method and where its weights are.
 
-    Attributes:
-        kind (str): ``single``, ``ddu``, ``mc_dropout`` or ``ensemble``.
-        checkpoints (tuple[Path, ...]): One; several for an ensemble.
-        passes (int): Forward passes for a prediction.
-        dropout_p (float, optional): Of dropout behind the backbone's stages.
-        constant (bool): Whether there is a row of ``image_novelty`` spread
-            over all pixels: what sees only which image is strange.
+    With ``dropout_p`` there is dropout behind the backbone's stages. With
+    ``constant`` there is a row of ``image_novelty`` spread over all pixels:
+    what sees only which image is strange.
     """
 
     name: str
@@ -64,8 +62,8 @@ class Method:
         """Row of the table to its score: a free one, a map, or novelty."""
         if self.kind == SINGLE:
             return {self.name: self.name}
-        parts = DDU_ROWS if self.kind == DDU else SAMPLED_ROWS
-        rows = {f'{self.name}-{k}': score for k, score in parts.items()}
+        parts = PARTS[self.kind].items()
+        rows = {f'{self.name}-{part}': score for part, score in parts}
         return {**rows, CONSTANT: NOVELTY} if self.constant else rows
 
 
@@ -77,26 +75,24 @@ def parse_method(text: str) -> Method:
         raise ValueError(
             f'Expected NAME=CHECKPOINT[,CHECKPOINT…], but got {text!r}.'
         )
-    if _ENSEMBLE.fullmatch(name):
-        if len(paths) < 2:
-            raise ValueError(
-                f'{name} needs at least 2 checkpoints, separated by commas, '
-                f'but got {files!r}.'
-            )
-        return Method(name, ENSEMBLE, paths, len(paths))
-    if len(paths) > 1:
+    labelled, sampled = _LABELLED.fullmatch(name), _MC.fullmatch(name)
+    kind = labelled[1] if labelled else MC if sampled else SINGLE
+    if kind == SINGLE and name not in FREE_SCORES:
+        raise ValueError(f'Unknown method {name!r}; there are {NAMES}.')
+    if kind == ENSEMBLE and len(paths) < 2:
+        raise ValueError(
+            f'{name} needs at least 2 checkpoints, separated by commas, but '
+            f'got {files!r}.'
+        )
+    if kind != ENSEMBLE and len(paths) > 1:
         raise ValueError(f'{name} takes one checkpoint, but got {files!r}.')
-    if name in FREE_SCORES:
-        return Method(name, SINGLE, paths)
-    if _DDU.fullmatch(name):
-        return Method(name, DDU, paths)
-    if match := _MC.fullmatch(name):
-        passes = int(match[1] or 10)
-        if passes < 2:
-            raise ValueError(f'{name}: one pass has no mutual information.')
-        drop = float(match[3] or 0.1) if match[2] else None
-        return Method(name, MC, paths, passes, drop)
-    raise ValueError(f'Unknown method {name!r}; there are {NAMES}.')
+    if not sampled:
+        return Method(name, kind, paths, len(paths))
+    passes = int(sampled[1] or 10)
+    if passes < 2:
+        raise ValueError(f'{name}: one pass has no mutual information.')
+    drop = float(sampled[3] or 0.1) if sampled[2] else None
+    return Method(name, kind, paths, passes, drop)
 
 
 def parse_methods(texts: Sequence[str]) -> list[Method]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from mmengine.logging import MMLogger
 from rich.progress import track
 from torch.utils.data import Dataset
 
-from mmseg_ddu.engine.checkpoint import read_checkpoint
+from mmseg_ddu.engine.checkpoint import digest, read_checkpoint
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.ranks import agree, on_main, reason, together
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
@@ -28,7 +29,6 @@ from .image_pools import PLAIN, judge_in_pool, read_item
 from .method_names import Method
 from .predictors import Predictor
 from .row_counts import RowCounts
-from .unfinished import Unfinished
 
 
 def hashes(method: Method) -> list[dict]:
@@ -43,15 +43,8 @@ def hashes(method: Method) -> list[dict]:
 class Measurement:
     """How everything is measured, the same for all methods.
 
-    Attributes:
-        cfg (Config): The config the networks were trained with.
-        pools (Mapping[str, Dataset]): Name to images.
-        protocol (dict): ``stride``, ``patch``, ``seed`` and ``near_labels``.
-        timing_images (int): Images that the time is measured on.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
-
-    Raises:
-        ValueError: If stride or patch are below 1.
+    See :func:`compare`; ``pools`` are names to images, and ``protocol`` says
+    ``stride``, ``patch``, ``seed`` and ``near_labels``.
     """
 
     cfg: Config
@@ -59,26 +52,16 @@ class Measurement:
     protocol: dict
     timing_images: int
     device: str | None
-
-    def __post_init__(self) -> None:
-        for name in ('stride', 'patch'):
-            value = self.protocol[name]
-            if value < 1:
-                raise ValueError(f'Expected {name} >= 1, but got {value}.')
-
-    @cached_property
-    def places(self) -> list[tuple[str, int]]:
-        """Pool and number in it, of each image."""
-        pools = self.pools.items()
-        return [(name, i) for name, pool in pools for i in range(len(pool))]
+    save_every: float
 
     def run(
-        self, methods: Sequence[Method], unfinished: Unfinished
+        self, methods: Sequence[Method], unfinished: Path
     ) -> dict[str, dict]:
         """Row to its entry in the results; one that fails has its error.
 
         If methods that share a checkpoint fail, each runs alone. Every rank
         has to call it and gets the same; what fails on one fails on all.
+        What was counted so far is in the folder ``unfinished``.
         """
         try:
             entries = self._measure(methods, unfinished)
@@ -106,13 +89,19 @@ class Measurement:
         return Predictor(methods, self.cfg, self.device, meta)
 
     def _measure(
-        self, methods: Sequence[Method], unfinished: Unfinished
+        self, methods: Sequence[Method], unfinished: Path
     ) -> dict[str, dict]:
         """Row to its figures, curves and costs."""
         with together():
             predictor = self._predictor(methods)
-        counts = self._count(predictor, unfinished)
+        counts = self._count(predictor, unfinished).of_all_ranks()
         del predictor
+        lost = [image for image in counts.unreadable if image['pool'] == PLAIN]
+        if len(lost) == len(self.pools[PLAIN]):
+            raise ValueError(
+                f'None of the {len(lost)} test images can be read; the '
+                f'first: {lost[0]["error"]}'
+            )
 
         def entries() -> dict[str, dict]:
             result = counts.result()
@@ -124,71 +113,61 @@ class Measurement:
 
         return on_main(entries)
 
-    def _count(
-        self, predictor: Predictor, unfinished: Unfinished
-    ) -> RowCounts:
-        """Count all images; every rank takes its share and gets all.
+    def _count(self, predictor: Predictor, unfinished: Path) -> RowCounts:
+        """Count this rank's share of all images.
 
         The ranks go from image to image in step, so that an error, a wish
         to stop and the time to save reach all of them at the same place.
 
         Raises:
             Interrupted: After Ctrl-C or SIGTERM, when all is saved.
-            ValueError: If no plain image can be read.
         """
         rank, world = get_dist_info()
-        total = len(self.places)
+        places = [(k, i) for k, v in self.pools.items() for i in range(len(v))]
+        total = len(places)
+        rows = list(predictor.rows)
         shifts = [name for name in self.pools if name != PLAIN]
-        counts = RowCounts(
-            list(predictor.rows), shifts, self.protocol['patch']
-        )
-        done = unfinished.load(counts)
+        counts = RowCounts(rows, shifts, self.protocol['patch'])
+        path = unfinished / f'{digest(rows)}.pth'
+        done, saved_at = counts.load(path), monotonic()
         title = ', '.join(method.name for method in predictor.methods)
         steps = track(range(done, total, world), title, disable=rank > 0)
         with StopRequest() as request:
             for first in steps:
-                error = None
+                number, error = first + rank, None
                 try:
-                    if first + rank < total:
-                        self._count_image(predictor, counts, first + rank)
+                    if number < total:
+                        self._count_image(
+                            predictor, counts, number, *places[number]
+                        )
                 except Exception as failure:
                     error = failure
-                wishes = agree((request.made, unfinished.due()), error)
+                due = monotonic() - saved_at >= self.save_every
+                wishes = agree((request.made, rank == 0 and due), error)
                 stop, save = (any(wish) for wish in zip(*wishes))
                 done = min(first + world, total)
-                if stop or save:
-                    unfinished.save(done, counts)
+                if stop or save or done == total:
+                    counts.save(path, done)
+                    saved_at = monotonic()
                 if stop:
                     break
-            else:
-                unfinished.save(total, counts)
-                stop = any(agree(request.made))
+            stop = any(agree(request.made))
         if stop:
             raise Interrupted(
                 f'Stopped with {done} of {total} images of {title} saved. '
                 'The same command goes on from there.'
             )
-        return self._all_of(counts)
-
-    def _all_of(self, counts: RowCounts) -> RowCounts:
-        """Those of all ranks, if there is anything to judge."""
-        counts = counts.of_all_ranks()
-        lost = [image for image in counts.unreadable if image['pool'] == PLAIN]
-        if len(lost) == len(self.pools[PLAIN]):
-            raise ValueError(
-                f'None of the {len(lost)} test images can be read; the '
-                f'first: {lost[0]["error"]}'
-            )
         return counts
 
     def _count_image(
-        self, predictor: Predictor, counts: RowCounts, number: int
+        self,
+        predictor: Predictor,
+        counts: RowCounts,
+        number: int,
+        pool: str,
+        index: int,
     ) -> None:
-        """Predict and count an image; one that cannot be read is left out.
-
-        ``number`` goes through all pools.
-        """
-        pool, index = self.places[number]
+        """Predict and count an image; one that cannot be read is left out."""
         item = read_item(self.pools[pool], index)
         if isinstance(item, str):
             lost = dict(number=number, pool=pool, error=item)

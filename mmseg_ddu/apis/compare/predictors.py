@@ -37,8 +37,7 @@ def group_methods(methods: Sequence[Method]) -> list[list[Method]]:
 class Predictor:
     """The model of a group of methods, and their scores on its predictions.
 
-    ``dataset_meta`` is that of the test data; the classes have to be those
-    of the checkpoints.
+    The classes of the test data have to be those of the checkpoints.
     """
 
     def __init__(

@@ -18,21 +18,17 @@ from mmseg_ddu.fileio import read_json, write_json
 
 from .curves import draw_curves
 from .results_tables import write_tables
-from .unfinished import FOLDER
 
 RESULTS = 'results.json'
+FOLDER = 'unfinished'  # what was counted of the methods to come
 FORMAT = 2  # of the entries; the first had other rows
 
 
 class ResultsFile:
     """Results as they come; on disk after each group of methods.
 
-    Args:
-        out_dir (Path): Where everything goes.
-        protocol (dict): What the numbers depend on beside the networks.
-        default (str, optional): Row of the package's default score.
-        rows (list[str]): In the order of the table.
-        overwrite (bool): Forget earlier results.
+    ``protocol`` is what the numbers depend on beside the networks, and
+    ``rows`` has the order of the table.
 
     Raises:
         FileExistsError: If there are results of another protocol.
@@ -92,19 +88,13 @@ class ResultsFile:
         self.content['complete'] = set(methods) == set(self.rows)
 
     @master_only
-    def write(self) -> None:
-        """Write results and tables, each file whole or not at all."""
-        write_json(self.out_dir / RESULTS, self.content)
-        write_tables(self.content, self.out_dir)
-
-    @master_only
-    def finish(self, pictures: bool = True) -> None:
-        """Write everything there is, pictures too."""
-        if not self.content['methods']:
-            return
-        self.write()
-        if pictures:
-            draw_curves(self.content['methods'], self.out_dir)
+    def write(self, pictures: bool = False) -> None:
+        """Write what there is, each file whole or not at all."""
+        if self.content['methods']:
+            write_json(self.out_dir / RESULTS, self.content)
+            write_tables(self.content, self.out_dir)
+            if pictures:
+                draw_curves(self.content['methods'], self.out_dir)
         if self.content['complete']:
             shutil.rmtree(self.out_dir / FOLDER, ignore_errors=True)
 

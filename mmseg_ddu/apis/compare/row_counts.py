@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from mmengine.dist import all_gather_object
+import torch
+from mmengine.dist import all_gather_object, get_dist_info, is_main_process
+from mmengine.logging import MMLogger
 from torch import Tensor
 
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.core.metrics.metric import JudgedImage
+from mmseg_ddu.engine.ranks import on_main
+from mmseg_ddu.fileio import atomic_write
 
 from .image_pools import KINDS, PLAIN
 
@@ -18,16 +24,9 @@ PREDICTION = ''  # in place of a row, for metrics that judge no map
 
 
 class RowCounts:
-    """The metrics of one prediction, and of each score beside it.
+    """The metrics of one prediction, and of each score (row) beside it.
 
-    Args:
-        rows (Sequence[str]): Names of the scores.
-        shifts (Sequence[str]): Names of the pools of shifted images.
-        patch (int): Side of the trio's windows, in measured pixels.
-
-    Attributes:
-        unreadable (list[dict]): ``number`` among all images, ``pool`` and
-            ``error``.
+    ``unreadable`` are images: ``number`` among all, ``pool`` and ``error``.
     """
 
     def __init__(
@@ -50,29 +49,55 @@ class RowCounts:
     def update(
         self, pool: str, image: JudgedImage, scores: dict[str, Tensor]
     ) -> None:
-        """Add an image of a pool; scores (H, W)."""
+        """Add an image of a pool; row to score (H, W)."""
         for (row, _), metric in self.metrics.items():
             if pool == PLAIN or metric.on_shifts:
                 metric.count(image, scores.get(row))
 
-    def state_dict(self) -> dict:
-        """All that was counted, in plain tensors and types."""
+    def _of_each_rank(self) -> list[dict]:
         metrics = {key: m.state_dict() for key, m in self.metrics.items()}
-        return dict(metrics=metrics, unreadable=self.unreadable)
+        state = dict(metrics=metrics, unreadable=self.unreadable)
+        return all_gather_object(state)
 
-    def merge_state(self, state: dict) -> None:
-        """Add what was counted elsewhere for the same rows."""
-        for key, metric in self.metrics.items():
-            metric.merge_state(state['metrics'][key])
-        self.unreadable += state['unreadable']
+    def _merge(self, parts: Sequence[dict]) -> None:
+        for part in parts:
+            for key, metric in self.metrics.items():
+                metric.merge_state(part['metrics'][key])
+            self.unreadable += part['unreadable']
 
     def of_all_ranks(self) -> RowCounts:
         """What all ranks have counted, merged in their order, on each."""
         merged = RowCounts(self.rows, self.shifts, self.patch)
-        for part in all_gather_object(self.state_dict()):
-            merged.merge_state(part)
+        merged._merge(self._of_each_rank())
         merged.unreadable.sort(key=lambda image: image['number'])
         return merged
+
+    def save(self, path: Path, done: int) -> None:
+        """Write what all ranks have counted after ``done`` images of theirs.
+
+        If that fails, as on a full disk, the measurement goes on.
+        """
+        content = dict(done=done, parts=self._of_each_rank())
+        if is_main_process():
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with atomic_write(path) as temporary:
+                    torch.save(content, temporary)
+            except (OSError, RuntimeError) as error:  # torch's is the latter
+                MMLogger.get_current_instance().warning(
+                    f'What was counted cannot be saved: {error}'
+                )
+
+    def load(self, path: Path) -> int:
+        """Add what was saved to new counts; how many images that were.
+
+        With as many ranks as before every sum goes on where it was, and the
+        figures are bit for bit those of a run without a stop.
+        """
+        content = on_main(_read, path)
+        rank, world = get_dist_info()
+        self._merge(content['parts'][rank::world])
+        return content['done']
 
     def result(self) -> dict[str, dict]:
         """Row to figures and curves."""
@@ -90,22 +115,33 @@ class RowCounts:
         ordinary = ranking.groups.number(*ranking.ordinary)
         pixels, suite = dict(in_distribution=ordinary), {}
         for name in (*KINDS, *self.shifts):
-            number = ranking.groups.number(name)
-            if name in KINDS and not number:
-                continue
-            pixels[name], suite[name] = number, math.nan
-            if number and ordinary:
-                suite[name] = ranking.against([name]).auroc()
+            counts = ranking.against([name])
+            number = counts.num_positives
+            if number or name not in KINDS:
+                pixels[name] = number
+                there = number and ordinary
+                suite[name] = counts.auroc() if there else math.nan
         values = [value for value in suite.values() if value == value]
         return dict(
             result,
             shifts=suite,
-            mean=sum(values) / len(values) if values else math.nan,
+            mean=fmean(values) if values else math.nan,
             worst=min(values, default=math.nan),
             pixels=pixels,
             curves=curves,
             unreadable=list(self.unreadable),
         )
+
+
+def _read(path: Path) -> dict:
+    if path.is_file():
+        try:
+            return torch.load(path, map_location='cpu', weights_only=True)
+        except Exception as error:  # torch raises what it likes
+            MMLogger.get_current_instance().warning(
+                f'{path} is damaged, and its methods start anew: {error}'
+            )
+    return dict(done=0, parts=[])
 
 
 def key_of(figure: str) -> str:

@@ -12,34 +12,48 @@ import errno
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from mmseg_ddu.apis.map_files import MapWriter
+from mmengine.dist import get_rank
+
+from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.fileio import atomic_write, remove_temporary, write_json
 
-from .manifest import MANIFEST, still_good
+from .one_image import is_done
 
+MANIFEST = 'manifest.json'
 JOURNAL = 'manifest.jsonl'
-MAX_LINE = 1 << 24
 # Not compared: where things lie, and what is looked at in each row.
 FREE = ('config', 'checkpoint', 'max_pixels')
 
 
 class Journal:
-    """Appends rows, each in the system's hands before the next image."""
+    """What an export has done; open, it takes the rows of one process.
 
-    def __init__(self, folder: Path, rank: int = 0) -> None:
-        name = JOURNAL if rank == 0 else f'manifest.{rank}.jsonl'
-        self._file = (folder / name).open('ab', buffering=0)
+    Args:
+        header (dict): What the manifest says of the export as a whole.
+        files (Mapping[str, Path]): Name to image, of all images.
+        writer (MapWriter): Of the maps.
+    """
+
+    def __init__(
+        self, header: dict, files: Mapping[str, Path], writer: MapWriter
+    ) -> None:
+        self.header, self.files, self.writer = header, files, writer
+        self.folder = writer.out_dir
 
     def __enter__(self) -> Journal:
+        name = f'manifest.{get_rank()}.jsonl' if get_rank() else JOURNAL
+        self._file = (self.folder / name).open('ab', buffering=0)
         return self
 
     def __exit__(self, *_) -> None:
         self._file.close()
 
     def append(self, row: dict) -> None:
-        """Add a row, whole or, if that fails, not at all."""
+        """Put a row into the system's hands before the next image.
+
+        Whole or, if that fails, not at all, nor are the files of the image.
+        """
         start = self._file.tell()
         rest = _line(row)
         try:
@@ -47,80 +61,99 @@ class Journal:
                 rest = rest[self._file.write(rest) :]
         except BaseException:
             self._file.truncate(start)
+            self.writer.remove(row['name'])
             raise
+
+    def begin(self, resume: bool) -> list[tuple[str, Path]]:
+        """Start with nothing, or with what an earlier run has done.
+
+        Returns:
+            list: Names and images that are still to do.
+
+        Raises:
+            ValueError: If that is damaged, or was done with other settings.
+        """
+        remove_temporary(self.folder)
+        files = self.writer.files('').values()
+        for folder in {self.folder / Path(file).parts[0] for file in files}:
+            if not folder.is_symlink():
+                remove_temporary(folder, below=True)
+        done: dict[str, dict] = {}
+        if resume and has_record(self.folder):
+            first, *rows = _records(self.folder)
+            self._require_same(first)
+            limit = self.header['max_pixels']
+            done = {
+                row['name']: row
+                for row in rows
+                if is_done(row, self.files, self.writer, limit)
+            }
+        with (
+            atomic_write(self.folder / JOURNAL) as temporary,
+            temporary.open('wb') as file,
+        ):
+            file.writelines(map(_line, [self.header, *done.values()]))
+        for path in self.folder.glob('manifest.*.jsonl'):
+            path.unlink()
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        return [item for item in self.files.items() if item[0] not in done]
+
+    def finish(self) -> dict:
+        """Write the manifest of all that is in the journals.
+
+        If the disk is full, the last images are given up until there is room.
+
+        Returns:
+            dict: The manifest; ``complete`` if every image has its row.
+        """
+        rows = {row.get('name'): row for row in _records(self.folder)}
+        images = [rows[name] for name in self.files if name in rows]
+        complete = len(images) == len(self.files)
+        while True:
+            bad = sum('error' in row for row in images)
+            manifest = dict(
+                complete=complete,
+                **self.header,
+                images=images,
+                num_exported=len(images) - bad,
+                num_skipped=bad,
+            )
+            try:
+                write_json(self.folder / MANIFEST, manifest)
+                break
+            except OSError as error:
+                if not (is_disk_full(error) and images):
+                    raise
+                complete = False
+                self.writer.remove(images.pop()['name'])
+        if complete:
+            for path in _journals(self.folder):
+                path.unlink()
+        return manifest
+
+    def _require_same(self, found: dict) -> None:
+        if not found:
+            raise ValueError(
+                f'The record of the export in {self.folder} is damaged, so it '
+                'cannot be resumed; start it again with --overwrite.'
+            )
+        different = [
+            f'{key} (was {json.dumps(found.get(key))[:80]}, now '
+            f'{json.dumps(value)[:80]})'
+            for key, value in self.header.items()
+            if key not in FREE and found.get(key) != value
+        ]
+        if different:
+            raise ValueError(
+                f'The export in {self.folder} was made with other settings: '
+                f'{"; ".join(different)}. Resume it with the same ones, or '
+                'start again with --overwrite or in another folder.'
+            )
 
 
 def has_record(folder: Path) -> bool:
     """Whether an export, or a part of one, is described there."""
     return (folder / JOURNAL).is_file() or (folder / MANIFEST).is_file()
-
-
-def begin(
-    header: dict, files: Mapping[str, Path], writer: MapWriter, resume: bool
-) -> list[tuple[str, Path]]:
-    """Start a journal, with what an earlier run has done if it goes on.
-
-    Args:
-        header (dict): What the manifest says of the export as a whole.
-        files (Mapping[str, Path]): Name to image.
-        writer (MapWriter): Of the maps.
-        resume (bool): Go on with what is in the folder.
-
-    Returns:
-        list: Names and images that are still to do.
-    """
-    folder = writer.out_dir
-    remove_temporary(folder)
-    for key in writer.folders():
-        if not (folder / key).is_symlink():
-            remove_temporary(folder / key, below=True)
-    done: set[str] = set()
-    with (
-        atomic_write(folder / JOURNAL) as temporary,
-        temporary.open('wb') as journal,
-    ):
-        journal.write(_line(header))
-        for row in _earlier_rows(folder, header) if resume else ():
-            name = row.get('name') if isinstance(row, dict) else None
-            if not isinstance(name, str) or name in done or name not in files:
-                continue
-            if still_good(row, files[name], writer, header['max_pixels']):
-                journal.write(_line(row))
-                done.add(name)
-    for path in folder.glob('manifest.*.jsonl'):
-        path.unlink()
-    (folder / MANIFEST).unlink(missing_ok=True)
-    return [item for item in files.items() if item[0] not in done]
-
-
-def finish(header: dict, files: Mapping[str, Path], writer: MapWriter) -> dict:
-    """Write the manifest of all that is in the journals.
-
-    If the disk is full, the last images are given up until there is room.
-
-    Returns:
-        dict: The manifest; ``complete`` if every image has its row.
-    """
-    folder = writer.out_dir
-    rows = {row['name']: row for row in _rows(folder) if 'name' in row}
-    manifest = dict(complete=len(rows) == len(files), **header)
-    manifest['images'] = [rows[name] for name in files if name in rows]
-    while True:
-        bad = sum('error' in row for row in manifest['images'])
-        manifest['num_exported'] = len(manifest['images']) - bad
-        manifest['num_skipped'] = bad
-        try:
-            write_json(folder / MANIFEST, manifest)
-            break
-        except OSError as error:
-            if not (is_disk_full(error) and manifest['images']):
-                raise
-            manifest['complete'] = False
-            writer.remove(manifest['images'].pop()['name'])
-    if manifest['complete']:
-        for path in _journals(folder):
-            path.unlink()
-    return manifest
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -129,40 +162,20 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in full
 
 
-def _earlier_rows(folder: Path, header: dict) -> Iterator[Any]:
-    """Rows of an earlier run; nothing in them has been looked at."""
-    if not has_record(folder):
-        return
-    path = folder / JOURNAL
-    if path.is_file():
-        _require_same(path, next(_lines(path), None), header)
-        yield from _rows(folder)
-        return
-    path = folder / MANIFEST
-    found = _parsed(path.read_bytes())
-    _require_same(path, found, header)
-    rows = found.get('images')
-    yield from rows if isinstance(rows, list) else ()
+def _records(folder: Path) -> Iterator[dict]:
+    """What is said of an export as a whole, then of images.
 
-
-def _require_same(path: Path, found: Any, header: dict) -> None:
-    if not isinstance(found, dict):
-        raise ValueError(
-            f'{path} is damaged, so the export cannot be resumed; start it '
-            'again with --overwrite.'
-        )
-    different = [
-        f'{key} (was {json.dumps(found.get(key))[:80]}, now '
-        f'{json.dumps(value)[:80]})'
-        for key, value in header.items()
-        if key not in FREE and found.get(key) != value
-    ]
-    if different:
-        raise ValueError(
-            f'The export in {path.parent} was made with other settings: '
-            f'{"; ".join(different)}. Resume it with the same ones, or start '
-            'again with --overwrite or in another folder.'
-        )
+    Nothing in it has been looked at; what is damaged is an empty dict.
+    """
+    if (folder / JOURNAL).is_file():
+        for path in _journals(folder):
+            yield from map(_parsed, path.read_bytes().split(b'\n'))
+        return
+    manifest = _parsed((folder / MANIFEST).read_bytes())
+    yield manifest
+    rows = manifest.get('images')
+    for row in rows if isinstance(rows, list) else ():
+        yield row if isinstance(row, dict) else {}
 
 
 def _journals(folder: Path) -> list[Path]:
@@ -171,26 +184,12 @@ def _journals(folder: Path) -> list[Path]:
     return [path for path in found if path.is_file()]
 
 
-def _rows(folder: Path) -> Iterator[Any]:
-    for path in _journals(folder):
-        lines = _lines(path)
-        if path.name == JOURNAL:
-            next(lines, None)
-        yield from (row for row in lines if row is not None)
-
-
-def _lines(path: Path) -> Iterator[Any]:
-    """What each line says, None for one that is cut off or damaged."""
-    with open(path, 'rb') as file:
-        while line := file.readline(MAX_LINE):
-            yield _parsed(line)
-
-
-def _parsed(text: bytes) -> Any:
+def _parsed(text: bytes) -> dict:
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except (ValueError, RecursionError):
-        return None
+        value = None
+    return value if isinstance(value, dict) else {}
 
 
 def _line(value: dict) -> bytes:

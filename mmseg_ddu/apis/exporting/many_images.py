@@ -9,21 +9,32 @@ from pathlib import Path
 from mmengine.dist import get_dist_info
 from mmengine.logging import MMLogger
 from rich.progress import track
+from torch import nn
 
 from mmseg_ddu.apis.image_files import find_images
-from mmseg_ddu.apis.inference import init_ddu
-from mmseg_ddu.apis.map_files import MapWriter, choose_formats
+from mmseg_ddu.apis.inference import init_ddu, require_bare_images
+from mmseg_ddu.apis.writers import MapWriter
+from mmseg_ddu.apis.writers.file_format import choose_formats
+from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.fitting_data import image_suffix
+from mmseg_ddu.engine.checkpoint import digest, plain
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline, image_suffix
 from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
-from mmseg_ddu.fileio import remove_temporary, require_writable_folder
+from mmseg_ddu.engine.tta_pipeline import tta_pipeline
+from mmseg_ddu.fileio import remove_temporary, require_writable_folder, sha256
+from mmseg_ddu.models.abstention import refuses
 from mmseg_ddu.visualization.prediction import map_scales
 
-from . import journal
-from .header import describe
-from .manifest import MANIFEST, MAX_PIXELS
-from .one_image import export_one
+from .journal import JOURNAL, MANIFEST, Journal, has_record, is_disk_full
+from .one_image import UNUSUAL, export_one
+
+MAX_PIXELS = 64_000_000
+PNG = (
+    'value = png_low + pixel / 65535 * (png_high - png_low); values outside '
+    'are clipped'
+)
 
 
 def export(
@@ -43,12 +54,9 @@ def export(
 ) -> dict:
     """Predict images and write their maps.
 
-    Under ``out_dir``: ``class/`` (PNG with palette); a folder for each of
-    ``aleatoric``, ``epistemic`` and ``total`` (float32 ``.npy``, 16-bit PNG
-    on the linear scale that the manifest states, heat map), and with fitted
-    densities for their percentiles among training pixels; ``overlay/``
-    (image, prediction and the maps side by side) and ``manifest.json`` with
-    a row per image.
+    ``out_dir`` gets ``class/``, a folder for each map and, with fitted
+    densities, for its percentiles among training pixels, ``overlay/`` and
+    ``manifest.json`` with units, scales and a row per image.
 
     An image that cannot be used is listed in the manifest and skipped. After
     Ctrl-C or SIGTERM the manifest lists what was done, with ``complete:
@@ -60,7 +68,6 @@ def export(
         images (str or list): An image, a folder that is searched for
             images, or a list of images.
         out_dir (str): Created if need be.
-        device (str, optional): ``cuda`` if there is one, else ``cpu``.
         overwrite (bool): Write into a folder that is not empty.
         resume (bool): Go on with an export that was stopped: images that are
             done and whole are not predicted again.
@@ -69,8 +76,7 @@ def export(
             default. Classes are always written.
         pictures (bool): Also write heat maps and overlays.
         max_pixels (int): Larger images are not read.
-        cfg_options (dict, optional): Overrides settings of the config.
-        tta (bool): Means over augmentations, see :func:`init_ddu`.
+        device, cfg_options, tta: As in :func:`init_ddu`.
 
     Returns:
         dict: The manifest.
@@ -87,62 +93,88 @@ def export(
     if max_pixels < 1:
         raise ValueError(f'Expected max_pixels above 0, but got {max_pixels}.')
     formats = choose_formats(formats, pictures)
-    rank, world = get_dist_info()
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
     cfg = read_config(config, cfg_options)
-    files = on_main(
-        _inputs,
-        images,
-        image_suffix(cfg),
-        out_dir,
-        overwrite,
-        resume,
-        group=group,
-    )
+    inputs = images, image_suffix(cfg), out_dir, overwrite, resume
+    files = on_main(_inputs, *inputs, group=group)
     model = init_ddu(cfg, checkpoint, device, tta=tta)
+    require_bare_images(model)
+    if refuses(model):
+        formats = sorted({*formats, ABSTAIN})
     palette = model.dataset_meta.get('palette')
     writer = MapWriter(out_dir, map_scales(model), palette, formats)
-    header = describe(model, config, checkpoint, writer, tta, max_pixels)
-    todo = on_main(journal.begin, header, files, writer, resume, group=group)
-    try:
-        _export_share(model, writer, todo[rank::world], max_pixels, group)
-    except BaseException as error:
-        # It ends its own process without waiting for the others: the
-        # launcher ends those.
-        done = _close(header, files, writer) if rank == 0 else ''
-        if isinstance(error, Interrupted):
-            raise Interrupted(done) from None
-        if done:
-            MMLogger.get_current_instance().warning(done)
-        if journal.is_disk_full(error):
-            raise _disk_full(writer, len(todo)) from error
-        raise
-    manifest = on_main(journal.finish, header, files, writer, group=group)
+    given = str(config), str(checkpoint), tta, max_pixels
+    journal = Journal(_header(model, writer, *given), files, writer)
+    todo = on_main(journal.begin, resume, group=group)
+    _export_share(model, journal, todo, group)
+    manifest = on_main(journal.finish, group=group)
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
 
 
-def _export_share(model, writer, share, max_pixels: int, group) -> None:
-    """Export the images of one process, then wait for the others."""
-    rank, _ = get_dist_info()
-    with StopRequest() as stop, journal.Journal(writer.out_dir, rank) as lines:
-        for name, path in track(share, 'Exporting maps', disable=rank > 0):
-            row = export_one(model, writer, name, path, max_pixels)
-            try:
-                lines.append(row)
-            except BaseException:
-                writer.remove(name)
-                raise
-            if stop.made:
-                raise Interrupted
-        wait_for_all(group)
+def _header(
+    model: nn.Module, writer: MapWriter, config, checkpoint, tta, max_pixels
+) -> dict:
+    """All that determines the maps, and how to read them."""
+    meta, cfg = model.dataset_meta, model.cfg
+    steps = tta_pipeline(cfg) if tta else evaluation_pipeline(cfg)
+    scales = {
+        name: dict(unit=s.unit, png_low=s.low, png_high=s.high, png=PNG)
+        for name, s in writer.scales.items()
+    }
+    header = dict(
+        maps=scales,
+        unusual='unusual_share: pixels whose percentile of the total '
+        f'uncertainty is above {UNUSUAL}',
+        classes=meta.get('classes') or [],
+        palette=meta.get('palette') or [],
+        model=type(model).__name__,
+        config=config,
+        # Of the network and of what is done to images.
+        config_sha256=digest([cfg.model, steps], 64),
+        checkpoint=checkpoint,
+        checkpoint_sha256=sha256(checkpoint),
+        tta=tta,
+        abstention=model.checkpoint_meta.get('abstention'),
+        formats=list(writer.formats),
+        max_pixels=max_pixels,
+        versions=versions(),
+    )
+    return plain(header)
+
+
+def _export_share(
+    model: nn.Module, journal: Journal, todo: list[tuple[str, Path]], group
+) -> None:
+    """Export the images of this process, then wait for the others."""
+    rank, world = get_dist_info()
+    writer, limit = journal.writer, journal.header['max_pixels']
+    try:
+        with StopRequest() as stop, journal:
+            share = todo[rank::world]
+            for image in track(share, 'Exporting maps', disable=rank > 0):
+                journal.append(export_one(model, writer, *image, limit))
+                if stop.made:
+                    raise Interrupted
+            wait_for_all(group)
+    except BaseException as error:
+        # It ends its own process without waiting for the others: the
+        # launcher ends those.
+        done = _close(journal) if rank == 0 else ''
+        if isinstance(error, Interrupted):
+            raise Interrupted(done) from None
+        if done:
+            MMLogger.get_current_instance().warning(done)
+        if is_disk_full(error):
+            raise _disk_full(writer, len(todo)) from error
+        raise
 
 
 def _inputs(
     images, suffix: str | None, out_dir: Path, overwrite: bool, resume: bool
-) -> dict:
+) -> dict[str, Path]:
     """Output name to image, when the folder may be written."""
     one = isinstance(images, (str, os.PathLike))
     if one and os.path.realpath(images) == os.path.realpath(out_dir):
@@ -154,31 +186,30 @@ def _inputs(
     if resume:
         remove_temporary(out_dir)
     used = out_dir.is_dir() and any(out_dir.iterdir())
-    if used and not (overwrite or (resume and journal.has_record(out_dir))):
-        why, how = '', ', go on with an export that was stopped (--resume),'
-        if resume:
-            why = ', and no export was begun in it that could be resumed'
-            how = ''
+    if used and not (overwrite or (resume and has_record(out_dir))):
+        why = ', and no export was begun in it that could be resumed'
+        how = ', go on with an export that was stopped (--resume),'
         raise FileExistsError(
-            f'The output folder {out_dir} is not empty{why}. Choose another '
-            f'one{how} or overwrite what is in it (--overwrite).'
+            f'The output folder {out_dir} is not empty{why if resume else ""}.'
+            f' Choose another one{"" if resume else how} or overwrite what is '
+            'in it (--overwrite).'
         )
     require_writable_folder(out_dir)
     return files
 
 
-def _close(header: dict, files: dict[str, Path], writer: MapWriter) -> str:
+def _close(journal: Journal) -> str:
     """Write the manifest of an export that was stopped; what is saved."""
     try:
-        manifest = journal.finish(header, files, writer)
+        done = len(journal.finish()['images'])
     except OSError as error:
         return (
-            f'{MANIFEST} cannot be written ({error}); {journal.JOURNAL} '
-            'holds the same rows.'
+            f'{MANIFEST} cannot be written ({error}); {JOURNAL} holds the '
+            'same rows.'
         )
     return (
-        f'Stopped after {len(manifest["images"])} of {len(files)} images; '
-        'the same command with --resume goes on.'
+        f'Stopped after {done} of {len(journal.files)} images; the same '
+        'command with --resume goes on.'
     )
 
 

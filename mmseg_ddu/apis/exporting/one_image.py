@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,13 @@ from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_ddu.apis.image_files import check_image
-from mmseg_ddu.apis.image_sources import reason
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
-from mmseg_ddu.apis.map_files import MapWriter
+from mmseg_ddu.apis.writers import MapWriter
+from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.engine.ranks import reason
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import (
     is_lost,
     sample_classes,
@@ -25,17 +31,14 @@ from mmseg_ddu.visualization.prediction import (
     sample_novelty,
 )
 
-from .manifest import MAX_PIXELS, TOTAL_PERCENTILE, UNUSUAL
-
+TOTAL_PERCENTILE = f'total{PERCENTILE}'
+CLASS_PIXELS = 'class_pixels'  # index of a class to its pixels
+UNUSUAL = 0.95
 MAX_REASON = 500
 
 
 def export_one(
-    model: nn.Module,
-    writer: MapWriter,
-    name: str,
-    path: Path,
-    max_pixels: int = MAX_PIXELS,
+    model: nn.Module, writer: MapWriter, name: str, path: Path, max_pixels: int
 ) -> dict:
     """Predict and write one image; its row in the manifest."""
     try:
@@ -56,7 +59,53 @@ def export_one(
             raise
         return _left_out(name, path, 'is too much for the network', error)
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
+    if ABSTAIN in writer.formats:
+        row['refused_share'] = float((classes == VOID).mean())
+    found, pixels = np.unique(classes, return_counts=True)
+    row[CLASS_PIXELS] = dict(zip(map(str, found.tolist()), pixels.tolist()))
     return dict(row, files=writer.write(name, photo, classes, maps))
+
+
+def is_done(
+    row: dict, files: Mapping[str, Path], writer: MapWriter, max_pixels: int
+) -> bool:
+    """Whether the row of an earlier run is that of an image, done and whole.
+
+    The row may come from anywhere: no path in it is used, it must name the
+    image, and the files that would be written now.
+    """
+    numbers = {
+        f'{key}_{what}'
+        for key in writer.scales
+        for what in ('mean', 'max', 'clipped')
+    } | {'lost_share'}
+    if TOTAL_PERCENTILE in writer.scales:
+        numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
+    if ABSTAIN in writer.formats:
+        numbers |= {'refused_share'}
+    others = {'name', 'image', 'height', 'width', 'files', CLASS_PIXELS}
+    if set(row) != others | numbers:
+        return False
+    name, shape = row['name'], (row['height'], row['width'])
+    return (
+        isinstance(name, str)
+        and name in files
+        and row['image'] == str(files[name])
+        and all(type(side) is int and side > 0 for side in shape)
+        and math.prod(shape) <= max_pixels
+        and all(type(row[key]) in (int, float) for key in numbers)
+        and are_counts(row[CLASS_PIXELS])
+        and row['files'] == writer.files(name)
+        and writer.has_whole(name, shape)
+    )
+
+
+def are_counts(value: object) -> bool:
+    """Whether JSON can be the pixels of each class."""
+    return isinstance(value, dict) and all(
+        re.fullmatch('[0-9]{1,3}', key) and type(count) is int and count > 0
+        for key, count in value.items()
+    )
 
 
 def _numbers(

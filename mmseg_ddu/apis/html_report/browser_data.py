@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
-from mmseg_ddu.visualization.heatmap import LOST_COLOR
+from mmseg_ddu.visualization.heatmap import LOST_COLOR, lookup_table
 from mmseg_ddu.visualization.prediction import (
     CMAPS,
     MAX_SURPRISE,
     RARITY,
+    VOID_COLOR,
     default_palette,
 )
 
-from . import encode, levels, truth
-from .exported_maps import ORDERS, Export, read_export
+from . import encode
+from .exported_maps import ORDERS, Export
+from .truth import OOD, VOID, TruthReader, error_map, error_share
 
-GREY, RED, PINK = (150, 150, 150), (230, 30, 30), (255, 0, 200)
-ERROR_COLORS = ((255, 255, 255), RED, PINK, GREY)
+RED, PINK = (230, 30, 30), (255, 0, 200)
+ERROR_COLORS = ((255, 255, 255), RED, PINK, VOID_COLOR)
 
 
 def browser(
     folders: Mapping[str, Path],
-    reader: truth.TruthReader = truth.no_truth,
+    reader: TruthReader | None = None,
     max_images: int = 60,
 ) -> dict:
     """What the page needs to show the images of one or more exports.
@@ -37,14 +39,14 @@ def browser(
 
     Args:
         folders (Mapping[str, Path]): Name of the method to its export.
-        reader (TruthReader): Where the annotated classes come from.
+        reader (TruthReader, optional): Of the annotated classes.
         max_images (int): Most images in the page.
 
     Raises:
         ValueError: If the exports have no image in common, or not the same
             classes.
     """
-    exports = [read_export(name, path) for name, path in folders.items()]
+    exports = [Export(name, path) for name, path in folders.items()]
     first = exports[0]
     for other in exports[1:]:
         if other.manifest['classes'] != first.manifest['classes']:
@@ -59,32 +61,35 @@ def browser(
             'with each method.'
         )
     ranked = sorted(common, key=first.score, reverse=True)
-    chosen = ranked[: max(1, max_images)]
-    images = [_image(first, key, reader) for key in chosen]
+    palette = _palette(first)
+    images = {
+        key: _image(key, first.rows[key], reader, palette)
+        for key in ranked[: max(1, max_images)]
+    }
     methods = [
-        _method(export, chosen, images)
+        _method(export, images, palette)
         for export in track(exports, 'Embedding maps')
     ]
-    for image in images:
-        image.pop('labels')
+    labels = [image.pop('labels') for image in images.values()]
     return dict(
-        images=images,
+        images=list(images.values()),
         methods=methods,
         total=len(common),
         maps=MAPS,
         classes=first.manifest['classes'],
-        palette=_palette(first),
-        luts={name: encode.color_map(CMAPS[name]) for name in MAPS},
+        palette=palette,
+        luts={n: lookup_table(CMAPS[n]).tobytes().hex() for n in MAPS},
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
-        has_truth=any(image['truth'] for image in images),
+        has_truth=any(truth is not None for truth in labels),
     )
 
 
-def _image(export: Export, key: str, reader: truth.TruthReader) -> dict:
+def _image(
+    key: str, row: dict, reader: TruthReader | None, palette: Sequence
+) -> dict:
     """What all methods share; ``labels`` are for the errors."""
-    row = export.rows[key]
     shape = row['height'], row['width']
     size = encode.target_size(*shape)
     path = Path(row['image'])
@@ -93,7 +98,7 @@ def _image(export: Export, key: str, reader: truth.TruthReader) -> dict:
             f'The image {path} is not there any more; put it back, or '
             'export the maps again.'
         )
-    labels = truth.read_truth(reader, path, shape)
+    labels = reader(path) if reader else None
     entry = dict(
         name=str(Path(key).relative_to('class').with_suffix('')),
         height=size[0],
@@ -103,41 +108,42 @@ def _image(export: Export, key: str, reader: truth.TruthReader) -> dict:
         truth=None,
     )
     if labels is not None:
+        entry['labels'] = encode.shrink_labels(labels, shape)
         small = encode.shrink_labels(labels, size)
-        entry['truth'] = encode.labels_uri(small, _palette(export))
+        entry['truth'] = encode.map_uri(small, palette)
         entry['in_truth'] = np.unique(small).tolist()
     return entry
 
 
 def _method(
-    export: Export, keys: Sequence[str], images: Sequence[dict]
+    export: Export, images: Mapping[str, dict], palette: Sequence
 ) -> dict:
     """The maps of a method and how to read their levels."""
-    rows = [_predicted(export, key, im) for key, im in zip(keys, images)]
+    rows = [_predicted(export, *item, palette) for item in images.items()]
     scores = {}
     for name in MAPS:
         maps = [
-            levels.shrink_scores(
+            encode.shrink_scores(
                 export.load(key, name), (image['height'], image['width'])
             )
-            for key, image in zip(keys, images)
+            for key, image in images.items()
         ]
-        bounds = levels.level_bounds(maps)
+        bounds = encode.level_bounds(maps)
         for row, values in zip(rows, maps):
-            row[name] = encode.grey_uri(levels.to_levels(values, bounds))
+            row[name] = encode.map_uri(encode.to_levels(values, bounds))
         scale = export.manifest['maps'][name]
         scores[name] = dict(
             unit=scale['unit'],
             bounds=[scale['png_low'], scale['png_high']],
-            values=levels.rounded(bounds),
-            shares=levels.rounded(np.append(0, levels.SHARES[:-1])),
-            training=_training(export, keys, name, bounds),
+            values=bounds.tolist(),
+            shares=[0.0, *encode.SHARES[:-1].tolist()],
+            training=_training(export, images, name, bounds),
         )
     return dict(name=export.name, scores=scores, images=rows)
 
 
 def _training(
-    export: Export, keys: Sequence[str], name: str, bounds: np.ndarray
+    export: Export, keys: Iterable[str], name: str, bounds: np.ndarray
 ) -> list[float] | None:
     """The percentile among training pixels at the upper end of each level.
 
@@ -145,22 +151,22 @@ def _training(
     """
     if name + PERCENTILE not in export.manifest['maps']:
         return None
-    scores = levels.thinned([export.load(key, name) for key in keys])
-    shares = levels.thinned(
-        [export.load(key, name + PERCENTILE) for key in keys]
+    scores, shares = (
+        np.sort(encode.thinned([export.load(key, what) for key in keys]))
+        for what in (name, name + PERCENTILE)
     )
-    scores, shares = np.sort(scores), np.sort(shares)
-    return levels.rounded(np.interp(bounds, scores, shares))
+    return np.interp(bounds, scores, shares).tolist()
 
 
-def _predicted(export: Export, key: str, image: dict) -> dict:
+def _predicted(
+    export: Export, key: str, image: dict, palette: Sequence
+) -> dict:
     """The prediction of an image, its errors, and its scores."""
     size = image['height'], image['width']
-    row = export.rows[key]
-    classes = export.load(key, 'class')
+    row, classes = export.rows[key], export.load(key, 'class')
     small = encode.shrink_labels(classes, size)
     result = dict(
-        prediction=encode.labels_uri(small, _palette(export)),
+        prediction=encode.map_uri(small, palette),
         in_prediction=np.unique(small).tolist(),
         error=None,
         scores={
@@ -170,11 +176,10 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
         },
     )
     if image['labels'] is not None:
-        errors = truth.error_map(image['labels'], classes)
-        result['error'] = encode.labels_uri(
-            encode.shrink_labels(errors, size), ERROR_COLORS
-        )
-        share = truth.error_share(errors)
+        errors = error_map(image['labels'], classes)
+        small = encode.shrink_labels(errors, size)
+        result['error'] = encode.map_uri(small, ERROR_COLORS)
+        share = error_share(errors)
         if share is not None:
             result['scores']['error_share'] = share
     return result
@@ -183,7 +188,7 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
 def _palette(export: Export) -> list[list[int]]:
     """256 colours: those of the classes, then void and strange."""
     colors = [list(color) for color in export.manifest['palette']]
-    colors = (colors or default_palette())[: truth.OOD]
+    colors = (colors or default_palette())[:OOD]
     colors += [[0, 0, 0]] * (256 - len(colors))
-    colors[truth.OOD], colors[truth.VOID] = list(PINK), list(GREY)
+    colors[OOD], colors[VOID] = list(PINK), list(VOID_COLOR)
     return colors

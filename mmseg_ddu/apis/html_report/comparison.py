@@ -48,16 +48,14 @@ def comparison(folder: Path) -> dict:
 
 def table_rows(methods: dict[str, dict], default: str | None) -> list[dict]:
     """Rows of cells: ``text``, ``value`` (to sort by), ``best`` of all."""
-    rows = [
-        dict(name=row, default=row == default, cells=[]) for row in methods
-    ]
+    rows = [dict(name=n, default=n == default, cells=[]) for n in methods]
     for key in columns(methods):
         values = [value_of(entry, key) for entry in methods.values()]
         best = best_of(key, values)
         for row, value in zip(rows, values):
             text = cell(key, value)
-            is_best = best is not None and text == best
-            row['cells'].append(dict(text=text, value=value, best=is_best))
+            shown = dict(text=text, value=value, best=text == best)
+            row['cells'].append(shown)
     return rows
 
 
@@ -66,8 +64,7 @@ def best_of(key: str, values: list[float | None]) -> str | None:
     there = [value for value in values if value is not None]
     if len({cell(key, value) for value in there}) < 2:
         return None
-    best = min(there) if lower_is_better(key) else max(there)
-    return cell(key, best)
+    return cell(key, (min if lower_is_better(key) else max)(there))
 
 
 def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
@@ -82,6 +79,5 @@ def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
             if file.is_file():
                 with Image.open(file) as picture:
                     wide = picture.width > 2 * picture.height
-                uri = file_uri(file)
-                found.append(dict(name=name, title=title, uri=uri, wide=wide))
+                found.append(dict(title=title, uri=file_uri(file), wide=wide))
         return found

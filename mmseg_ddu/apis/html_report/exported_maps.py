@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mmseg_ddu.apis.exporting import MANIFEST, read_manifest
-from mmseg_ddu.models.map_names import NOVELTY
+from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.fileio import read_json
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 
 # By which images are sorted, from the most telling on.
 ORDERS = (
@@ -19,20 +19,45 @@ ORDERS = (
     'epistemic_mean',
     'aleatoric_mean',
 )
+MAX_SIDE = 1 << 16
 
 
-@dataclass
 class Export:
-    """A folder that ``tools/export_uncertainty.py`` wrote.
+    """A folder that ``tools/export_uncertainty.py`` wrote, or anybody.
+
+    Args:
+        name (str): Of the method.
+        folder (Path): With a manifest, which is checked.
 
     Attributes:
+        manifest (dict): All of it.
         rows (dict[str, dict]): Path of the class map to the row.
+
+    Raises:
+        FileNotFoundError: If there is no manifest.
+        ValueError: If it is damaged, lists no image, or names files outside
+            its folder, by links too.
     """
 
-    name: str
-    folder: Path
-    manifest: dict
-    rows: dict[str, dict]
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder, self.path = name, folder, folder / MANIFEST
+        if not self.path.is_file():
+            raise FileNotFoundError(
+                f'There is no {self.path}; run tools/export_uncertainty.py '
+                'first.'
+            )
+        damaged = f'{self.path} is damaged; export the maps again.'
+        self.manifest = read_json(self.path, _is_sound, damaged)
+        rows = [row for row in self.manifest['images'] if 'files' in row]
+        if not rows:
+            raise ValueError(f'{self.path} lists no exported image.')
+        root = folder.resolve()
+        for file in (file for row in rows for file in row['files'].values()):
+            if not (folder / file).resolve().is_relative_to(root):
+                raise ValueError(
+                    f'{self.path} names {file}, outside its folder.'
+                )
+        self.rows = {row['files']['class']: row for row in rows}
 
     def score(self, key: str) -> float:
         """The image score by which the most unusual images are first."""
@@ -51,8 +76,8 @@ class Export:
         path = self.folder / file
         if not path.is_file():
             raise FileNotFoundError(
-                f'{self.folder / MANIFEST} names {file}, but it is not '
-                'there; export the maps again.'
+                f'{self.path} names {file}, but it is not there; export the '
+                'maps again.'
             )
         if path.suffix == '.npy':
             # Mapped, so that its header cannot ask for memory.
@@ -68,12 +93,45 @@ class Export:
         return values
 
 
-def read_export(name: str, folder: Path) -> Export:
-    """Read a manifest and check it."""
-    manifest = read_manifest(folder)
-    rows = {
-        row['files']['class']: row
-        for row in manifest['images']
-        if 'files' in row
-    }
-    return Export(name, folder, manifest, rows)
+def _is_sound(manifest: dict) -> bool:
+    """Whether there is all that a report reads, of its type."""
+    lists = [manifest[key] for key in ('classes', 'palette', 'images')]
+    scales = manifest['maps']
+    return (
+        all(isinstance(value, list) for value in lists)
+        and _are(str, *manifest['classes'])
+        and _are(dict, *manifest['images'])
+        and all(
+            len(color) == 3 and _are(int, *color) and bytes(color)
+            for color in manifest['palette']
+        )
+        and set(MAPS) <= set(scales)
+        and all(
+            _are(str, scale['unit'])
+            and _are(float, scale['png_low'], scale['png_high'])
+            for scale in scales.values()
+        )
+        and all(_is_sound_row(row) for row in manifest['images'])
+    )
+
+
+def _is_sound_row(row: dict) -> bool:
+    """The same of an image; one that was left out is not looked at."""
+    if 'files' not in row:
+        return True
+    files, sides = row['files'], (row['height'], row['width'])
+    scores = {*ORDERS, NOVELTY + PERCENTILE} & set(row)
+    return (
+        _are(str, row['image'], *files.values())
+        and Path(files['class']).parts[0] == 'class'
+        and _are(int, *sides)
+        and 1 <= min(sides) <= max(sides) <= MAX_SIDE
+        and scores >= {f'{name}_mean' for name in MAPS}
+        and _are(float, *(row[key] for key in scores))
+    )
+
+
+def _are(kind: type, *values: object) -> bool:
+    """Whether all are of a type; a whole number is a float, true is none."""
+    kinds = (int, float) if kind is float else (kind,)
+    return all(type(value) in kinds for value in values)

@@ -16,10 +16,16 @@ from mmseg_ddu.version import __version__
 
 from .browser_data import browser
 from .comparison import comparison
-from .truth import no_truth, truth_from_config, truth_from_masks
+from .truth import truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
-PARTS = Path(__file__).parent / 'parts'
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / 'parts'),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 def write_report(
@@ -67,36 +73,21 @@ def write_report(
         )
     if config is not None and masks is not None:
         raise ValueError('Expected config or masks, but got both.')
-    truth = no_truth if masks is None else truth_from_masks(masks)
+    truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
-    html = render(
-        title,
-        comparison(results_dir) if compared else None,
-        browser(folders, truth, max_images) if folders else None,
+    images = browser(folders, truth, max_images) if folders else None
+    html = TEMPLATES.get_template('page.html').render(
+        title=title,
+        version=__version__,
+        table=comparison(results_dir) if compared else None,
+        images=images,
+        data=script_json(images),
     )
     path = results_dir / PAGE if out is None else Path(out)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding='utf-8')
     return path
-
-
-def render(title: str, table: dict | None, images: dict | None) -> str:
-    """The HTML of a comparison, a browser of images, or both."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PARTS),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template('page.html').render(
-        title=title,
-        version=__version__,
-        table=table,
-        images=images,
-        data=script_json(images),
-    )
 
 
 def script_json(value: object) -> str:

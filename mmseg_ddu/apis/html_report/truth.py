@@ -11,18 +11,12 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
-from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.build import read_config, require_settings
 from mmseg_ddu.registry import DATASETS
-
-from .encode import shrink_labels
 
 VOID, OOD = 255, 254
 RIGHT, WRONG, STRANGE, IGNORED = range(4)
 TruthReader = Callable[[Path], 'np.ndarray | None']
-
-
-def no_truth(image: Path) -> None:
-    """Of images that nobody annotated."""
 
 
 def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
@@ -57,6 +51,7 @@ def truth_from_config(
     """
     cfg = read_config(config, cfg_options)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
+    require_settings(cfg, 'test_dataloader')
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     index_of = {
@@ -79,21 +74,11 @@ def truth_from_config(
     return read
 
 
-def read_truth(
-    reader: TruthReader, image: Path, shape: tuple[int, int]
-) -> np.ndarray | None:
-    """Labels of an image in the size of its prediction; None without any."""
-    labels = reader(image)
-    if labels is None or labels.shape == shape:
-        return labels
-    return shrink_labels(labels, shape)
-
-
 def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Right 0, wrong 1, out of distribution 2, void 3."""
+    """Right 0, wrong 1, out of distribution 2, void or refused 3."""
     errors = np.where(truth == predicted, RIGHT, WRONG)
     errors[truth == OOD] = STRANGE
-    errors[truth == VOID] = IGNORED
+    errors[(truth == VOID) | (predicted == VOID)] = IGNORED
     return errors.astype(np.uint8)
 
 

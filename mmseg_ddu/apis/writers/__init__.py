@@ -4,8 +4,8 @@ import sys
 
 from mmseg_ddu.core.name_registry import import_all
 
-from .file_format import FORMATS, Exported, FileFormat
+from .file_format import FORMATS, Exported, FileFormat, MapWriter
 
 import_all(sys.modules[__name__])
 
-__all__ = ['FORMATS', 'Exported', 'FileFormat']
+__all__ = ['FORMATS', 'Exported', 'FileFormat', 'MapWriter']

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -27,24 +24,13 @@ class ConfusionCounts(Metric):
         self.table = torch.zeros(0, 0, dtype=torch.int64)
 
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
-        """Add the prediction of an image."""
-        labels, classes = image.labels[image.known], image.classes[image.known]
         if image.logits is None:
             raise ValueError('The prediction has no logits.')
+        labels, classes = image.labels[image.known], image.classes[image.known]
         number = len(image.logits)
-        pairs = torch.bincount(
-            number * labels.long() + classes.long(), minlength=number**2
-        )
-        self.merge_state(dict(table=pairs.view(number, number).cpu()))
-
-    def state_dict(self) -> dict:
-        return dict(table=self.table)
-
-    def merge_state(self, state: Mapping[str, Any]) -> None:
-        if len(self.table) and len(state['table']):
-            self.table = self.table + state['table']
-        elif len(state['table']):
-            self.table = state['table']
+        pairs = number * labels.long() + classes.long()
+        table = torch.bincount(pairs, minlength=number**2)
+        self.merge_state(dict(table=table.view(number, number).cpu()))
 
     def figures(self) -> dict[str, float]:
         """``mIoU`` and ``accuracy``."""

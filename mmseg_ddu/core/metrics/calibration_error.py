@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +13,7 @@ from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.scores import log_probabilities
 
 from . import METRIC
-from .metric import VOID, JudgedImage, Metric, json_lists
+from .metric import VOID, JudgedImage, Metric
 
 # The fine histogram of 1 - confidence: float32 with 9 bits of mantissa.
 _SHIFT = 14
@@ -73,7 +72,6 @@ class CalibrationCounts(Metric):
         self.sums = torch.zeros(2, dtype=torch.float64)  # NLL, Brier
 
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
-        """Add the prediction of an image."""
         self.update(image.logits, image.labels)
 
     def update(self, logits: Tensor, labels: Tensor) -> None:
@@ -96,23 +94,21 @@ class CalibrationCounts(Metric):
             tuple(labels.shape),
         )
         labels = labels.to(logits.device).flatten().long()
-        log_probs = log_probabilities(logits.detach().flatten(1)[None])[0]
         known = (labels != VOID).nonzero()[:, 0]
         labels = labels[known]
+        flat = logits.detach().flatten(1).index_select(1, known)
+        log_probs = log_probabilities(flat[None])[0]
         check_labels(labels, len(log_probs))
+        uniform = -math.log(len(log_probs))
+        log_probs = log_probs.nan_to_num_(uniform, neginf=-math.inf)
         top, predicted = log_probs.max(0)
-        lost = torch.isnan(top).nonzero()[:, 0]
-        if len(lost):
-            log_probs[:, lost] = top[lost] = -math.log(len(log_probs))
-        top, right = top[known], predicted[known] == labels
-        own = log_probs[labels, known]
+        own = log_probs.gather(0, labels[None])[0]
         # As a product: torch sums slowly over the first dimension.
         ones = log_probs.new_ones(len(log_probs))
-        square = ones @ log_probs.mul_(2).exp_()
-        brier = square[known] - 2 * own.exp() + 1
+        brier = ones @ log_probs.mul_(2).exp_() - 2 * own.exp() + 1
         self.sums[0] -= float(own.sum(dtype=torch.float64))
         self.sums[1] += float(brier.sum(dtype=torch.float64))
-        self._count(top.exp().cpu(), right.cpu())
+        self._count(top.exp().cpu(), (predicted == labels).cpu())
 
     def _count(self, confidence: Tensor, right: Tensor) -> None:
         # Bins are open on the left, as Guo et al. have them.
@@ -126,31 +122,17 @@ class CalibrationCounts(Metric):
             self.bins[:, column] += torch.bincount(where, weight, self.n_bins)
             self.fine[:, column] += torch.bincount(fine, weight, _FINE)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """All that was counted, as plain tensors; do not change them."""
-        return dict(bins=self.bins, fine=self.fine, sums=self.sums)
-
-    def merge_state(self, state: Mapping[str, Tensor]) -> None:
-        """Add the :meth:`state_dict` of an object with as many bins."""
-        self.bins += state['bins']
-        self.fine += state['fine']
-        self.sums += state['sums']
-
     @property
     def num_pixels(self) -> int:
         return int(self.bins[:, 0].sum())
 
     def nll(self) -> float:
         """Mean negative log likelihood in nats; NaN without pixels."""
-        return self._mean(float(self.sums[0]))
+        return float(self.sums[0] / self.bins[:, 0].sum())
 
     def brier(self) -> float:
         """Mean of Σ_c (p_c - [c = label])² (Brier, 1950), in [0, 2]."""
-        return self._mean(float(self.sums[1]))
-
-    def _mean(self, total: float) -> float:
-        number = self.num_pixels
-        return total / number if number else math.nan
+        return float(self.sums[1] / self.bins[:, 0].sum())
 
     def ece(self) -> float:
         """Expected calibration error (Guo et al., 2017, arXiv 1706.04599).
@@ -165,9 +147,12 @@ class CalibrationCounts(Metric):
 
     def reliability(self, adaptive: bool = False) -> Reliability:
         """Data of the reliability diagram, in ascending confidence."""
-        if not adaptive:
-            return _means(self.bins)
-        return _means(_equal_mass(self.fine.flip(0), self.n_bins))
+        bins = self.bins
+        if adaptive:
+            bins = _equal_mass(self.fine.flip(0), self.n_bins)
+        number, confidence, right = bins.unbind(1)
+        share = number / number.sum()
+        return Reliability(share, confidence / number, right / number)
 
     def figures(self) -> dict[str, float]:
         """``ECE``, ``aECE``, ``NLL`` in nats, ``Brier``."""
@@ -182,7 +167,7 @@ class CalibrationCounts(Metric):
 
     def curves(self) -> dict:
         """``reliability``: share, confidence and accuracy of each bin."""
-        return dict(reliability=json_lists(self.reliability()))
+        return dict(reliability=self.reliability()._asdict())
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
@@ -194,12 +179,6 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
         )
 
 
-def _means(bins: Tensor) -> Reliability:
-    number, confidence, right = bins.unbind(1)
-    share = number / number.sum()
-    return Reliability(share, confidence / number, right / number)
-
-
 def _equal_mass(fine: Tensor, n_bins: int) -> Tensor:
     """Merge fine bins to ``n_bins`` of equal number, (n_bins, 3).
 
@@ -208,8 +187,6 @@ def _equal_mass(fine: Tensor, n_bins: int) -> Tensor:
             the order of confidence. A fine bin on a border is split.
     """
     fine = fine[fine[:, 0] > 0]
-    if len(fine) == 0:
-        return fine.new_zeros(n_bins, 3)
     sums = np.concatenate([np.zeros((1, 3)), fine.cumsum(0).numpy()])
     levels = np.linspace(0, sums[-1, 0], n_bins + 1)
     merged = [np.interp(levels, sums[:, 0], sums[:, i]) for i in range(3)]

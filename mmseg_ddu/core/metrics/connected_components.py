@@ -6,18 +6,19 @@ The component-level metrics of SegmentMeIfYouCan (Chan et al., 2021, arXiv
 
 from __future__ import annotations
 
-import math
-
+import numpy as np
 import torch
 from torch import Tensor
 
 from mmseg_ddu.core.errors import require
 
+from .metric import Counts
+
 # A truth counts as found, and a finding as right, from these shares on.
 LEVELS = torch.arange(25, 76, 5, dtype=torch.float64) / 100
 
 
-class ComponentCounts:
+class ComponentCounts(Counts):
     """Mean sIoU, mean PPV and mean F1 over components, mergeable.
 
     - sIoU of a true component K: with K̂ the union of the predicted
@@ -66,15 +67,12 @@ class ComponentCounts:
             ValueError: If the shapes differ.
         """
         known = torch.ones_like(truth).bool() if known is None else known
-        shapes = {tuple(x.shape) for x in (predicted, truth, known)}
-        require(
-            len(shapes) == 1,
-            'predicted, truth and known of one shape',
-            sorted(shapes),
-        )
+        shapes = [tuple(x.shape) for x in (predicted, truth, known)]
+        same = len(set(shapes)) == 1
+        require(same, 'predicted, truth and known of one shape', shapes)
         predicted, truth = predicted[known].long(), truth[known].long()
-        predicted = predicted * _large(predicted, self.min_predicted)
-        keep = (truth == 0) | _large(truth, self.min_truth)
+        predicted = predicted * (_sizes(predicted) >= self.min_predicted)
+        keep = (truth == 0) | (_sizes(truth) >= self.min_truth)
         siou, ppv = component_overlaps(predicted[keep], truth[keep])
         for row, values in enumerate((siou, ppv)):
             self.sums[row, 0] += len(values)
@@ -84,27 +82,13 @@ class ComponentCounts:
         self.levels[1] += len(siou) - found
         self.levels[2] += (ppv[:, None] < LEVELS).sum(0)
 
-    def merge(self, other: ComponentCounts) -> None:
-        """Add all that another object has counted.
-
-        Raises:
-            ValueError: If it has other settings.
-        """
-        require(
-            other.settings == self.settings,
-            f'counts with {self.settings}',
-            other.settings,
-        )
-        self.sums += other.sums
-        self.levels += other.levels
-
     def siou(self) -> float:
         """Mean sIoU of the true components; NaN without any."""
-        return _ratio(self.sums[0, 1], self.sums[0, 0])
+        return float(self.sums[0, 1] / self.sums[0, 0])
 
     def ppv(self) -> float:
         """Mean PPV of the predicted components; NaN without any."""
-        return _ratio(self.sums[1, 1], self.sums[1, 0])
+        return float(self.sums[1, 1] / self.sums[1, 0])
 
     def f1(self) -> float:
         """F1*, the mean over the levels; NaN without any component."""
@@ -127,32 +111,20 @@ def component_overlaps(
         tuple[Tensor, Tensor]: (G,) and (P,) float64 on the CPU, in the order
         of the numbers that occur.
     """
-    table = _contingency(predicted.cpu(), truth.cpu())
+    pair = truth.long().cpu().numpy(), predicted.long().cpu().numpy()
+    shape = tuple(int(numbers.max(initial=0)) + 1 for numbers in pair)
+    flat = np.ravel_multi_index(pair, shape)
+    pixels = np.bincount(flat, minlength=shape[0] * shape[1])
+    table = torch.from_numpy(pixels.reshape(shape)).double()
     overlap = table[1:, 1:]
     touched = (overlap > 0).double()
     # Minus other truths, what K̂ adds to K is its part on no truth.
     union = table[1:].sum(1) + touched @ table[0, 1:]
     ppv = overlap.sum(0) / table[:, 1:].sum(0)
-    return overlap.sum(1) / union, ppv
+    siou = overlap.sum(1) / union
+    return siou[table[1:].sum(1) > 0], ppv[table[:, 1:].sum(0) > 0]
 
 
-def _contingency(predicted: Tensor, truth: Tensor) -> Tensor:
-    """Pixels of each pair, (G + 1, P + 1) float64; row, column 0 = none."""
-    # A leading zero, so that the first number is that of "none".
-    zero = predicted.new_zeros(1)
-    columns, column = torch.cat([zero, predicted]).unique(return_inverse=True)
-    rows, row = torch.cat([zero, truth]).unique(return_inverse=True)
-    pairs = (row * len(columns) + column)[1:]
-    table = torch.bincount(pairs, minlength=len(rows) * len(columns))
-    return table.reshape(len(rows), len(columns)).double()
-
-
-def _large(components: Tensor, min_size: int) -> Tensor:
-    """Whether each pixel's component has ``min_size`` pixels or more."""
-    if min_size <= 1 or len(components) == 0:
-        return torch.ones_like(components, dtype=torch.bool)
-    return torch.bincount(components)[components] >= min_size
-
-
-def _ratio(total: Tensor, number: Tensor) -> float:
-    return float(total / number) if number else math.nan
+def _sizes(components: Tensor) -> Tensor:
+    """Pixels of the component that each pixel belongs to."""
+    return torch.bincount(components)[components]

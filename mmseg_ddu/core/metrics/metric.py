@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
 
@@ -28,6 +28,7 @@ class JudgedImage:
             (H, W) bool.
         logits (Tensor, optional): (C, H, W), C > 1; log probabilities will
             do.
+        refused (Tensor, optional): (H, W) bool, pixels without an answer.
         novelty (float, optional): Distance of the image from those of the
             training.
         novelty_percentile (float, optional): The same in [0, 1].
@@ -38,6 +39,7 @@ class JudgedImage:
     unlabelled: Tensor | None = None
     strange: dict[str, Tensor] = field(default_factory=dict)
     logits: Tensor | None = None
+    refused: Tensor | None = None
     novelty: float | None = None
     novelty_percentile: float | None = None
 
@@ -57,7 +59,50 @@ class JudgedImage:
         return self.known & (self.classes != self.labels)
 
 
-class Metric:
+class Counts:
+    """Sums over images, which merge by adding up.
+
+    The sums are the attributes that are tensors, where an empty one is
+    nothing yet, or counts themselves.
+
+    Attributes:
+        settings (dict): What two objects must share to be merged.
+    """
+
+    settings: Mapping[str, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that was counted, as plain tensors; do not change them."""
+        return {
+            name: value.state_dict() if isinstance(value, Counts) else value
+            for name, value in vars(self).items()
+            if isinstance(value, (Counts, Tensor))
+        }
+
+    def merge_state(self, state: Mapping[str, Any]) -> None:
+        """Add the :meth:`state_dict` of an object with these settings."""
+        for name, value in state.items():
+            own = getattr(self, name)
+            if isinstance(own, Counts):
+                own.merge_state(value)
+            elif len(value):
+                setattr(self, name, own + value if len(own) else value)
+
+    def merge(self, other: Counts) -> None:
+        """Add all that another object has counted.
+
+        Raises:
+            ValueError: If it has other settings.
+        """
+        require(
+            other.settings == self.settings,
+            f'counts with {self.settings}',
+            other.settings,
+        )
+        self.merge_state(other.state_dict())
+
+
+class Metric(Counts):
     """Counts images one by one; mergeable, in constant memory.
 
     Attributes:
@@ -71,7 +116,6 @@ class Metric:
         not_percent (tuple[str, ...]): Figures that are no shares.
         columns (tuple[str, ...]): Figures in the table of a comparison.
         lower_is_better (tuple[str, ...]): Figures that should be low.
-        settings (dict): What two objects must share to be merged.
     """
 
     prefix = ''
@@ -82,45 +126,15 @@ class Metric:
     not_percent: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     lower_is_better: tuple[str, ...] = ()
-    settings: Mapping[str, Any] = {}
 
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
         """Add an image; ``score`` (H, W) is higher for more uncertain."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict:
-        """All that was counted, as plain tensors; do not change them."""
-        raise NotImplementedError
-
-    def merge_state(self, state: Mapping[str, Any]) -> None:
-        """Add the :meth:`state_dict` of an object with these settings."""
-        raise NotImplementedError
-
-    def merge(self, other: Metric) -> None:
-        """Add all that another object has counted.
-
-        Raises:
-            ValueError: If it has other settings.
-        """
-        require(
-            other.settings == self.settings,
-            f'counts with {self.settings}',
-            other.settings,
-        )
-        self.merge_state(other.state_dict())
-
     def figures(self) -> dict[str, float]:
         """Name to value; one without pixels is left out."""
         raise NotImplementedError
 
-    def curves(self) -> dict[str, Any]:
-        """Name to the data of a curve, in types that JSON has."""
+    def curves(self) -> dict[str, dict]:
+        """Name to the data of a curve, tensors or lists."""
         return {}
-
-
-def json_lists(curves: NamedTuple) -> dict[str, list[float | None]]:
-    """A named tuple of tensors in types that JSON has; None for NaN."""
-    return {
-        name: [None if v != v else v for v in values.tolist()]
-        for name, values in curves._asdict().items()
-    }

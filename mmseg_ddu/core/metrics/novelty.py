@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -37,32 +34,22 @@ class NoveltyRanking(Metric):
         """Add an image, if the model says how novel it is."""
         if image.novelty is None or image.novelty_percentile is None:
             return
-        ordinary = image.known
+        ordinary = image.known.any()
         if image.unlabelled is not None:
-            ordinary = ordinary | image.unlabelled
+            ordinary = ordinary | image.unlabelled.any()
         strange = any(mask.any() for mask in image.strange.values())
-        shifted = bool(strange and not ordinary.any())
+        shifted = bool(strange and not ordinary)
         self.ranking.update(
             torch.tensor([image.novelty]), torch.tensor([shifted])
         )
         self.sums[int(shifted), 0] += 1
         self.sums[int(shifted), 1] += image.novelty_percentile
 
-    def state_dict(self) -> dict:
-        return dict(ranking=self.ranking.state_dict(), sums=self.sums)
-
-    def merge_state(self, state: Mapping[str, Any]) -> None:
-        self.ranking.merge_state(state['ranking'])
-        self.sums = self.sums + state['sums']
-
     def figures(self) -> dict[str, float]:
         """Those of the class."""
-        result = {}
-        (plain, shifted), totals = self.sums.T
-        if plain:
-            result['percentile'] = float(totals[0] / plain)
-        if shifted:
-            result['shifted_percentile'] = float(totals[1] / shifted)
-        if plain and shifted:
+        images, totals = self.sums.T
+        means = zip(self.not_percent, (totals / images).tolist())
+        result = {name: mean for name, mean in means if mean == mean}
+        if len(result) == 2:
             result['AUROC'] = self.ranking.auroc()
         return result

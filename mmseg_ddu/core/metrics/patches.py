@@ -8,8 +8,8 @@ its pixels is above another; both comparisons are strict.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from torch import Tensor
 from mmseg_ddu.core.errors import require
 
 from . import METRIC
-from .metric import JudgedImage, Metric, json_lists
+from .metric import JudgedImage, Metric
 from .ranking_counts import RankingCounts
 
 
@@ -87,7 +87,6 @@ class PatchCounts(Metric):
         self.windows = RankingCounts(bits)
 
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
-        """Add an image; score (H, W)."""
         self.update(score, image.right, image.known)
 
     def update(
@@ -105,11 +104,8 @@ class PatchCounts(Metric):
         """
         known = torch.ones_like(right) if known is None else known
         shapes = [tuple(x.shape) for x in (scores, right, known)]
-        require(
-            scores.dim() == 2 and len(set(shapes)) == 1,
-            'scores, right and known of one shape (H, W)',
-            shapes,
-        )
+        same = scores.dim() == 2 and len(set(shapes)) == 1
+        require(same, 'scores, right and known of one shape (H, W)', shapes)
         rights = self._sum(right & known)
         if self.void_inaccurate:
             known = torch.ones_like(known)
@@ -121,19 +117,10 @@ class PatchCounts(Metric):
 
     def _sum(self, image: Tensor) -> Tensor:
         """Sum over each window, (ceil(H / size), ceil(W / size)) float64."""
-        height, width = image.shape
-        size = self.size
-        right, bottom = -width % size, -height % size
-        image = F.pad(image.double(), (0, right, 0, bottom))
-        # (rows, size, columns, size)
-        cut = image.unflatten(1, (-1, size)).unflatten(0, (-1, size))
-        return cut.sum((1, 3))
-
-    def state_dict(self) -> dict:
-        return self.windows.state_dict()
-
-    def merge_state(self, state: Mapping[str, Any]) -> None:
-        self.windows.merge_state(state)
+        image = image.double()[None]
+        return F.avg_pool2d(
+            image, self.size, ceil_mode=True, divisor_override=1
+        )[0]
 
     def at_percentiles(
         self, percentiles: Tensor | float | None = None
@@ -156,7 +143,7 @@ class PatchCounts(Metric):
 
     def curves(self) -> dict:
         """The trio at the percentiles 1, 2, … 100."""
-        return {self.curve: json_lists(self.at_percentiles())}
+        return {self.curve: self.at_percentiles()._asdict()}
 
 
 @METRIC.register('patches_void_wrong')
@@ -170,7 +157,6 @@ class PatchCountsVoidWrong(PatchCounts):
         super().__init__(size, void_inaccurate=True)
 
     def figures(self) -> dict[str, float]:
-        """None: they are those of the curves."""
         return {}
 
 
@@ -196,24 +182,16 @@ def trio_at_percentiles(
     levels = torch.as_tensor(percentiles).double().reshape(-1)
     within = (levels >= 0) & (levels <= 100)
     require(bool(within.all()), 'percentiles in [0, 100]', levels[~within])
-    number = counts.counts.sum(1).cumsum(0)
-    if len(number) == 0:
-        nothing = torch.full_like(levels, torch.nan)
-        return PatchCurves(nothing, nothing.clone(), nothing.clone())
+    below = counts.counts.cumsum(0)
+    if not len(below):
+        return PatchCurves(*levels.new_full((3, len(levels)), torch.nan))
+    number = below.sum(1)
     last = number[-1] - 1
     position = (levels * last / 100).floor().long()
     position.clamp_(max=last)  # float64 rounds up beyond 2**53
     where = torch.searchsorted(number, position, right=True)
-    return _trio(counts, counts.keys[where])
-
-
-def _trio(counts: RankingCounts, limits: Tensor) -> PatchCurves:
-    """The trio with what lies above keys, (T,), of the grid uncertain."""
-    table = counts.counts
-    certain = torch.cat([table.new_zeros(1, 2), table.cumsum(0)])
-    where = torch.searchsorted(counts.keys, limits.long(), right=True)
-    accurate_certain, inaccurate_certain = certain[where].double().unbind(1)
-    accurate, inaccurate = table.sum(0).double()
+    accurate, inaccurate = below[-1].double()
+    accurate_certain, inaccurate_certain = below[where].double().unbind(1)
     caught = inaccurate - inaccurate_certain
     return PatchCurves(
         accurate_certain / (accurate_certain + inaccurate_certain),

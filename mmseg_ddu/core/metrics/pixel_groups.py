@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from .metric import Counts
 from .ranking_counts import RankingCounts
 
 HISTOGRAM_BINS = 60
 
 
-class PixelGroups:
+class PixelGroups(Counts):
     """One score, counted apart for each group; any groups can be compared.
 
     Each pixel is counted once, however many questions are asked later:
@@ -38,11 +39,9 @@ class PixelGroups:
             counts.update(scores, torch.zeros_like(scores, dtype=torch.bool))
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """All that was counted, as plain tensors; do not change them."""
         return {name: c.state_dict() for name, c in self.groups.items()}
 
     def merge_state(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Add the :meth:`state_dict` of an object with the same ``bits``."""
         for group, counts in state.items():
             self._group(group).merge_state(counts)
 
@@ -51,25 +50,20 @@ class PixelGroups:
 
     def number(self, *groups: str) -> int:
         """Pixels in some groups; 0 for a group that never came up."""
-        found = [self.groups[name] for name in groups if name in self.groups]
-        return sum(counts.num_negatives for counts in found)
+        return self.versus(groups, []).num_positives
 
     def versus(
         self, positives: Iterable[str], negatives: Iterable[str]
     ) -> RankingCounts:
-        """Counts of some groups against others.
+        """Counts of groups that should score high against others.
 
-        Args:
-            positives (Iterable[str]): Groups that should score high; one
-                that never came up is empty.
-            negatives (Iterable[str]): Groups that should score low.
+        A group that never came up is empty.
         """
         result = RankingCounts(self.bits)
         for column, names in enumerate((negatives, positives)):
-            for name in names:
-                if name in self.groups:
-                    group = self.groups[name]
-                    result.add(group.keys, group.counts[:, 0], column)
+            for name in self.groups.keys() & names:
+                group = self.groups[name]
+                result.add(group.keys, group.counts[:, 0], column)
         return result
 
     def histogram(
@@ -77,22 +71,22 @@ class PixelGroups:
         groups: Mapping[str, Iterable[str]],
         bins: int = HISTOGRAM_BINS,
     ) -> dict[str, list[float]]:
-        """Shares per bin of the score, between its 0.5 and 99.5 percentiles.
+        """Shares in bins of equal width, from percentile 0.5 to 99.5.
 
         What lies outside counts in the first and last bin.
 
         Args:
             groups (Mapping[str, Iterable[str]]): Label to groups.
-            bins (int): Number of bins of equal width.
+            bins (int): Their number.
 
         Returns:
-            dict: ``edges``, a list of bins + 1 numbers, and under each label
-            with pixels a list of shares that sum to one.
+            dict: ``edges``, bins + 1 numbers, and under each label with
+            pixels its shares, which sum to one.
         """
         total = self.versus([], self.groups)
-        if total.num_negatives == 0:
-            return dict(edges=[])
         order = total.counts[:, 0].cumsum(0).double()
+        if not len(order):
+            return dict(edges=[])
         levels = torch.tensor([0.005, 0.995]).double() * order[-1]
         ends = torch.searchsorted(order, levels).clamp(max=len(order) - 1)
         low, high = total.score(total.keys[ends]).double().tolist()
@@ -101,11 +95,10 @@ class PixelGroups:
         result = dict(edges=edges.tolist())
         for label, names in groups.items():
             counts = self.versus([], names)
-            number = counts.counts[:, 0].double()
-            if not number.any():
-                continue
             values = counts.score(counts.keys).double()
             where = torch.searchsorted(edges, values, right=True) - 1
+            number = counts.counts[:, 0].double()
             share = torch.bincount(where.clamp(0, bins - 1), number, bins)
-            result[label] = (share / share.sum()).tolist()
+            if share.any():
+                result[label] = (share / share.sum()).tolist()
         return result

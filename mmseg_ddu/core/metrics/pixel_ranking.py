@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import METRIC
-from .metric import JudgedImage, Metric, json_lists
+from .metric import JudgedImage, Metric
 from .patches import trio_at_percentiles
 from .pixel_groups import PixelGroups
 from .ranking_counts import RankingCounts
@@ -20,6 +19,10 @@ AMBIGUOUS = 'ambiguous '
 OOD = 'ood'
 COVERAGE = 0.9
 CURVE_POINTS = 100
+
+
+def _both(name: str) -> list[str]:
+    return [name, AMBIGUOUS + name]
 
 
 @METRIC.register('ranking')
@@ -43,23 +46,12 @@ class PixelRanking(Metric):
 
     prefix = 'uncertainty'
     # Groups of in-distribution pixels.
-    ordinary = (
-        CORRECT,
-        WRONG,
-        UNLABELLED,
-        AMBIGUOUS + CORRECT,
-        AMBIGUOUS + WRONG,
-    )
+    ordinary = (*_both(CORRECT), *_both(WRONG), UNLABELLED)
     on_shifts = True
     columns = ('mis_AUROC', 'mis_AURC', 'mis_AUGRC')
     lower_is_better = (
-        'mis_AURC',
-        'mis_E-AURC',
-        'mis_AUGRC',
-        'mis_risk90',
-        'mis_FPR95',
-        'ood_FPR95',
-        'amb_FPR95',
+        *('mis_AURC', 'mis_E-AURC', 'mis_AUGRC', 'mis_risk90'),
+        *('mis_FPR95', 'ood_FPR95', 'amb_FPR95'),
     )
 
     def __init__(
@@ -67,33 +59,29 @@ class PixelRanking(Metric):
         ambiguous: Sequence[int] = (),
         kinds: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self.ambiguous = torch.tensor(list(ambiguous), dtype=torch.int64)
+        self.ambiguous = list(ambiguous)
         self.kinds = {OOD: [OOD]} if kinds is None else kinds
-        self.settings = dict(ambiguous=list(ambiguous), kinds=self.kinds)
+        self.settings = dict(ambiguous=self.ambiguous, kinds=self.kinds)
         self.groups = PixelGroups()
 
     def count(self, image: JudgedImage, score: Tensor | None = None) -> None:
         """Add an image; score (H, W)."""
         if score is None:
             raise ValueError('Expected a score for each pixel.')
-        masks = {CORRECT: image.right, WRONG: image.wrong}
-        if len(self.ambiguous):
-            twins = torch.isin(image.labels, self.ambiguous.to(image.labels))
-            for name, mask in list(masks.items()):
-                masks[name] = mask & ~twins
-                masks[AMBIGUOUS + name] = mask & twins
+        twins = image.labels.new_tensor(self.ambiguous)
+        twins = torch.isin(image.labels, twins)
+        masks = {
+            CORRECT: image.right & ~twins,
+            WRONG: image.wrong & ~twins,
+            AMBIGUOUS + CORRECT: image.right & twins,
+            AMBIGUOUS + WRONG: image.wrong & twins,
+        }
         if image.unlabelled is not None:
             masks[UNLABELLED] = image.unlabelled
         for name, mask in {**masks, **image.strange}.items():
             # As indices: a bool mask is slow.
             where = mask.flatten().nonzero()[:, 0]
             self.groups.update(name, score.flatten()[where])
-
-    def state_dict(self) -> dict:
-        return self.groups.state_dict()
-
-    def merge_state(self, state: Mapping[str, Any]) -> None:
-        self.groups.merge_state(state)
 
     def wrong(self) -> RankingCounts:
         """Counts of wrong (positives) against right pixels."""
@@ -105,29 +93,32 @@ class PixelRanking(Metric):
 
     def figures(self) -> dict[str, float]:
         """All shares, with the names of the questions in front."""
-        questions = dict(mis=self.wrong())
-        for kind, names in self.kinds.items():
-            questions[kind] = self.against(names)
-        questions['amb'] = self.groups.versus(
-            [AMBIGUOUS + CORRECT, AMBIGUOUS + WRONG], [CORRECT, WRONG]
+        questions = dict(
+            mis=self.wrong(),
+            **{kind: self.against(n) for kind, n in self.kinds.items()},
+            amb=self.groups.versus(
+                [AMBIGUOUS + CORRECT, AMBIGUOUS + WRONG], [CORRECT, WRONG]
+            ),
         )
-        result = {}
+        result: dict[str, float] = {}
         for question, counts in questions.items():
-            positives = counts.num_positives
-            if not positives or not counts.num_negatives:
+            positives, negatives = counts.num_positives, counts.num_negatives
+            if not positives or not negatives:
                 continue
             values = dict(
                 AUROC=counts.auroc(),
                 AUPR=counts.aupr(),
                 FPR95=counts.fpr_at_tpr(0.95),
-                share=positives / (positives + counts.num_negatives),
+                share=positives / (positives + negatives),
             )
             if question == 'mis':
-                values['AURC'] = aurc(counts)
-                values['E-AURC'] = e_aurc(counts)
-                values['AUGRC'] = augrc(counts)
-                values['risk90'] = risk_at(counts, COVERAGE)
-            result.update({f'{question}_{k}': v for k, v in values.items()})
+                values |= {
+                    'AURC': aurc(counts),
+                    'E-AURC': e_aurc(counts),
+                    'AUGRC': augrc(counts),
+                    'risk90': risk_at(counts, COVERAGE),
+                }
+            result |= {f'{question}_{k}': v for k, v in values.items()}
         return result
 
     def curves(self) -> dict:
@@ -135,16 +126,11 @@ class PixelRanking(Metric):
         wrong = self.wrong()
         coverage, risk = risk_coverage(wrong, CURVE_POINTS)
         labels = {CORRECT: _both(CORRECT), WRONG: _both(WRONG)}
-        known = self.groups.groups
-        others = [name for name in known if name not in self.ordinary]
+        for name in self.groups.groups:
+            if name not in self.ordinary:
+                labels[name] = [name]
         return dict(
-            risk_coverage=dict(coverage=coverage.tolist(), risk=risk.tolist()),
-            histogram=self.groups.histogram(
-                {**labels, **{name: [name] for name in others}}
-            ),
-            trio_pixels=json_lists(trio_at_percentiles(wrong)),
+            risk_coverage=dict(coverage=coverage, risk=risk),
+            histogram=self.groups.histogram(labels),
+            trio_pixels=trio_at_percentiles(wrong)._asdict(),
         )
-
-
-def _both(name: str) -> list[str]:
-    return [name, AMBIGUOUS + name]

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from mmseg_ddu.core.errors import require
 
+from .metric import Counts
 
-class RankingCounts:
+
+class RankingCounts(Counts):
     """Counts of scores on a fine grid, mergeable over images and ranks.
 
     AUROC of a data set is not the mean of the AUROCs of its images, and
@@ -38,6 +40,7 @@ class RankingCounts:
     def __init__(self, bits: int = 22) -> None:
         require(10 <= bits <= 32, 'bits in [10, 32]', bits)
         self.bits = bits
+        self.settings = dict(bits=bits)
         self._keys = torch.zeros(0, dtype=torch.int64)
         self._counts = torch.zeros(0, 2, dtype=torch.int64)
         self._pending: list[tuple[Tensor, Tensor]] = []
@@ -52,10 +55,9 @@ class RankingCounts:
         Raises:
             ValueError: If the shapes differ or a score is NaN.
         """
-        shapes = tuple(scores.shape), tuple(positives.shape)
-        require(
-            shapes[0] == shapes[1], 'scores and positives of one shape', shapes
-        )
+        shapes = [tuple(x.shape) for x in (scores, positives)]
+        same = shapes[0] == shapes[1]
+        require(same, 'scores and positives of one shape', shapes)
         keys = self.key(scores)
         for column, side in enumerate((keys[~positives], keys[positives])):
             side, numbers = torch.unique_consecutive(
@@ -89,21 +91,10 @@ class RankingCounts:
         counts[:, column] = numbers
         self.merge_state(dict(keys=keys, counts=counts))
 
-    def merge(self, other: RankingCounts) -> None:
-        """Add all that another object has counted."""
-        require(
-            other.bits == self.bits,
-            f'counts with {self.bits} bits',
-            other.bits,
-        )
-        self.merge_state(other.state_dict())
-
     def state_dict(self) -> dict[str, Tensor]:
-        """All that was counted, as plain tensors; do not change them."""
         return dict(keys=self.keys, counts=self.counts)
 
     def merge_state(self, state: Mapping[str, Tensor]) -> None:
-        """Add the :meth:`state_dict` of an object with the same ``bits``."""
         self._pending.append((state['keys'], state['counts']))
         waiting = sum(len(keys) for keys, _ in self._pending)
         if waiting > max(len(self._keys), 1 << 20):
@@ -140,43 +131,39 @@ class RankingCounts:
     def num_positives(self) -> int:
         return int(self.counts[:, 1].sum())
 
-    def _descending(self, name: str) -> Tensor | None:
-        """Cumulated (negatives, positives) from the highest score down."""
-        if self.num_negatives == 0 or self.num_positives == 0:
-            kind = 'negative' if self.num_negatives == 0 else 'positive'
-            warnings.warn(
-                f'{name} is NaN: there is no {kind} pixel.', stacklevel=3
-            )
-            return None
-        return self.counts.flip(0).cumsum(0).double()
+    def _descending(self, name: str) -> Tensor:
+        """(negatives, positives) above each key, from none to all, float64.
+
+        NaN, with a warning, if one side is missing.
+        """
+        table = self.counts.flip(0).cumsum(0).double()
+        table = torch.cat([table.new_zeros(1, 2), table])
+        for kind, total in zip(('negative', 'positive'), table[-1]):
+            if not total:
+                warnings.warn(
+                    f'{name} is NaN: there is no {kind} pixel.', stacklevel=3
+                )
+                return torch.full((2, 2), math.nan)
+        return table
 
     def auroc(self) -> float:
         """Area under the ROC curve; NaN if one side is missing."""
         curve = self._descending('AUROC')
-        if curve is None:
-            return math.nan
-        start = curve.new_zeros(1, 2)
-        rates = torch.cat([start, curve]) / curve[-1]
+        rates = curve / curve[-1]
         return float(torch.trapezoid(rates[:, 1], rates[:, 0]))
 
     def aupr(self) -> float:
         """Average precision, without interpolation (as scikit-learn)."""
         curve = self._descending('AUPR')
-        if curve is None:
-            return math.nan
-        precision = curve[:, 1] / curve.sum(1)
+        precision = curve[1:, 1] / curve[1:].sum(1)
         recall = curve[:, 1] / curve[-1, 1]
-        steps = recall.diff(prepend=recall.new_zeros(1))
-        return float(steps @ precision)
+        return float(recall.diff() @ precision)
 
     def fpr_at_tpr(self, tpr: float = 0.95) -> float:
         """Smallest false-positive rate with a recall of at least ``tpr``."""
         curve = self._descending('FPR')
-        if curve is None:
-            return math.nan
         rates = curve / curve[-1]
-        first = int((rates[:, 1] >= tpr).nonzero()[0])
-        return float(rates[first, 0])
+        return float(rates[(rates[:, 1] < tpr).sum(), 0])
 
     def best_f1(self) -> tuple[float, float]:
         """The best F1 = 2TP / (2TP + FN + FP) and its threshold.
@@ -185,9 +172,7 @@ class RankingCounts:
         several thresholds the highest; (NaN, NaN) if one side is missing.
         """
         curve = self._descending('F1')
-        if curve is None:
-            return math.nan, math.nan
         f1 = 2 * curve[:, 1] / (curve.sum(1) + curve[-1, 1])
         best = int(f1.argmax())
-        limit = self.score(self.keys.flip(0)[best : best + 1])
-        return float(f1[best]), float(limit)
+        above = self.score(self.keys.flip(0)[:best]).tolist()
+        return float(f1[best]), above[-1] if above else math.nan

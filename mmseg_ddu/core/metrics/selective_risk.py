@@ -45,7 +45,7 @@ def risk_coverage(
         levels = torch.linspace(0, 1, points + 1).double()[1:]
         chosen = torch.searchsorted(coverage, levels)
         chosen = chosen.clamp_(max=len(coverage) - 1).unique()
-        coverage, risk = coverage[chosen], risk[chosen]
+        return coverage[chosen], risk[chosen]
     return coverage, risk
 
 

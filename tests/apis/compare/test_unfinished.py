@@ -10,8 +10,8 @@ import torch
 from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import compare
-from mmseg_ddu.apis.compare import results_file, row_counts, unfinished
-from mmseg_ddu.apis.compare.unfinished import FOLDER
+from mmseg_ddu.apis.compare import method_runs, results_file, row_counts
+from mmseg_ddu.apis.compare.results_file import FOLDER
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.processes import run_ranks
 
@@ -178,14 +178,14 @@ def test_a_full_disk_stops_nothing(
 def test_a_signal_after_the_last_image(
     alone, few, sample_cfg, tmp_path, monkeypatch
 ):
-    original = unfinished.Unfinished.save
+    original = row_counts.RowCounts.save
 
     def save(self, *args):
         os.kill(os.getpid(), signal.SIGTERM)
         original(self, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(unfinished.Unfinished, 'save', save)
+        patch.setattr(row_counts.RowCounts, 'save', save)
         with pytest.raises(KeyboardInterrupt):
             run(sample_cfg, few[:1], tmp_path)
     assert saved(tmp_path) == IMAGES
@@ -193,8 +193,12 @@ def test_a_signal_after_the_last_image(
     assert_same_figures(content, alone, few[:1])
 
 
-def test_saves_in_time(monkeypatch, tmp_path):
-    clock = itertools.count(0, 10)
-    monkeypatch.setattr(unfinished.time, 'monotonic', lambda: next(clock))
-    state = unfinished.Unfinished(tmp_path, [], 25)
-    assert [state.due() for _ in range(4)] == [False, False, True, True]
+def test_saves_in_time(few, sample_cfg, tmp_path, monkeypatch):
+    """Ten seconds an image, and as many for a saving."""
+    clock, done = itertools.count(0, 10), []
+    monkeypatch.setattr(method_runs, 'monotonic', lambda: next(clock))
+    monkeypatch.setattr(
+        row_counts.RowCounts, 'save', lambda self, *args: done.append(args[1])
+    )
+    run(sample_cfg, few[:1], tmp_path, save_every=25)
+    assert done == [3, 6, IMAGES]

@@ -45,6 +45,9 @@ def test_maps_are_those_of_the_model(fitted, photos, tmp_path):
     assert row['unusual_share'] == pytest.approx((total > 0.95).mean())
     assert row[NOVELTY] == pytest.approx(sample.metainfo[NOVELTY])
     assert 0 <= row[NOVELTY + PERCENTILE] <= 1
+    classes = np.asarray(Image.open(out / row['files']['class']))
+    counts = {str(c): int((classes == c).sum()) for c in np.unique(classes)}
+    assert row['class_pixels'] == counts
     palette = Image.open(out / row['files']['class']).getpalette()[:6]
     assert palette == [40, 40, 40, 214, 69, 65]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import resource
 import shutil
@@ -16,6 +18,7 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.apis import export, init_ddu
+from mmseg_ddu.apis.html_report.encode import photo_uri
 from mmseg_ddu.apis.image_files import SUFFIXES, check_image, find_images
 from mmseg_ddu.apis.inference import loaded_pixels
 from mmseg_ddu.visualization.heatmap import TITLE_HEIGHT
@@ -203,19 +206,24 @@ def test_maps_and_overlay_turn_with_the_photograph(
     (row,) = export(*tiny, path, tmp_path / 'maps')['images']
     height, width = seen.shape[:2]
     assert (row['height'], row['width']) == (height, width)
-    for key in ('epistemic', 'class', 'aleatoric_png'):
-        file = tmp_path / 'maps' / row['files'][key]
-        shape = (
-            np.load(file).shape
-            if file.suffix == '.npy'
-            else np.asarray(Image.open(file)).shape
-        )
-        assert shape == (height, width)
-    overlay = np.asarray(
-        Image.open(tmp_path / 'maps' / row['files']['overlay'])
-    )
+    files = {k: tmp_path / 'maps' / f for k, f in row['files'].items()}
+    shares = seen / 256
+    classes = (shares.mean(2) * 4).astype(np.uint8)
+    assert (np.asarray(Image.open(files['class'])) == classes).all()
+    expected = 120 * shares[..., 2] ** 2 - 60  # blue is its channel
+    assert np.allclose(np.load(files['epistemic']), expected, atol=1e-3)
+    heights = np.asarray(Image.open(files['epistemic_png'])).astype(float)
+    assert np.corrcoef(heights.ravel(), expected.ravel())[0, 1] > 0.99
+    overlay = np.asarray(Image.open(files['overlay']))
     shown = overlay[TITLE_HEIGHT : TITLE_HEIGHT + height, :width]
     assert (shown == seen).all()
+    in_report = decoded(photo_uri(path, (height, width)))
+    assert np.abs(in_report - seen.astype(float)).mean() < 3
+
+
+def decoded(uri):
+    content = base64.b64decode(uri.split(',', 1)[1])
+    return np.asarray(Image.open(io.BytesIO(content)))
 
 
 def test_odd_pixels_are_as_the_loader_has_them(tiny, tmp_path):

@@ -39,6 +39,8 @@ def test_nothing_in_a_journal_is_trusted(tiny, photos, tmp_path):
         dict(good, width=10**30),
         dict(good, epistemic_mean=None),
         dict(good, image='/etc/passwd'),
+        dict(good, class_pixels={'0': -1}),
+        dict(good, class_pixels=[1]),
         dict(good, more=1),
     ]
     lines = [json.dumps(row).encode() for row in HOSTILE_ROWS + twisted]

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,10 @@ from PIL import Image
 from mmseg_ddu.apis import export
 from mmseg_ddu.apis.html_report.browser_data import browser
 from mmseg_ddu.apis.html_report.encode import photo_uri, target_size
-from mmseg_ddu.apis.html_report.truth import truth_from_config
+from mmseg_ddu.apis.html_report.truth import (
+    truth_from_config,
+    truth_from_masks,
+)
 from mmseg_ddu.models.map_names import MAPS
 from tests.stand_in import StandIn, make_stand_in
 
@@ -44,6 +48,34 @@ def test_large_photos_are_scaled_down(tmp_path):
     small = picture(photo_uri(tmp_path / 'a.png', size))
     assert small.size == (320, 160) and small.format == 'JPEG'
     assert target_size(40, 30) == (40, 30) and target_size(6, 9000) == (1, 320)
+
+
+def test_photos_turn_as_the_network_saw_them(tmp_path):
+    """A camera held upright writes a wide image and a tag."""
+    wide = Image.new('RGB', (60, 40), 'blue')
+    wide.paste('red', (0, 0, 30, 40))  # the left half, on top once turned
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide.save(tmp_path / 'a.jpg', exif=exif)
+    shown = picture(photo_uri(tmp_path / 'a.jpg', (60, 40)))
+    assert shown.size == (40, 60)
+    red, _, blue = shown.getpixel((20, 10))
+    assert red > 200 > 60 > blue
+    red, _, blue = shown.getpixel((20, 50))
+    assert blue > 200 > 60 > red
+
+
+@pytest.mark.parametrize('shape', [(32, 48), (32, 48, 3)])
+@pytest.mark.parametrize('top', [4095, 65535])
+def test_photos_of_sixteen_bits_are_neither_white_nor_black(
+    tmp_path, shape, top
+):
+    ramp = np.linspace(0, 1, 48) * np.ones((32, 1))
+    pixels = ramp.reshape(32, 48, *[1] * (len(shape) - 2)) * np.ones(shape)
+    path = tmp_path / 'a.png'
+    assert cv2.imwrite(str(path), (top * pixels).astype(np.uint16))
+    shown = np.asarray(picture(photo_uri(path, (32, 48))), float)
+    assert np.abs(shown - 255 * ramp[..., None]).max() < 12
 
 
 def test_pictures_are_the_exported_maps(content, exports):
@@ -104,6 +136,23 @@ def test_error_pictures_and_shares_agree(content):
         right = (shown == white).all(-1).sum()
         share = maps['scores']['error_share']
         assert share == pytest.approx(wrong / (wrong + right))
+
+
+def test_masks_of_another_size_are_compared_pixel_by_pixel(exports, tmp_path):
+    for path in (exports['red'] / 'class').glob('*.png'):
+        classes = np.asarray(Image.open(path))
+        classes = np.where(np.arange(len(classes))[:, None] < 12, 3, classes)
+        large = classes.repeat(2, 0).repeat(3, 1).astype(np.uint8)
+        Image.fromarray(large).save(tmp_path / path.name)
+    content = browser(exports, truth_from_masks(tmp_path))
+    for image, maps in zip(content['images'], content['methods'][0]['images']):
+        truth, prediction = (
+            np.asarray(picture(uri).convert('RGB'))
+            for uri in (image['truth'], maps['prediction'])
+        )
+        assert (truth[12:] == prediction[12:]).all()
+        wrong = (truth != prediction).any(-1).mean()
+        assert maps['scores']['error_share'] == pytest.approx(wrong)
 
 
 def test_the_most_unusual_images_stay(exports):

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.visualization import colorize
+from mmseg_ddu.visualization.heatmap import colorize
 from mmseg_ddu.visualization.prediction import surprise
 
 BINARIES = ('chromium', 'chromium-browser', 'google-chrome')

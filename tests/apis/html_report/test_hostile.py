@@ -69,6 +69,20 @@ def test_no_file_outside_the_folder(place, folder, tmp_path):
         browser(dict(a=folder))
 
 
+@pytest.mark.parametrize('key', ['class', 'overlay', 'total_percentile_png'])
+def test_files_that_are_not_shown_are_looked_at_too(key, folder):
+    """Before any file of the export is read."""
+
+    def edit(manifest, first):
+        for row in manifest['images'][1:]:
+            row['image'] = '/absent.png'
+        manifest['images'][-1]['files'][key] = 'class/../../secret.png'
+
+    change(folder, edit)
+    with pytest.raises(ValueError, match='secret.png, outside its folder'):
+        browser(dict(a=folder), max_images=1)
+
+
 def test_maps_are_not_unpickled(folder, tmp_path):
     """Nor do their headers get the memory that they ask for."""
     row = json.loads((folder / 'manifest.json').read_text())['images'][0]
@@ -104,6 +118,11 @@ DAMAGES = [
     lambda m, row: m['maps']['total_percentile'].update(png_low='0'),
     lambda m, row: m.update(images=3),
     lambda m, row: m['images'].append(3),
+    lambda m, row: m['images'].append('a'),
+    lambda m, row: m.update(images={'a': row}),
+    lambda m, row: m.update(classes={'a': 1}),
+    lambda m, row: m.update(palette=[[True, 0, 0]]),
+    lambda m, row: row.update(height=48.0),
     lambda m, row: row.update(files=[]),
     lambda m, row: row['files'].pop('class'),
     lambda m, row: row['files'].update({'class': '/class/a.png'}),

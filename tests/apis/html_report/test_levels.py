@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmseg_ddu.apis.html_report.levels import (
+from mmseg_ddu.apis.html_report.encode import (
     LOST,
     SHARES,
     level_bounds,

@@ -11,7 +11,6 @@ from mmseg_ddu.apis.html_report.truth import (
     VOID,
     error_map,
     error_share,
-    read_truth,
     truth_from_config,
     truth_from_masks,
 )
@@ -23,8 +22,6 @@ def test_masks_are_found_by_name(tmp_path):
     read = truth_from_masks(tmp_path)
     assert (read(Path('elsewhere/one.jpg')) == labels).all()
     assert read(Path('two.jpg')) is None
-    large = read_truth(read, Path('one.jpg'), (4, 6))
-    assert (large == labels.repeat(2, 0).repeat(3, 1)).all()
 
 
 def test_masks_of_colours_and_no_folder_are_refused(tmp_path):

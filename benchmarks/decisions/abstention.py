@@ -1,0 +1,158 @@
+"""Are promises of abstention kept, and how much is kept for them?
+
+Counts the errors of labelled images by total, entropy, energy and density,
+then splits the images 500 times at random into halves: one finds the
+threshold, the other says whether the promise was kept and how many pixels.
+
+  python -m benchmarks.decisions.abstention CONFIG CHECKPOINT_gda.pth NAME
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from rich.progress import track
+
+from benchmarks.tables import markdown_table
+from mmseg_ddu.apis import cli, init_ddu
+from mmseg_ddu.apis.error_counts import labelled_images
+from mmseg_ddu.core import risk_control as risk
+from mmseg_ddu.core.scores import energy
+from mmseg_ddu.core.surprise import Surprise
+from mmseg_ddu.engine.fitting_data import (
+    SeededSubset,
+    as_batch,
+    fitting_dataset,
+    fitting_dataset_config,
+)
+from mmseg_ddu.fileio import write_json
+from mmseg_ddu.models.heads import last_decode_head
+
+SCORES = ('total', 'aleatoric', 'epistemic', 'energy')
+PROMISES = (0.03, 0.05, 0.1)
+HEADLINE = 0.05
+CONFIDENCE = 0.9
+SPLITS = 500
+GRID_IMAGES = 20  # of training, for the thresholds of the energy
+
+
+@torch.no_grad()
+def count(model, split: str) -> dict[str, tuple]:
+    """Score to the shares that its thresholds keep, and keep wrongly."""
+    tables = dict(model.surprises)
+    del tables['total']  # in nats of surprise already
+    training = fitting_dataset(fitting_dataset_config(model.cfg))
+    parts = []
+    for item in SeededSubset(training, GRID_IMAGES, 0):
+        sample = model.test_step(as_batch(item))[0]
+        parts.append(energy(sample.seg_logits.data[None]).flatten()[::29])
+    tables['energy'] = Surprise()
+    tables['energy'].fit(torch.cat(parts))
+    void = last_decode_head(model).ignore_index
+    counts: dict[str, list] = {score: [] for score in SCORES}
+    dataset = labelled_images(model, split)
+    for index in track(range(len(dataset)), 'Errors by score'):
+        sample = model.test_step(as_batch(dataset[index]))[0]
+        maps = {f: sample.get(f'pred_{f}').data[0] for f in SCORES[:3]}
+        maps['energy'] = energy(sample.seg_logits.data[None])[0, 0]
+        labels = sample.gt_sem_seg.data[0]
+        classes = sample.pred_sem_seg.data[0]
+        for score, values in maps.items():
+            if score in tables:
+                values = tables[score](values)
+            rows = risk.count_errors(values, classes, labels, void)
+            counts[score].append(rows)
+    return {score: risk.shares(rows) for score, rows in counts.items()}
+
+
+def judge(counts: dict, error: float, confidence: float | None) -> dict:
+    """Score to what random halves say of a promise.
+
+    ``mean_error`` and ``share_of_splits_kept`` count the splits in which
+    there is a threshold (``share_reached``); coverage counts the others as 0.
+    """
+    found = {}
+    # As many nats as so many training pixels have.
+    starts = [int(-math.log(1 - s) / risk.STEP) for s in risk.STARTS]
+    for score, (kept, wrong) in counts.items():
+        generator = torch.Generator().manual_seed(0)
+        errors, coverages = [], []
+        for _ in range(SPLITS):
+            order = torch.randperm(len(kept), generator=generator)
+            here, there = order.chunk(2)
+            level = risk.find_level(
+                kept[here], wrong[here], error, confidence, starts
+            )
+            coverages.append(0.0)
+            if level is not None:
+                share = kept[there, level].mean()
+                coverages[-1] = float(share)
+                errors.append(float(wrong[there, level].mean() / share))
+        seen = torch.tensor(errors or [0.0], dtype=torch.float64)
+        found[score] = dict(
+            mean_error=float(seen.mean()),
+            share_of_splits_kept=float((seen <= error).double().mean()),
+            share_reached=len(errors) / SPLITS,
+            coverage=float(torch.tensor(coverages).mean()),
+            coverage_std=float(torch.tensor(coverages).std()),
+        )
+    return found
+
+
+def main() -> None:
+    parser = cli.parser(__doc__, '… CONFIG CHECKPOINT_gda.pth voc21')
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('name', help='of the data in the file of results')
+    parser.add_argument('--split', default='test')
+    parser.add_argument('--counts', type=Path, help='keep them here')
+    parser.add_argument(
+        '--json', type=Path, default=Path('results/decisions.json')
+    )
+    args = parser.parse_args()
+    if args.counts and args.counts.exists():
+        counts = torch.load(args.counts)
+    else:
+        counts = count(init_ddu(args.config, args.checkpoint), args.split)
+        if args.counts:
+            torch.save(counts, args.counts)
+    kept, wrong = counts['total']
+    entry = dict(
+        images=len(kept),
+        error_without=float(wrong[:, -1].mean()),
+        splits=SPLITS,
+        promises=[],
+    )
+    lines = []
+    for error in PROMISES:
+        for confidence in (None, CONFIDENCE):
+            found = judge(counts, error, confidence)
+            entry['promises'].append(
+                dict(promise=error, confidence=confidence, scores=found)
+            )
+            for score, f in found.items():
+                numbers = f.values()
+                lines.append(
+                    [error, confidence, score, *(f'{v:.3f}' for v in numbers)]
+                )
+    headline = [p for p in entry['promises'] if p['promise'] == HEADLINE]
+    on_average, with_confidence = (p['scores'] for p in headline)
+    entry.update(
+        promise=HEADLINE,
+        mean_error=on_average['total']['mean_error'],
+        share_of_splits_kept=with_confidence['total']['share_of_splits_kept'],
+        coverage={s: f['coverage'] for s, f in on_average.items()},
+    )
+    print(f'{len(kept)} images, {entry["error_without"]:.3f} wrong')
+    names = next(iter(found.values()))
+    print(markdown_table(['promise', 'confidence', 'score', *names], lines))
+    there = json.loads(args.json.read_text()) if args.json.exists() else {}
+    there.setdefault('abstention', {})[args.name] = entry
+    write_json(args.json, there)
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,53 @@
+"""Networks that are trained here, for MC dropout and an ensemble."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmseg_ddu.apis import init_ddu, train
+from mmseg_ddu.engine.build import build_ensemble, read_config
+from mmseg_ddu.models.convert import to_mc_dropout_model
+
+PASSES = 10
+
+
+def trained_members(
+    config: Path, backbone: Path, number: int, runs: Path
+) -> list[Path]:
+    """Checkpoints of a config from several seeds, trained where absent.
+
+    Args:
+        config (Path): Reads ``MOBILENET_V2``.
+        backbone (Path): Weights of the backbone.
+        number (int): Seeds 0, 1, …
+        runs (Path): Where the folder ``members`` is, or will be.
+    """
+    os.environ['MOBILENET_V2'] = str(backbone.resolve())
+    found = []
+    for seed in range(number):
+        folder = runs / 'members' / str(seed)
+        cfg = read_config(config, {'randomness.seed': seed})
+        last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
+        if not last.exists():
+            train(cfg, work_dir=folder, resume=folder.is_dir())
+        found.append(last)
+    return found
+
+
+def sampling_methods(
+    config: Path, member: Path, members: Sequence[Path]
+) -> dict[str, nn.Module]:
+    """MC dropout of one member, and the ensemble of all."""
+    cfg = read_config(config)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    dropout = read_config(config)
+    dropout.model = to_mc_dropout_model(cfg.model, num_passes=PASSES)
+    return {
+        'MC dropout': init_ddu(dropout, member),
+        'ensemble': build_ensemble(cfg.model, members),
+    }

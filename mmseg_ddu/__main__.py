@@ -1,0 +1,78 @@
+"""``mmseg-ddu fit CONFIG CHECKPOINT``: every tool under one name."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+PROGRAM = 'mmseg-ddu'
+# What it is called, the tool, and what one wants of it.
+COMMANDS = {
+    'demo': ('demo', 'see everything on a small drawn data set, in minutes'),
+    'fit': ('fit_gda', 'add uncertainty to a trained network'),
+    'check': ('check_model', 'hear what the maps are worth on your images'),
+    'test': ('test', 'print mIoU and how good each map is, in words'),
+    'export': ('export_uncertainty', 'write the maps of images to files'),
+    'report': ('report', 'make one HTML page of an export'),
+    'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
+    'monitor': ('monitor', 'say when new images are no longer ordinary'),
+    'compare': ('compare_uncertainty', 'compare with MC dropout, ensembles'),
+    'onnx': ('export_onnx', 'write network and maps as one ONNX file'),
+    'train': ('train', 'train as mmseg does, and fit at the end'),
+    'sample': ('make_sample', 'draw the small data set'),
+}
+
+
+def main() -> None:
+    """Run the tool that the first argument names."""
+    name = sys.argv[1] if len(sys.argv) > 1 else '--help'
+    if name in ('-h', '--help'):
+        print(overview())
+        return
+    if name not in COMMANDS:
+        print(f'{overview()}\n\nThere is no {name!r}.', file=sys.stderr)
+        sys.exit(2)
+    importlib.import_module('mmseg_ddu.import_errors')
+    tool = tools_folder() / f'{COMMANDS[name][0]}.py'
+    sys.argv = [f'{PROGRAM} {name}', *sys.argv[2:]]
+    spec = importlib.util.spec_from_file_location(tool.stem, tool)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.cli.run(module.main)
+
+
+def overview() -> str:
+    """What there is, from what a person wants to do."""
+    lines = [f'  {name:9}{wish}' for name, (_, wish) in COMMANDS.items()]
+    return '\n'.join(
+        [
+            f'usage: {PROGRAM} COMMAND …',
+            '',
+            'Per-pixel uncertainty for an mmsegmentation model.',
+            '',
+            *lines,
+            '',
+            f'{PROGRAM} COMMAND --help says more. For a model of your own:',
+            '',
+            f'  {PROGRAM} fit CONFIG CHECKPOINT',
+            f'  {PROGRAM} test CONFIG CHECKPOINT_gda.pth',
+            f'  {PROGRAM} export CONFIG CHECKPOINT_gda.pth IMAGES '
+            '--out-dir maps',
+        ]
+    )
+
+
+def tools_folder() -> Path:
+    """Where the tools are: in the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    for folder in (package / '.mim' / 'tools', package.parent / 'tools'):
+        if folder.is_dir():
+            return folder
+    raise FileNotFoundError(
+        f'{package} has no tools; install mmseg_ddu with pip.'
+    )
+
+
+if __name__ == '__main__':
+    main()

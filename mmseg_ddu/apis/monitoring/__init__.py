@@ -1,0 +1,5 @@
+"""Watching a stream of exported images for drift."""
+
+from .drift_monitor import DriftMonitor
+
+__all__ = ['DriftMonitor']

@@ -1,0 +1,221 @@
+"""The monitor of a stream of exported images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.logging import MMLogger
+
+from mmseg_ddu.core.drift import DriftDetector, Step
+from mmseg_ddu.core.errors import require
+from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.models.map_names import NOVELTY
+
+from .alarm_words import say
+from .drift_page import write_page
+from .monitor_files import MonitorFiles
+from .watched_images import (
+    UNUSUAL,
+    Stream,
+    WatchedImage,
+    read_stream,
+    require_same_fit,
+)
+
+Paths = str | os.PathLike | Iterable[str | os.PathLike]
+FORMAT = 1
+FIT_RANKS = 100  # of a novelty among training images; fits may have few
+MOST_NAMED = 5
+NO_REFERENCE = (
+    'Without a reference, the stream is compared with its own beginning and, '
+    'for the novelty, with the training images: the stated rate of false '
+    'alarms is then only approximate, and what is strange from the first '
+    'image on shows in the novelty alone. Give an export of ordinary images '
+    'that the model was not fitted on (--reference).'
+)
+
+
+class DriftMonitor:
+    """Says when exported images are no longer what they were.
+
+    Watched are the novelty of each image, its share of unusual pixels, and
+    its share of each class: a third of the rate of false alarms each, that
+    of the classes in equal parts. See :mod:`mmseg_ddu.core.drift`.
+
+    Beside the state two more files are written: ``.jsonl``, a line an
+    image, and ``.html``, control charts.
+
+    Args:
+        state (str): JSON file to begin, or to go on from.
+        reference (str or list, optional): Exports of ordinary images that
+            the model was not fitted on.
+        false_alarms (float): Most false alarms an image, on average, as long
+            as images are exchangeable with the reference.
+
+    Attributes:
+        lines (list[dict]): A line for each image so far: ``number``,
+            ``name``, ``key``, ``alarms``, and either ``error`` or
+            ``values``, ``p``, ``level`` (of each detector; 1 is an alarm)
+            and ``lost_share``. An alarm has ``statistic``, ``rose``,
+            ``now``, ``before``, ``since``, ``images`` and ``words``.
+
+    Example:
+        >>> monitor = DriftMonitor('drift.json', 'val/')  # doctest: +SKIP
+        >>> new = monitor.watch(['monday/', 'tuesday/'])  # doctest: +SKIP
+        >>> [a['words'] for x in new for a in x['alarms']]  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        state: str | os.PathLike,
+        reference: Paths | None = None,
+        *,
+        false_alarms: float = 0.001,
+    ) -> None:
+        self.files = MonitorFiles(Path(state))
+        self.reference = None if reference is None else read_stream(reference)
+        self.false_alarms = false_alarms
+        self.lines: list[dict[str, Any]] = []
+
+    def watch(self, manifests: Paths) -> list[dict[str, Any]]:
+        """Take in what is new of exported images, in the given order.
+
+        Images that were taken in before are passed over; they must come
+        first, and in their order.
+
+        Args:
+            manifests (str or list): ``manifest.json`` files or their
+                folders.
+
+        Returns:
+            list[dict]: The lines of new images.
+
+        Raises:
+            ValueError: If images are of another fit, or out of order, or
+                the state was begun with other settings.
+        """
+        stream = read_stream(manifests)
+        if self.reference is not None:
+            require_same_fit(stream, self.reference, 'The stream')
+        names = [NOVELTY, UNUSUAL, *(f'class {c}' for c in stream.classes)]
+        settings = self._settings(stream)
+        self.lines, state = self.files.read(settings)
+        detector = self._detector(len(stream.classes), state)
+        start = len(self.lines)
+        for image in self._new_images(stream):
+            self.lines.append(self._line(image, names, detector))
+        new = self.lines[start:]
+        self.files.write(new, settings, detector.state())
+        write_page(self.files.page, self.lines, settings)
+        return new
+
+    def _settings(self, stream: Stream) -> dict[str, Any]:
+        known = self.reference and [i.key for i in self.reference.images]
+        return dict(
+            format=FORMAT,
+            fit=stream.fit,
+            classes=stream.classes,
+            reference=known and digest(known, 16),
+            false_alarms=self.false_alarms,
+        )
+
+    def _detector(self, classes: int, state: Any) -> DriftDetector:
+        ordinary = np.zeros((0, 2 + classes))
+        if self.reference is not None:
+            rows = [i.values for i in self.reference.images if not i.error]
+            ordinary = np.stack(rows)
+        elif state is None:
+            MMLogger.get_current_instance().warning(NO_REFERENCE)
+        weights = [1.0, 1.0, *[1 / max(1, classes)] * classes]
+        detector = DriftDetector(weights, self.false_alarms, ordinary)
+        if state is not None:
+            try:
+                detector.load_state(state)
+                good = sum('error' not in line for line in self.lines)
+                require(detector.seen == good, f'{good} images', detector.seen)
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                raise ValueError(
+                    f'{self.files.path} is damaged ({error}); begin another '
+                    'state.'
+                ) from error
+        return detector
+
+    def _new_images(self, stream: Stream) -> list[WatchedImage]:
+        """Those behind all that were taken in before."""
+        places = {line['key']: n for n, line in enumerate(self.lines)}
+        reference = self.reference.images if self.reference else ()
+        ordinary = {image.key for image in reference}
+        new: dict[str, WatchedImage] = {}
+        last = -1
+        for image in stream.images:
+            if image.key in ordinary:
+                raise ValueError(
+                    f'{image.name} is also in the reference. Give a '
+                    'reference of other images than those of the stream.'
+                )
+            place = places.get(image.key)
+            if image.key in new or (
+                place is not None and (new or place <= last)
+            ):
+                raise ValueError(
+                    f'The stream goes back in time: {image.name} was taken '
+                    'in already, and comes again behind newer images. Give '
+                    'manifests in their order, each once, and new images in '
+                    'a manifest of their own behind the others.'
+                )
+            if place is None:
+                new[image.key] = image
+            else:
+                last = place
+        return list(new.values())
+
+    def _line(
+        self, image: WatchedImage, names: list[str], detector: DriftDetector
+    ) -> dict[str, Any]:
+        line: dict[str, Any] = dict(
+            number=len(self.lines), name=image.name, key=image.key
+        )
+        if image.error:
+            return dict(line, alarms=[], error=image.error)
+        given = {}
+        if self.reference is None:
+            higher = int((1 - image.percentile) * FIT_RANKS)
+            given[0] = (min(higher, FIT_RANKS - 1), FIT_RANKS - 1)
+        step = detector.update(image.values, given)
+        named = dict(values=image.values, p=step.p, level=step.level)
+        for key, numbers in named.items():
+            line[key] = {n: _short(v) for n, v in zip(names, numbers)}
+        line['lost_share'] = image.lost
+        return dict(line, alarms=self._alarms(step, names, line))
+
+    def _alarms(
+        self, step: Step, names: list[str], line: dict
+    ) -> list[dict[str, Any]]:
+        alarms: list[dict[str, Any]] = []
+        if not step.alarms:
+            return alarms
+        good = [x for x in self.lines if 'error' not in x] + [line]
+        reference = self.reference.images if self.reference else ()
+        for k, start, rose in zip(step.alarms, step.since, step.rose):
+            earlier = [i.values[k] for i in reference if not i.error]
+            earlier += [x['values'][names[k]] for x in good[:start]]
+            now = [x['values'][names[k]] for x in good[start:]]
+            order = np.argsort(now, kind='stable')[:: -1 if rose else 1]
+            alarm = dict(
+                statistic=names[k],
+                rose=rose,
+                now=float(np.mean(now)),
+                before=float(np.mean(earlier)) if earlier else None,
+                since=good[start]['name'],
+                images=[good[start + i]['name'] for i in order[:MOST_NAMED]],
+            )
+            alarms.append(dict(alarm, words=say(alarm, len(now))))
+        return alarms
+
+
+def _short(value: float) -> float:
+    return float(f'{value:.4g}')

@@ -1,0 +1,119 @@
+"""The page of control charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmseg_ddu.apis.html_report.page import TEMPLATES
+from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.models.map_names import NOVELTY
+from mmseg_ddu.version import __version__
+
+from .watched_images import UNUSUAL
+
+SHOWN = 2000  # images in a chart
+LEFT, RIGHT, TOP, BOTTOM = 50, 990, 10, 160
+FLOOR = 1e-6  # of a detector, on its logarithmic scale
+
+
+def write_page(
+    path: Path, lines: Sequence[dict], settings: dict[str, Any]
+) -> None:
+    """Write one HTML file that needs no other file and no network."""
+    good = [line for line in lines if 'error' not in line]
+    alarms = [
+        (line['number'], line['name'], alarm['words'])
+        for line in good
+        for alarm in line['alarms']
+    ]
+    html = TEMPLATES.get_template('drift.html').render(
+        title='Drift',
+        version=__version__,
+        seen=len(lines),
+        alarmed=sum(bool(line['alarms']) for line in lines),
+        rate=settings['false_alarms'],
+        reference=settings['reference'],
+        checkpoint=settings['fit']['checkpoint_sha256'][:12],
+        many=len(good) > SHOWN,
+        shown=SHOWN,
+        charts=_charts(good[-SHOWN:]),
+        alarms=alarms[::-1],
+        left_out=[(x['name'], x['error']) for x in lines if 'error' in x],
+        lost=[
+            (line['name'], f'{line["lost_share"]:.2%}')
+            for line in good
+            if line.get('lost_share')
+        ],
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(html, encoding='utf-8')
+
+
+def _charts(lines: Sequence[dict]) -> list[dict[str, Any]]:
+    if not lines:
+        return []
+    level = 'Detector: 1 is an alarm; logarithmic.'
+
+    def of_classes(line: dict) -> float:
+        values = line['level']
+        return max((values[k] for k in values if k not in OTHERS), default=0)
+
+    return [
+        _chart(lines, NOVELTY, lambda line: line['values'][NOVELTY]),
+        _chart(lines, UNUSUAL, lambda line: line['values'][UNUSUAL]),
+        *(
+            _chart(
+                lines, level, lambda x, k=k: x['level'][k], f'Detector: {k}'
+            )
+            for k in OTHERS
+        ),
+        _chart(
+            lines,
+            f'{level} The highest of all classes.',
+            of_classes,
+            'Detector: class mix',
+        ),
+    ]
+
+
+OTHERS = (NOVELTY, UNUSUAL)
+
+
+def _chart(
+    lines: Sequence[dict],
+    note: str,
+    value_of: Callable[[dict], float],
+    title: str | None = None,
+) -> dict[str, Any]:
+    """The coordinates of a chart; of a detector if it has a title."""
+    values = [float(value_of(line)) for line in lines]
+    detector = title is not None
+    shown = values
+    if detector:
+        shown = [math.log10(max(value, FLOOR)) for value in values]
+    finite = [value for value in shown if abs(value) < 1e29] or [0.0]
+    low, high = min(finite), max(finite)
+    if detector:
+        low, high = math.log10(FLOOR), max(high, 0.5)
+    span = (high - low) or 1.0
+
+    def y(value: float) -> float:
+        part = min(max((value - low) / span, 0), 1)
+        return round(BOTTOM - part * (BOTTOM - TOP), 1)
+
+    step = (RIGHT - LEFT) / max(1, len(lines) - 1)
+    x = [round(LEFT + step * place, 1) for place in range(len(lines))]
+    return dict(
+        title=title or note,
+        note=note if detector else 'Each image; vertical lines are alarms.',
+        points=' '.join(f'{a},{y(v)}' for a, v in zip(x, shown)),
+        alarms=[a for a, line in zip(x, lines) if line['alarms']],
+        limit=y(0.0) if detector else None,
+        low=f'{FLOOR:g}' if detector else f'{low:.3g}',
+        high=f'{10**high:.3g}' if detector else f'{high:.3g}',
+        first=lines[0]['name'],
+        last=lines[-1]['name'],
+    )

@@ -1,0 +1,157 @@
+"""What is watched of each exported image."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.apis.exporting.one_image import CLASS_PIXELS, are_counts
+from mmseg_ddu.apis.html_report.exported_maps import Export
+from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
+
+from .json_form import is_number, is_text
+
+UNUSUAL = 'unusual_share'
+NEEDED = NOVELTY, UNUSUAL, NOVELTY + PERCENTILE
+# What must be the same for numbers to be comparable.
+SAME = ('checkpoint_sha256', 'config_sha256', 'tta')
+
+
+class WatchedImage(NamedTuple):
+    """A row of a manifest.
+
+    Attributes:
+        name (str): In its export.
+        key (str): Digest of the name and of all numbers.
+        values (np.ndarray): Novelty, share of unusual pixels, share of each
+            class; empty if there is only an error.
+        percentile (float): Of the novelty, among training images.
+        lost (float): Share of pixels without a score.
+        error (str): Why the image was left out, or empty.
+    """
+
+    name: str
+    key: str
+    values: np.ndarray
+    percentile: float
+    lost: float
+    error: str
+
+
+class Stream(NamedTuple):
+    """Exported images in order, all of one fit."""
+
+    source: str
+    fit: dict[str, Any]
+    classes: list[str]
+    images: list[WatchedImage]
+
+
+def read_stream(
+    manifests: str | os.PathLike | Iterable[str | os.PathLike],
+) -> Stream:
+    """Read one or several manifests, each by its path or its folder.
+
+    Raises:
+        ValueError: If one is damaged, of another fit than the others, or of
+            a model without fitted densities.
+        FileNotFoundError: If one is absent.
+    """
+    if isinstance(manifests, (str, os.PathLike)):
+        manifests = [manifests]
+    streams = [_read(Path(path)) for path in manifests]
+    if not streams:
+        raise ValueError('Expected at least one manifest, but got none.')
+    first = streams[0]
+    for stream in streams[1:]:
+        require_same_fit(stream, first, stream.source)
+        first.images.extend(stream.images)
+    return first
+
+
+def require_same_fit(stream: Stream, other: Stream, name: str) -> None:
+    """Raise unless the numbers of two streams can be compared."""
+    different = [k for k in SAME if stream.fit[k] != other.fit[k]]
+    if stream.classes != other.classes:
+        different.append('classes')
+    if different:
+        raise ValueError(
+            f'{name} was not exported as {other.source} was: '
+            f'{", ".join(different)} differ. Scores of different fits cannot '
+            'be compared; export with the same checkpoint, config and '
+            'options.'
+        )
+
+
+def _read(path: Path) -> Stream:
+    folder = path.parent if path.name == MANIFEST else path
+    manifest = Export('', folder).manifest
+    source = str(folder / MANIFEST)
+    fit = {key: manifest.get(key) for key in SAME}
+    if not all(isinstance(fit[key], str) for key in SAME[:2]):
+        raise ValueError(
+            f'{source} does not say which checkpoint and config it is of; '
+            'export the maps again.'
+        )
+    classes = manifest['classes']
+    images = [
+        _good(row, len(classes), source) if 'files' in row else _left_out(row)
+        for row in manifest['images']
+    ]
+    return Stream(source, fit, classes, images)
+
+
+def _good(row: dict, classes: int, source: str) -> WatchedImage:
+    missing = [name for name in (*NEEDED, CLASS_PIXELS) if name not in row]
+    if missing:
+        raise ValueError(
+            f'{source} lacks {", ".join(missing)}: it is of a model without '
+            'fitted densities, or of an earlier version. Export again, with '
+            'a *_gda.pth of tools/fit_gda.py.'
+        )
+    extras = row.get('name', ''), row.get('lost_share', 0.0)
+    sound = is_text(extras[0]) and is_number(extras[1])
+    if not (sound and are_counts(row[CLASS_PIXELS])):
+        raise ValueError(f'{source} is damaged; export the maps again.')
+    novelty, unusual, percentile = (_number(row[name]) for name in NEEDED)
+    pixels = row['height'] * row['width']
+    counts = row[CLASS_PIXELS]
+    shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
+    values = [novelty, unusual, *shares]
+    name = _printable(row.get('name', row['files']['class']))
+    return WatchedImage(
+        name,
+        _digest(name, percentile, values),
+        np.array([float(f'{value:.4g}') for value in values]),
+        min(max(percentile, 0.0), 1.0),
+        _number(row.get('lost_share', 0.0)),
+        '',
+    )
+
+
+def _left_out(row: dict) -> WatchedImage:
+    name = _printable(row.get('name', row.get('image', 'without a name')))
+    error = _printable(row.get('error') or 'no reason given')[:500]
+    nothing = np.zeros(0)
+    return WatchedImage(name, _digest(name, error), nothing, 0.0, 0.0, error)
+
+
+def _number(value: float) -> float:
+    """What is no number is the worst there is."""
+    return float(max(min(value, WORST), -WORST)) if value == value else WORST
+
+
+def _printable(value: Any) -> str:
+    """File names may hold bytes that are no text."""
+    return str(value).encode('utf-8', 'backslashreplace').decode()
+
+
+def _digest(*parts: object) -> str:
+    return digest(list(parts), 16)

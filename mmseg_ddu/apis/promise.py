@@ -1,0 +1,192 @@
+"""A threshold of the total uncertainty that keeps a promise."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from mmengine.logging import MMLogger
+from torch import Tensor, nn
+
+from mmseg_ddu.core import risk_control as risk
+from mmseg_ddu.engine.checkpoint import (
+    plain,
+    read_checkpoint,
+    save_checkpoint,
+)
+from mmseg_ddu.engine.fit_meta import test_mode
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline
+from mmseg_ddu.fileio import require_writable_folder
+from mmseg_ddu.models.abstention import PREFIX
+
+from .error_counts import count_errors_of
+from .inference import init_ddu
+
+NOTHING = -1.0  # a threshold that keeps no pixel
+
+
+def fit_abstention(
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    error: float,
+    *,
+    confidence: float | None = None,
+    per_class: bool = False,
+    split: str = 'val',
+    out: str | os.PathLike | None = None,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Find which pixels to refuse; see ``tools/fit_abstention.py --help``.
+
+    What the images say is kept beside the checkpoint
+    (``<stem>.<split>_errors.jsonl``), so that a run that was stopped goes on,
+    and another ``error`` needs no prediction.
+
+    Args:
+        config, checkpoint: As for :func:`init_ddu`, fitted.
+        error (float): Most that the share of wrong pixels among those kept
+            may be, in (0, 1).
+        confidence (float, optional): Keep the promise for this share of
+            calibration sets instead of on average over them.
+        per_class (bool): One threshold and one promise for the pixels
+            predicted as each class.
+        split (str): Whose labelled images to use, ``val`` or ``test``: none
+            of them seen in training.
+        out (str, optional): The file to write; ``checkpoint`` itself by
+            default, which gains a few numbers.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        cfg_options (dict, optional): Overrides settings of the config.
+
+    Returns:
+        dict: ``thresholds`` by class, ``coverage``, ``error_before``,
+        ``error_kept`` and ``error_refused`` of the images used, and what was
+        asked for; also in ``meta['abstention']`` of the file.
+
+    Raises:
+        ValueError: If no threshold keeps the promise, with the smallest that
+            can be kept; if images were trained on, or have no labels.
+        NotFittedError: If there are no densities.
+    """
+    for name, value in dict(error=error, confidence=confidence).items():
+        if value is not None and not 0 < value < 1:
+            raise ValueError(
+                f'Expected {name} to be in (0, 1), but got {value}.'
+            )
+    checkpoint = Path(checkpoint)
+    out = Path(out) if out else checkpoint
+    require_writable_folder(out.parent)
+    model = init_ddu(config, checkpoint, device, cfg_options)
+    if not hasattr(model, 'abstention'):
+        raise ValueError(
+            f'{type(model).__name__} has no calibrated total uncertainty. '
+            'Fit densities with tools/fit_gda.py and use that checkpoint.'
+        )
+    images = count_errors_of(model, checkpoint, split)
+    chosen = choose_thresholds(model, images, error, confidence, per_class)
+    report = dict(
+        error=error,
+        confidence=confidence,
+        per_class=per_class,
+        split=split,
+        images=len(images),
+        test_mode=test_mode(model.test_cfg, evaluation_pipeline(model.cfg)),
+        thresholds=chosen.tolist(),
+        **what_is_kept(images, chosen),
+    )
+    content = read_checkpoint(checkpoint)
+    state = {**content['state_dict'], f'{PREFIX}thresholds': chosen}
+    meta = dict(content['meta'], abstention=plain(report))
+    save_checkpoint(out, state, meta)
+    return report
+
+
+def choose_thresholds(
+    model: nn.Module,
+    images: list[Tensor],
+    error: float,
+    confidence: float | None,
+    per_class: bool,
+) -> Tensor:
+    """Thresholds of the total by predicted class, (C,)."""
+    levels = risk.thresholds()
+    percentiles = model.percentile('total', levels)
+    starts = [int((percentiles < share).sum()) for share in risk.STARTS]
+    names = _class_names(model)
+    if not per_class:
+        level = _level(images, None, error, confidence, starts)
+        return levels[level].repeat(len(names))
+    chosen, refused = torch.full((len(names),), NOTHING), []
+    for number, name in enumerate(names):
+        try:
+            level = _level(images, number, error, confidence, starts)
+            chosen[number] = levels[level]
+        except ValueError:
+            shares = risk.shares(images, number)
+            least = risk.smallest_error(*shares, confidence, starts)
+            refused.append(f'{name} ({len(shares[0])} images, {least:.3f})')
+    if refused:
+        MMLogger.get_current_instance().warning(
+            'All pixels of these classes will be refused, since no threshold '
+            'keeps the promise for them (images with the class, smallest '
+            f'error that they can promise): {", ".join(refused)}'
+        )
+    return chosen
+
+
+def _level(
+    images: list[Tensor],
+    of_class: int | None,
+    error: float,
+    confidence: float | None,
+    starts: list[int],
+) -> int:
+    """The level; ValueError with the smallest error if there is none."""
+    shares = risk.shares(images, of_class)
+    level = risk.find_level(*shares, error, confidence, starts)
+    if level is not None:
+        return level
+    number = len(shares[0])
+    smallest = risk.smallest_error(*shares, confidence, starts)
+    sure = f' with confidence {confidence}' if confidence else ''
+    raise ValueError(
+        f'{number} images cannot promise an error of {error}{sure}; the '
+        f'smallest that they can is {smallest:.3f}. More labelled images '
+        'lower it.'
+    )
+
+
+def what_is_kept(images: list[Tensor], chosen: Tensor) -> dict[str, float]:
+    """Coverage and errors of images, each image with its shares.
+
+    Args:
+        images (list[Tensor]): Of :func:`.risk_control.count_errors`.
+        chosen (Tensor): Thresholds by class.
+
+    Returns:
+        dict: ``coverage``, ``error_before``, ``error_kept`` and
+        ``error_refused``; 0 of what there is nothing of.
+    """
+    sums = torch.zeros(4, dtype=torch.float64)
+    levels = risk.thresholds()
+    for rows in images:
+        kept = levels[rows[:, 1]] <= chosen[rows[:, 0]]
+        count, wrong = rows[:, 2].double(), rows[:, 3].double()
+        parts = count * kept, wrong * kept, count, wrong
+        sums += torch.stack([part.sum() for part in parts]) / count.sum()
+    kept, wrong_kept, every, wrong = sums.tolist()
+    refused = every - kept
+    return dict(
+        coverage=kept / every,
+        error_before=wrong / every,
+        error_kept=wrong_kept / kept if kept else 0.0,
+        error_refused=(wrong - wrong_kept) / refused if refused > 0 else 0.0,
+    )
+
+
+def _class_names(model: nn.Module) -> list[str]:
+    """Of the abstention's classes, numbers where there are no names."""
+    number = len(model.abstention.thresholds)
+    names = list(model.dataset_meta.get('classes') or [])
+    return names if len(names) == number else [str(i) for i in range(number)]
