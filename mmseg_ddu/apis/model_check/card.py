@@ -12,6 +12,7 @@ from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
 
 from .image_parts import CONSTANT, ROWS
+from .over_images import LEAST_IMAGES
 
 PAGE, DATA = 'card.html', 'card.json'
 PARTS = [
@@ -38,6 +39,7 @@ def write_card(folder: Path, card: dict) -> None:
     html = environment.get_template('card.html').render(
         card=card,
         version=__version__,
+        least=LEAST_IMAGES,
         rows=ROWS,
         every_row=(*ROWS, CONSTANT),
         colors=COLORS,

@@ -17,11 +17,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.compare.results_file import strict
+from mmseg_ddu.apis.error_counts import training_images
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
 from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
-from mmseg_ddu.engine.fitting_data import seeded_order
+from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import (
     read_json,
@@ -112,6 +113,8 @@ def check_model(
         model, dataset, dataset_config, order, shift_images, parts, seed
     )
     card['data'] = f'{len(order)} of {len(dataset)} images of {source}'
+    chosen = {image_names(dataset)[i] for i in order}
+    card['trained_on'] = len(chosen & training_images(model.cfg))
     card['checkpoint'] = Path(checkpoint).name
     card['sentences'] = sentences(card)
     card = strict(card)
@@ -230,7 +233,7 @@ def measure(
         errors=error_figures(plain, seed),
         shifts=shift_figures(plain[: len(some)], moved, seed),
         pasted=pasted_figures(pasted, seed),
-        fit=fit_figures(model, vectors, classes, fit, seed),
+        fit=fit_figures(model, vectors, classes, fit),
         modes=mode_figures(modes, model.test_cfg.get('mode', 'whole')),
         above_95=above_95(model, plain),
         never_seen=[c for i, c in enumerate(classes) if i not in labels],

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mmseg_ddu.core.metrics import selective_risk
 from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
-from mmseg_ddu.core.metrics.metric import json_lists
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 
@@ -70,16 +69,16 @@ def error_figures(parts: Sequence[Part], seed: int) -> dict:
         rows[row] = _row(pixels, times)
     ece = with_interval(lambda t: calibration_of(parts, t).ece(), times)
     calibration = calibration_of(parts, times[0])
-    lines = calibration.reliability()
+    lines = calibration.reliability()._asdict()
     bins = calibration.bins.sum(0)
     return dict(
         images=len(parts),
-        error=with_interval(lambda t: error_rate(parts, t), times),
+        error=float(wrong.float().mean()),
         rows=rows,
         ece=ece,
         # Mean confidence above accuracy: too sure.
         overconfidence=float((bins[1] - bins[2]) / bins[0]),
-        reliability=json_lists(lines),
+        reliability={name: line.tolist() for name, line in lines.items()},
     )
 
 
@@ -94,7 +93,6 @@ def _row(pixels: ImagePixels, times: list[Tensor]) -> dict:
     return dict(
         auroc=with_interval(lambda t: pixels.counts(t).auroc(), times),
         pui80=float(trio.uncertain_inaccurate),
-        error=selective_risk.risk_at(counts, 1.0),
         refused=with_interval(refused, times),
         corrected={
             str(share): left_after_correction(counts, share)

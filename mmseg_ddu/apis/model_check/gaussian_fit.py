@@ -7,15 +7,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmseg_ddu.core.densities.gaussian import GaussianDensity
-from mmseg_ddu.core.kmeans import class_centers
-
 from .image_parts import Part
 
 FEW_VECTORS = 10  # times the features
-COMPONENTS = 4
-DIMENSIONS = 16  # in which one and several Gaussians are compared
-ENOUGH = 200  # vectors of a class in either half of the images
 
 
 def fit_figures(
@@ -23,35 +17,28 @@ def fit_figures(
     parts: Sequence[Part],
     classes: Sequence[str],
     fit: Mapping,
-    seed: int,
 ) -> dict:
-    """Of each class and of one against several Gaussians.
+    """Of the Gaussians of each class.
 
     Args:
         model (nn.Module): A fitted DDU segmentor.
         parts (Sequence[Part]): Of :func:`measure_fit`, one for each image.
         classes (Sequence[str]): Their names.
         fit (Mapping): ``meta['gda']`` of the checkpoint.
-        seed (int): Of k-means.
     """
     vectors = torch.cat([torch.from_numpy(part['vectors']) for part in parts])
     labels = torch.cat([torch.from_numpy(part['labels']) for part in parts])
-    half = torch.cat(
-        [
-            torch.full((len(part['labels']),), bool(number % 2))
-            for number, part in enumerate(parts)
-        ]
-    )
     log_probs, distances = own_densities(model.gda_head, vectors, labels)
-    gains = several_gain(vectors, labels, half, len(classes), seed)
     counts = fit.get('vectors_per_class') or [None] * len(classes)
     least = FEW_VECTORS * vectors.shape[1]
     rows = {}
     for label, name in enumerate(classes):
         own = labels == label
         seen = bool(own.any())
+        holding = [part for part in parts if (part['labels'] == label).any()]
         rows[str(name)] = dict(
             vectors_held_out=int(own.sum()),
+            images_held_out=len(holding),
             vectors_fitted=counts[label],
             few=counts[label] is not None and counts[label] < least,
             log_likelihood=float(log_probs[own].mean()) if seen else None,
@@ -60,15 +47,8 @@ def fit_figures(
                 if seen and distances is not None
                 else None
             ),
-            several_gain=gains[label],
         )
-    known = [gain for gain in gains if gain is not None]
-    return dict(
-        classes=rows,
-        components=model.gda_head.density.components,
-        images_fitted=fit.get('images'),
-        several_gain=sum(known) / len(known) if known else None,
-    )
+    return dict(classes=rows, images_fitted=fit.get('images'))
 
 
 def own_densities(
@@ -93,65 +73,3 @@ def own_densities(
     highest = density.log_prob(density.means + density.offset).diag()
     norms = highest.cpu()[labels.long()]
     return log_probs, 2 * (norms - log_probs) / vectors.shape[1]
-
-
-def several_gain(
-    vectors: Tensor, labels: Tensor, half: Tensor, classes: int, seed: int
-) -> list[float | None]:
-    """Nats a vector that several Gaussians gain on unseen images.
-
-    Both are fitted on half of the images and judged on the others, in the
-    principal dimensions of the former.
-
-    Args:
-        vectors (Tensor): (N, D).
-        labels, half (Tensor): (N,) classes, and whether they judge.
-        classes (int): C.
-        seed (int): Of k-means.
-
-    Returns:
-        list: For each class; None with too few vectors.
-    """
-    enough = [
-        min(int((half[labels == c] == side).sum()) for side in (False, True))
-        >= ENOUGH
-        for c in range(classes)
-    ]
-    if not any(enough):
-        return [None] * classes
-    kept = torch.tensor(enough)[labels.long()]
-    vectors, labels, half = vectors[kept].double(), labels[kept], half[kept]
-    gaps = vectors[~half] - vectors[~half].mean(0)
-    basis = torch.linalg.eigh(gaps.mT @ gaps).eigenvectors[:, -DIMENSIONS:]
-    vectors = (vectors - vectors[~half].mean(0)) @ basis
-    one, several = (
-        _judged(vectors, labels.long(), half, classes, components, seed)
-        for components in (1, COMPONENTS)
-    )
-    gains = several - one
-    return [
-        float(gains[labels[half] == c].mean()) if enough[c] else None
-        for c in range(classes)
-    ]
-
-
-def _judged(
-    vectors: Tensor,
-    labels: Tensor,
-    half: Tensor,
-    classes: int,
-    components: int,
-    seed: int,
-) -> Tensor:
-    """Log densities of the judged vectors under their own class."""
-    dim = vectors.shape[1]
-    density = GaussianDensity(classes, dim, components=components)
-    fitted, own = vectors[~half], labels[~half]
-    if components > 1:
-        centers = class_centers(fitted, own, classes, components, seed)
-        density.centers.copy_(centers.flatten(0, 1))
-    moments = density.new_moments()
-    moments.update(fitted, density.groups(fitted, own))
-    density.fit_moments(moments)
-    log_probs = density.log_prob(vectors[half])
-    return log_probs.gather(1, labels[half][:, None])[:, 0]

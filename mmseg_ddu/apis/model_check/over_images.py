@@ -13,6 +13,7 @@ from torch import Tensor
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 
 RESAMPLES = 100
+LEAST_IMAGES = 10  # resamples of fewer vary less than new images do
 INTERVAL = (5, 95)  # percentiles of the resamples
 
 
@@ -43,10 +44,13 @@ class ImagePixels:
 
 
 def draws(images: int, seed: int) -> list[Tensor]:
-    """How often each image is taken: once, then in each resample."""
+    """How often each image is taken: once, then in each resample.
+
+    Of fewer than ``LEAST_IMAGES`` there are none, so no interval.
+    """
     generator = torch.Generator().manual_seed(seed)
     found = [torch.ones(images, dtype=torch.int64)]
-    for _ in range(RESAMPLES if images > 1 else 0):
+    for _ in range(RESAMPLES if images >= LEAST_IMAGES else 0):
         drawn = torch.randint(images, (images,), generator=generator)
         found.append(torch.bincount(drawn, minlength=images))
     return found

@@ -16,8 +16,8 @@ SEES, SOMEWHAT = 0.80, 0.65
 MISCALIBRATED = 0.02
 # Nearly twice the 5% of pixels that the percentile promises.
 MANY_FLAGS = 0.09
-# exp(.5): each unseen vector would be 1.6 times as probable.
-GAIN = 0.5
+# Of a class, before “fit on more” is said: what a few images hold is chance.
+ENOUGH_VECTORS, ENOUGH_IMAGES = 200, 5
 # Flags that one of five times hang on the mode are no property of the image.
 UNSTABLE = 0.2
 # Squared distance against that in training: three times is a wider class.
@@ -36,7 +36,8 @@ def word(value: float) -> str:
 
 def sentences(card: Mapping) -> list[str]:
     """What the figures of a card say, the most useful first."""
-    lines = [_refuse(card), _epistemic(card), _whole_images(card)]
+    lines = _trained_on(card)
+    lines += [_refuse(card), _epistemic(card), _whole_images(card)]
     lines += _calibration(card) + _flags(card) + _gaussians(card)
     lines += _modes(card) + _gaps(card)
     return lines
@@ -49,7 +50,7 @@ def doubt(value: Value, images: int) -> str:
         return 'unknown'
     text = auroc(100 * found)
     if value['low'] is None or value['high'] is None:
-        return f'{text}, {images} images'
+        return f'{text}, {images} images: too few for a range'
     low, high = auroc(100 * value['low']), auroc(100 * value['high'])
     return f'{text}, {low} to {high} over {images} images'
 
@@ -64,6 +65,17 @@ def share(value: Value) -> str:
     return f'{found:.1%} ({value["low"]:.1%} to {value["high"]:.1%})'
 
 
+def _trained_on(card: Mapping) -> list[str]:
+    number = card['trained_on']
+    if not number:
+        return []
+    return [
+        f'Warning: {number} of these {card["errors"]["images"]} images were '
+        'trained on, where the network errs less than on new images: what '
+        'follows is too good. Choose others.'
+    ]
+
+
 def _refuse(card: Mapping) -> str:
     errors = card['errors']
     rows = errors['rows']
@@ -76,7 +88,7 @@ def _refuse(card: Mapping) -> str:
     figure = doubt(row['auroc'], errors['images'])
     end = (
         f'refusing its most uncertain 10% of pixels takes the error from '
-        f'{row["error"]:.1%} to {share(row["refused"])}'
+        f'{errors["error"]:.1%} to {share(row["refused"])}'
     )
     if known[best] < SOMEWHAT:
         return f'No map finds errors: the best, {best}, has {figure}; {end}.'
@@ -140,8 +152,7 @@ def _calibration(card: Mapping) -> list[str]:
     text = (
         f'The softmax is off by {share(ece)} on average (ECE), mostly {side}'
     )
-    low = ece['low'] if ece['low'] is not None else ece['value']
-    if low < MISCALIBRATED:
+    if ece['low'] is None or ece['low'] < MISCALIBRATED:
         return [f'{text}; that is small, or in doubt: leave it.']
     if card['temperature']:
         return [
@@ -167,29 +178,35 @@ def _gaussians(card: Mapping) -> list[str]:
     rows = fit['classes']
     few = [name for name, row in rows.items() if row['few']]
     if few:
-        lines.append(
-            f'The fit saw few pixels of {_named(few)} ({fit["images_fitted"]} '
-            'images): fit on more images of them.'
+        told = _named(
+            [
+                f'{name} ({rows[name]["vectors_fitted"]} vectors)'
+                for name in few
+            ]
         )
-    wider = [n for n, r in rows.items() if (r['distance'] or 0) > WIDER]
+        lines.append(
+            f'The fit, of {fit["images_fitted"]} images, saw little of '
+            f'{told}: fit on more images of them.'
+        )
+    wider = {
+        name: row
+        for name, row in rows.items()
+        if (row['distance'] or 0) > WIDER
+        and row['vectors_held_out'] >= ENOUGH_VECTORS
+        and row['images_held_out'] >= ENOUGH_IMAGES
+    }
     if wider:
-        lines.append(
-            f'Held-out pixels of {_named(wider)} lie over {WIDER:.0f} times '
-            'as far out (squared) as those of the fit: its images do not '
-            'show how they vary, so fit on more.'
+        told = _named(
+            [
+                f'{name} ({row["vectors_held_out"]} vectors of '
+                f'{row["images_held_out"]} images)'
+                for name, row in wider.items()
+            ]
         )
-    gain = fit['several_gain']
-    if gain is not None and fit['components'] == 1:
-        much = gain > GAIN
         lines.append(
-            f'Four Gaussians a class would make unseen pixels on average '
-            f'{"more" if gain > 0 else "less"} probable by {abs(gain):.2f} '
-            f'nats ({card["errors"]["images"]} images): '
-            + (
-                'try --gda-options components=4, and run this again.'
-                if much
-                else 'one is enough.'
-            )
+            f'Held-out pixels of {told} lie over {WIDER:.0f} times as far '
+            'out (squared) as those of the fit: its images do not show how '
+            'they vary, so fit on more.'
         )
     return lines
 

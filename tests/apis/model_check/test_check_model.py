@@ -10,15 +10,10 @@ import pytest
 from PIL import Image
 
 from mmseg_ddu.apis import check_model, fit_gda
-from mmseg_ddu.apis.model_check import checking, over_images
+from mmseg_ddu.apis.model_check import checking
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.datasets.shifts import SHIFTS
 from mmseg_ddu.models.map_names import MAPS
-
-
-@pytest.fixture(autouse=True)
-def _few_resamples(monkeypatch):
-    monkeypatch.setattr(over_images, 'RESAMPLES', 3)
 
 
 @pytest.fixture

@@ -9,14 +9,15 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from mmseg_ddu.apis.model_check.error_figures import left_after_correction
-from mmseg_ddu.apis.model_check.gaussian_fit import own_densities, several_gain
+from mmseg_ddu.apis.model_check.gaussian_fit import own_densities
 from mmseg_ddu.apis.model_check.over_images import (
+    LEAST_IMAGES,
     RESAMPLES,
     ImagePixels,
     draws,
     with_interval,
 )
-from mmseg_ddu.apis.model_check.sentences import SEES, SOMEWHAT, word
+from mmseg_ddu.apis.model_check.sentences import SEES, SOMEWHAT, doubt, word
 from mmseg_ddu.apis.model_check.whole_and_slide import rank_correlation
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.models.gda_head import GDAHead
@@ -25,7 +26,7 @@ from mmseg_ddu.models.gda_head import GDAHead
 @pytest.fixture
 def pixels():
     generator = torch.Generator().manual_seed(0)
-    images = torch.arange(6).repeat_interleave(50)
+    images = torch.arange(12).repeat_interleave(25)
     positives = torch.rand(300, generator=generator) < 0.3
     scores = torch.randint(0, 20, (300,), generator=generator).float()
     return scores + 4 * positives, positives, images
@@ -33,12 +34,12 @@ def pixels():
 
 def test_resamples_are_images_taken_several_times(pixels):
     scores, positives, images = pixels
-    times = draws(6, 0)
+    times = draws(12, 0)
     assert len(times) == 1 + RESAMPLES
-    assert times[0].tolist() == [1] * 6
+    assert times[0].tolist() == [1] * 12
     found = ImagePixels(*pixels)
     for drawn in times[:5]:
-        assert drawn.sum() == 6
+        assert drawn.sum() == 12
         again = drawn[images]
         expected = roc_auc_score(
             positives.repeat_interleave(again),
@@ -49,7 +50,7 @@ def test_resamples_are_images_taken_several_times(pixels):
 
 def test_the_interval_is_that_of_the_resamples(pixels):
     found = ImagePixels(*pixels)
-    times = draws(6, 0)
+    times = draws(12, 0)
     entry = with_interval(lambda t: found.counts(t).auroc(), times)
     values = [found.counts(t).auroc() for t in times[1:]]
     assert entry['low'] == pytest.approx(np.percentile(values, 5))
@@ -57,6 +58,14 @@ def test_the_interval_is_that_of_the_resamples(pixels):
     assert entry['low'] < entry['value'] < entry['high']
     nothing = with_interval(lambda t: math.nan, times)
     assert nothing == dict(value=None, low=None, high=None)
+
+
+def test_few_images_have_no_range():
+    entry = with_interval(lambda t: 0.75, draws(LEAST_IMAGES - 1, 0))
+    assert entry == dict(value=0.75, low=None, high=None)
+    assert doubt(entry, 9) == '.75, 9 images: too few for a range'
+    entry = with_interval(lambda t: 0.75, draws(LEAST_IMAGES, 0))
+    assert doubt(entry, 10) == '.75, .75 to .75 over 10 images'
 
 
 @pytest.mark.parametrize('share', [0.01, 0.1, 0.5])
@@ -101,20 +110,6 @@ def test_densities_of_the_own_class_in_float64():
         assert np.allclose(found, expected, rtol=5e-3)
         mean = distances[labels == label].mean()
         assert mean == pytest.approx(squares.mean() / 5, rel=1e-2)
-
-
-def test_several_gaussians_gain_on_a_mixture_alone():
-    generator = torch.Generator().manual_seed(4)
-    vectors = torch.randn(3600, 20, generator=generator)
-    labels = torch.arange(3).repeat_interleave(1200)
-    parts = torch.randint(0, 4, (1200,), generator=generator)
-    centers = 12 * torch.randn(4, 20, generator=generator)
-    vectors[labels == 1] += centers[parts]
-    half = torch.rand(3600, generator=generator) < 0.5
-    labels[labels == 2] = torch.where(torch.arange(1200) < 10, 2, 0)
-    one, mixture, few = several_gain(vectors, labels, half, 3, 0)
-    assert mixture > 1 > 0.3 > one
-    assert few is None
 
 
 def test_words():
