@@ -38,7 +38,7 @@ def sentences(card: Mapping) -> list[str]:
     """What the figures of a card say, the most useful first."""
     lines = _trained_on(card)
     lines += [_refuse(card), _epistemic(card), _whole_images(card)]
-    lines += _calibration(card) + _flags(card) + _gaussians(card)
+    lines += _calibration(card) + _flags(card) + gaussians(card)
     lines += _modes(card) + _gaps(card)
     return lines
 
@@ -173,7 +173,8 @@ def _flags(card: Mapping) -> list[str]:
     ]
 
 
-def _gaussians(card: Mapping) -> list[str]:
+def gaussians(card: Mapping) -> list[str]:
+    """What is wrong with the fit of single classes."""
     fit, lines = card['fit'], []
     rows = fit['classes']
     few = [name for name, row in rows.items() if row['few']]

@@ -103,3 +103,19 @@ def test_a_class_that_is_not_there_is_named(plain_cfg, fitted, tmp_path):
     )
     assert card['fit']['classes'][name]['log_likelihood'] is None
     assert math.isfinite(card['errors']['ece']['value'])
+
+
+def test_images_that_were_trained_on_are_named(plain_cfg, fitted, tmp_path):
+    trained = plain_cfg.train_dataloader.dataset
+    plain_cfg.val_dataloader.dataset.ann_file = trained.ann_file
+    card = check(plain_cfg, fitted, tmp_path / 'a')
+    assert card['trained_on'] == 3
+    assert card['sentences'][0].startswith('Warning: 3 of these 3 images')
+
+
+def test_the_error_rate_is_one_number(plain_cfg, fitted, tmp_path):
+    card = check(plain_cfg, fitted, tmp_path / 'a')
+    assert card['trained_on'] == 0
+    rate = f'{card["errors"]["error"]:.1%}'
+    assert f'error from {rate} to' in ' '.join(card['sentences'])
+    assert f'{rate} of pixels wrong' in (tmp_path / 'a/card.html').read_text()
