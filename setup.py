@@ -71,7 +71,10 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_ddu', 'mmseg_ddu.*']),
-    package_data={'mmseg_ddu.apis.html_report': ['parts/*']},
+    package_data={
+        'mmseg_ddu.apis.html_report': ['parts/*'],
+        'mmseg_ddu.apis.model_check': ['card_parts/*'],
+    },
     entry_points=dict(console_scripts=['mmseg-ddu = mmseg_ddu.__main__:main']),
     cmdclass=dict(build_py=BuildWithMim, bdist_wheel=WheelWithMim),
     install_requires=[

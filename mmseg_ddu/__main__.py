@@ -11,6 +11,7 @@ PROGRAM = 'mmseg-ddu'
 COMMANDS = {
     'demo': ('demo', 'see everything on a small drawn data set, in minutes'),
     'fit': ('fit_gda', 'add uncertainty to a trained network'),
+    'check': ('check_model', 'hear what the maps are worth on your images'),
     'test': ('test', 'print mIoU and how good each map is, in words'),
     'export': ('export_uncertainty', 'write the maps of images to files'),
     'report': ('report', 'make one HTML page of an export'),

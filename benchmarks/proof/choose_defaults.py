@@ -24,10 +24,10 @@ from torch.nn import functional as F
 
 from benchmarks.proof.figures import counts_of
 from benchmarks.proof.networks import Network, files
-from benchmarks.proof.pasted_patches import paste
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.core.surprise import ORDINARY, total_surprise
+from mmseg_ddu.datasets.pasted_patches import paste
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.fitting_data import (
     as_batch,

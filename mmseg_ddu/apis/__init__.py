@@ -7,6 +7,7 @@ from .exporting import export
 from .html_report import write_report
 from .inference import init_ddu, predict
 from .inferencer import DDUInferencer
+from .model_check import check_model
 from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .promise import fit_abstention
@@ -17,6 +18,7 @@ __all__ = [
     'DDUInferencer',
     'DriftMonitor',
     'aggregate',
+    'check_model',
     'compare',
     'export',
     'export_onnx',

@@ -108,7 +108,7 @@ def labelled_images(model: nn.Module, split: str) -> Dataset:
     check_classes(
         model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
     )
-    seen = _training_images(model.cfg) & set(image_names(dataset))
+    seen = training_images(model.cfg) & set(image_names(dataset))
     if seen:
         raise ValueError(
             f'{len(seen)} of the {len(dataset)} {split} images were trained '
@@ -118,7 +118,7 @@ def labelled_images(model: nn.Module, split: str) -> Dataset:
     return dataset
 
 
-def _training_images(cfg: Mapping) -> set[str]:
+def training_images(cfg: Mapping) -> set[str]:
     """Paths of the training images, as far as they are known."""
     found: set[str] = set()
     loader = cfg.get('train_dataloader')

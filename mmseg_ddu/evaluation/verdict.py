@@ -60,10 +60,10 @@ def _errors(
 ) -> str:
     if values[name] < CHANCE:
         return _inverted(name, values, 'wrong pixels', 'right ones')
-    text = f'{name} finds wrong pixels with an AUROC of {_auroc(values[name])}'
+    text = f'{name} finds wrong pixels with an AUROC of {auroc(values[name])}'
     first = MAPS[0]
     if name != first and first in values:
-        text += f' ({first} {_auroc(values[first])})'
+        text += f' ({first} {auroc(values[first])})'
     before = metrics[f'uncertainty/{name}_mis_share']
     after = metrics[f'uncertainty/{name}_mis_risk90']
     end = f'lowers the error from {before:.1f}% to {after:.1f}%'
@@ -75,7 +75,7 @@ def _errors(
 def _strangers(name: str, values: Mapping[str, float], kind: str) -> str:
     if values[name] < CHANCE:
         return _inverted(name, values, kind, 'ordinary pixels')
-    figure = _auroc(values[name])
+    figure = auroc(values[name])
     return f'{name} ranks {kind} above ordinary pixels with {figure}.'
 
 
@@ -83,12 +83,12 @@ def _inverted(
     name: str, values: Mapping[str, float], positives: str, negatives: str
 ) -> str:
     best = max(values, key=values.__getitem__)
-    advice = f'use {best} ({_auroc(values[best])}) for them'
+    advice = f'use {best} ({auroc(values[best])}) for them'
     if values[best] < CHANCE:
         advice = NO_BETTER
     return (
         f'{name} ranks {positives} below {negatives} (AUROC '
-        f'{_auroc(values[name])}, chance is .50); {advice}.'
+        f'{auroc(values[name])}, chance is .50); {advice}.'
     )
 
 
@@ -119,7 +119,7 @@ def _novelty(metrics: Mapping[str, float]) -> str:
         text += ', so expect more errors on them than in training'
     if 'novelty/AUROC' in metrics:
         value = metrics['novelty/AUROC']
-        text += f'; it tells shifted images with an AUROC of {_auroc(value)}'
+        text += f'; it tells shifted images with an AUROC of {auroc(value)}'
         if value < CHANCE:
             text += ', worse than chance: do not sort such images by it'
     return f'{text}.'
@@ -131,6 +131,6 @@ def _of_maps(question: str, metrics: Mapping[str, float]) -> dict[str, float]:
     return {n: metrics[key] for n, key in keys.items() if key in metrics}
 
 
-def _auroc(value: float) -> str:
+def auroc(value: float) -> str:
     """As in tables: 93.2 is .93."""
     return f'{value / 100:.2f}'.removeprefix('0')

@@ -3,7 +3,13 @@
 import torch
 
 from benchmarks.proof.choose_defaults import choose, leave_one_out
-from benchmarks.proof.pasted_patches import BLOCK, KINDS, paste, scrambled
+from mmseg_ddu.datasets.pasted_patches import (
+    BLOCK,
+    KINDS,
+    paste,
+    scrambled,
+    textured,
+)
 
 
 def test_the_best_worst_rank_wins():
@@ -44,7 +50,7 @@ def test_a_pasted_square_changes_nothing_else():
 def test_changes_keep_the_shape_and_scrambling_the_pixels():
     patch = torch.randint(0, 256, (3, 3 * BLOCK, 3 * BLOCK)).to(torch.uint8)
     generator = torch.Generator().manual_seed(1)
-    for change in KINDS:
+    for change in (*KINDS, textured):
         assert change(patch, generator).shape == patch.shape
     moved = scrambled(patch, generator)
     assert not torch.equal(moved, patch)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
+
+from .image_shifts import texture
 
 BLOCK = 4  # pixels of a side that scrambling moves together
 
@@ -30,17 +35,31 @@ def turned(patch: Tensor, generator: torch.Generator) -> Tensor:
     return patch.flip(1)
 
 
-KINDS = (scrambled, recoloured, turned)
+def textured(patch: Tensor, generator: torch.Generator) -> Tensor:
+    """A pattern between two colours, nothing of the patch."""
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    empty = np.zeros((*patch.shape[1:], 3), np.uint8)
+    pattern = texture(empty, np.random.default_rng(seed))
+    pattern = torch.from_numpy(pattern).movedim(-1, 0)
+    return pattern[: len(patch)].to(patch.dtype)
+
+
+Change = Callable[[Tensor, torch.Generator], Tensor]
+KINDS: tuple[Change, ...] = (scrambled, recoloured, turned)
 
 
 def paste(
-    image: Tensor, other: Tensor, generator: torch.Generator
+    image: Tensor,
+    other: Tensor,
+    generator: torch.Generator,
+    kinds: Sequence[Change] = KINDS,
 ) -> tuple[Tensor, Tensor]:
     """Paste a changed square of one image into another.
 
     Args:
         image, other (Tensor): (C, H, W), values 0 to 255.
         generator (torch.Generator): Of places and of the kind of change.
+        kinds (Sequence[Change]): Changes to choose from.
 
     Returns:
         tuple[Tensor, Tensor]: The new image, and (H, W) bool, the square: a
@@ -54,10 +73,10 @@ def paste(
 
     y, x = corner(other.shape[1]), corner(other.shape[2])
     patch = other[:, y : y + side, x : x + side]
-    kind = int(torch.randint(len(KINDS), (1,), generator=generator))
+    kind = int(torch.randint(len(kinds), (1,), generator=generator))
     y, x = corner(image.shape[1]), corner(image.shape[2])
     mask = torch.zeros(image.shape[1:], dtype=torch.bool)
     mask[y : y + side, x : x + side] = True
     pasted = image.clone()
-    pasted[:, mask] = KINDS[kind](patch, generator).flatten(1)
+    pasted[:, mask] = kinds[kind](patch, generator).flatten(1)
     return pasted, mask

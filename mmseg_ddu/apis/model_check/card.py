@@ -1,0 +1,87 @@
+"""The page of a card: ``card.html`` and ``card.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from mmseg_ddu.fileio import atomic_write, write_json
+from mmseg_ddu.models.map_names import MAPS
+from mmseg_ddu.version import __version__
+
+from .image_parts import CONSTANT, ROWS
+from .over_images import LEAST_IMAGES
+
+PAGE, DATA = 'card.html', 'card.json'
+PARTS = [
+    Path(__file__).parent / 'card_parts',
+    Path(__file__).parents[1] / 'html_report' / 'parts',
+]
+SIZE = 220  # of a diagram, in units of its own
+COLORS = dict(aleatoric='#d9822b', epistemic='#1f5fbf', total='#2a8a4a')
+
+
+def write_card(folder: Path, card: dict) -> None:
+    """Write both files; the page needs no other file and no network."""
+    write_json(folder / DATA, card)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PARTS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(auroc=_auroc, percent=_percent)
+    risks = {name: card['errors']['rows'][name] for name in MAPS}
+    highest = max([0.01, *(max(r['risk'] or [0]) for r in risks.values())])
+    html = environment.get_template('card.html').render(
+        card=card,
+        version=__version__,
+        least=LEAST_IMAGES,
+        rows=ROWS,
+        every_row=(*ROWS, CONSTANT),
+        colors=COLORS,
+        highest=highest,
+        size=SIZE,
+        bars=_bars(card['errors']['reliability']),
+        risks={
+            name: points(row['coverage'], row['risk'], highest)
+            for name, row in risks.items()
+        },
+    )
+    with atomic_write(folder / PAGE) as temporary:
+        temporary.write_text(html, encoding='utf-8')
+
+
+def points(x: Sequence[float], y: Sequence[float], highest: float) -> str:
+    """A curve over [0, 1] as the points of an SVG polyline."""
+    return ' '.join(
+        f'{SIZE * a:.1f},{SIZE * (1 - b / highest):.1f}' for a, b in zip(x, y)
+    )
+
+
+def _bars(reliability: dict) -> list[dict[str, float]]:
+    """Bars of the reliability diagram: accuracy, darker with more pixels."""
+    accuracy, share = reliability['accuracy'], reliability['share']
+    width = SIZE / len(accuracy)
+    return [
+        dict(
+            x=round(number * width, 1),
+            y=round(SIZE * (1 - right), 1),
+            width=round(width - 1, 1),
+            height=round(SIZE * right, 1),
+            opacity=round(0.25 + 0.75 * part**0.5, 2),
+        )
+        for number, (right, part) in enumerate(zip(accuracy, share))
+        if right is not None
+    ]
+
+
+def _auroc(value: float | None) -> str:
+    return '–' if value is None else f'{value:.2f}'.removeprefix('0')
+
+
+def _percent(value: float | None) -> str:
+    return '–' if value is None else f'{value:.1%}'

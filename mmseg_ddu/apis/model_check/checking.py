@@ -1,0 +1,263 @@
+"""One card for one network, from its held-out labelled images alone."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from rich.progress import track
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmseg_ddu.apis.compare.results_file import strict
+from mmseg_ddu.apis.error_counts import training_images
+from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.datasets.shifts import SHIFTS, shifted
+from mmseg_ddu.engine.build import check_classes
+from mmseg_ddu.engine.empty_folders import naming_empty_folders
+from mmseg_ddu.engine.fitting_data import image_names, seeded_order
+from mmseg_ddu.engine.safe_load import safe_loading
+from mmseg_ddu.fileio import (
+    read_json,
+    remove_temporary,
+    require_writable_folder,
+    sha256,
+    write_json,
+)
+from mmseg_ddu.registry import DATASETS
+
+from .card import write_card
+from .error_figures import error_figures
+from .gaussian_fit import fit_figures
+from .image_parts import (
+    Part,
+    kept,
+    measure_fit,
+    measure_image,
+    measure_pasted,
+)
+from .sentences import sentences
+from .strangeness_figures import pasted_figures, shift_figures
+from .whole_and_slide import measure_modes, mode_figures
+
+IMAGES, SHIFT_IMAGES, MODE_IMAGES = 40, 12, 3
+PIXELS = 2000  # of an image
+SETTING = 'setting.json'
+
+
+@safe_loading()
+def check_model(
+    config: str | os.PathLike | Config,
+    checkpoint: str | os.PathLike,
+    out_dir: str | os.PathLike,
+    *,
+    images: int = IMAGES,
+    shift_images: int = SHIFT_IMAGES,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Measure what the maps of a fitted model are worth; write a card.
+
+    The images are a seeded choice of the config's validation images, else of
+    its test images. What was measured of an image is kept in
+    ``out_dir/parts``, so a stopped check goes on where it was.
+
+    Args:
+        config (str or Config): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        out_dir (str): For ``card.html``, ``card.json`` and the parts.
+        images (int): Most plain images.
+        shift_images (int): How many of them are shifted, in each way.
+        seed (int): Of images, pixels and resamples.
+        device (str, optional): ``cuda`` if there is one, else ``cpu``.
+        cfg_options (dict, optional): Overrides settings of the config.
+
+    Returns:
+        dict: The content of ``card.json``.
+
+    Raises:
+        NotFittedError: If the checkpoint holds no fitted densities.
+        ValueError: If the images have no labels, or only void, are fewer
+            than two, or ``out_dir`` holds the check of something else.
+    """
+    model = init_ddu(config, checkpoint, device, cfg_options)
+    if not hasattr(model, 'gda_head'):
+        raise ValueError(
+            'Expected a *_gda.pth file of a model with a density head, but '
+            f'got a {type(model).__name__}.'
+        )
+    init_default_scope(model.cfg.get('default_scope', 'mmseg'))
+    source, dataset_config = labelled_images(model.cfg)
+    dataset = _built(dataset_config)
+    check_classes(
+        model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
+    )
+    order = seeded_order(len(dataset), seed)[: max(images, 0)]
+    if len(order) < 2:
+        raise ValueError(
+            f'Expected two images or more, but got {len(order)}: a figure of '
+            'one image says nothing about the next. Add labelled images, or '
+            'raise --images.'
+        )
+    folder = require_writable_folder(Path(out_dir))
+    parts = _parts_folder(folder, checkpoint, model, dataset_config, seed)
+    card = measure(
+        model, dataset, dataset_config, order, shift_images, parts, seed
+    )
+    card['data'] = f'{len(order)} of {len(dataset)} images of {source}'
+    chosen = {image_names(dataset)[i] for i in order}
+    card['trained_on'] = len(chosen & training_images(model.cfg))
+    card['checkpoint'] = Path(checkpoint).name
+    card['sentences'] = sentences(card)
+    card = strict(card)
+    write_card(folder, card)
+    return card
+
+
+def labelled_images(cfg: Config) -> tuple[str, dict]:
+    """The validation images of a config, else the test images.
+
+    Raises:
+        ValueError: If it has neither.
+    """
+    for name in ('val_dataloader', 'test_dataloader'):
+        if cfg.get(name) is not None:
+            return name, cfg[name]['dataset']
+    raise ValueError(
+        'The config has no val_dataloader or test_dataloader, so there are '
+        'no held-out labelled images to check with.'
+    )
+
+
+def _built(config: dict) -> Dataset:
+    with naming_empty_folders(config):
+        dataset = DATASETS.build(copy.deepcopy(config))
+        dataset.full_init()
+    return dataset
+
+
+def _parts_folder(
+    folder: Path,
+    checkpoint: str | os.PathLike,
+    model: nn.Module,
+    dataset_config: dict,
+    seed: int,
+) -> Path:
+    """Where the parts of this very check are; says if there are others."""
+    parts = folder / 'parts'
+    parts.mkdir(exist_ok=True)
+    remove_temporary(parts)
+    told = repr((model.cfg.model, dataset_config)).encode()
+    setting = dict(
+        checkpoint=sha256(checkpoint),
+        config=hashlib.sha256(told).hexdigest(),
+        seed=seed,
+        pixels=PIXELS,
+    )
+    file = parts / SETTING
+    other = (
+        f'{folder} holds the check of another checkpoint, config or seed. '
+        'Choose another --out, or delete that folder.'
+    )
+    if file.exists():
+        read_json(file, lambda there: there == setting, other)
+    else:
+        write_json(file, setting)
+    return parts
+
+
+def measure(
+    model: nn.Module,
+    dataset: Dataset,
+    dataset_config: dict,
+    order: Sequence[int],
+    shift_images: int,
+    folder: Path,
+    seed: int,
+) -> dict:
+    """All figures of the card."""
+
+    def of_images(
+        name: str, text: str, which: Sequence[int], one: Callable[[int], Part]
+    ) -> list[Part]:
+        return [
+            kept(folder / f'{name}_{image:06d}.npz', partial(one, image))
+            for image in track(which, text)
+        ]
+
+    def plainly(data: Dataset, image: int) -> Part:
+        return measure_image(model, data[image], PIXELS, seed + image)
+
+    def with_patch(image: int) -> Part:
+        donor = order[(order.index(image) + 1) % len(order)]
+        pair = dataset[image], dataset[donor]
+        return measure_pasted(model, *pair, PIXELS, seed + image)
+
+    plain = of_images('plain', 'Errors', order, partial(plainly, dataset))
+    _require_labels(plain)
+    some = order[: max(2, shift_images)]
+    moved = {
+        kind: of_images(
+            kind,
+            f'Shift: {kind}',
+            some,
+            partial(plainly, _built(shifted(dataset_config, kind))),
+        )
+        for kind in SHIFTS
+    }
+    pasted = of_images('pasted', 'Pasted patches', order, with_patch)
+    vectors = of_images(
+        'fit',
+        'Fit of the Gaussians',
+        order,
+        lambda i: measure_fit(model, dataset[i], seed + i),
+    )
+    modes = of_images(
+        'modes',
+        'Whole and sliding',
+        order[:MODE_IMAGES],
+        lambda i: measure_modes(model, dataset[i], PIXELS, seed + i),
+    )
+    labels = {int(label) for part in plain for label in part['seen']}
+    classes = list(dataset.metainfo['classes'])
+    fit = model.checkpoint_meta['gda']
+    return dict(
+        errors=error_figures(plain, seed),
+        shifts=shift_figures(plain[: len(some)], moved, seed),
+        pasted=pasted_figures(pasted, seed),
+        fit=fit_figures(model, vectors, classes, fit),
+        modes=mode_figures(modes, model.test_cfg.get('mode', 'whole')),
+        above_95=above_95(model, plain),
+        never_seen=[c for i, c in enumerate(classes) if i not in labels],
+        temperature=bool(model.scaled),
+    )
+
+
+def _require_labels(parts: Sequence[Part]) -> None:
+    if not any(part['known'].any() for part in parts):
+        raise ValueError(
+            'All labels of the images are void, so no pixel is known to be '
+            'right or wrong. Choose other images, or correct the labels '
+            '(reduce_zero_label, ignore_index).'
+        )
+
+
+def above_95(model: nn.Module, parts: Sequence[Part]) -> dict[str, float]:
+    """Map to the share of labelled pixels above the 95th percentile."""
+    found = {}
+    for name in ('aleatoric', 'epistemic', 'total'):
+        values = [
+            torch.from_numpy(part[name][part['known']]) for part in parts
+        ]
+        device = model.gda_head.fitted.device
+        shares = model.percentile(name, torch.cat(values).to(device))
+        found[name] = float((shares > 0.95).float().mean())
+    return found

@@ -1,0 +1,99 @@
+"""Shifted images and pasted patches: does a map see them?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from .error_figures import calibration_of, column, error_rate, numbers
+from .image_parts import CONSTANT, ROWS, Part
+from .over_images import ImagePixels, draws, interval_of, with_interval
+
+LEFT_OUT = 'upside_down'  # of the means: every texture is as it was
+
+
+def shift_figures(
+    plain: Sequence[Part], moved: Mapping[str, Sequence[Part]], seed: int
+) -> dict:
+    """Of each kind, and their mean, against the same images unshifted.
+
+    Args:
+        plain (Sequence[Part]): The images, unshifted.
+        moved (Mapping): Kind to the same images, shifted.
+        seed (int): Of the resamples of images.
+    """
+    times = draws(len(plain), seed)
+    kinds = {}
+    found: dict[str, list[list[float]]] = {row: [] for row in _rows()}
+    for kind, parts in moved.items():
+        entry: dict = dict(auroc={}, accuracy=None, ece=None)
+        for row in _rows():
+            pixels = _against(plain, parts, row)
+            values = [pixels.counts(drawn).auroc() for drawn in times]
+            entry['auroc'][row] = interval_of(values)
+            if kind != LEFT_OUT:
+                found[row].append(values)
+        entry['by_novelty'] = _by_novelty(plain, parts)
+        if any(int(part['labelled']) for part in parts):
+            entry['accuracy'] = 1 - error_rate(parts, times[0])
+            entry['ece'] = calibration_of(parts, times[0]).ece()
+        kinds[kind] = entry
+    mean = {
+        row: interval_of(torch.tensor(values).mean(0).tolist())
+        for row, values in found.items()
+    }
+    novelties = [e['by_novelty'] for k, e in kinds.items() if k != LEFT_OUT]
+    return dict(
+        images=len(plain),
+        accuracy=1 - error_rate(plain, times[0]),
+        ece=calibration_of(plain, times[0]).ece(),
+        kinds=kinds,
+        mean=mean,
+        mean_by_novelty=sum(novelties) / len(novelties),
+    )
+
+
+def _rows() -> tuple[str, ...]:
+    return (*ROWS, CONSTANT)
+
+
+def _scores(parts: Sequence[Part], row: str) -> torch.Tensor:
+    if row != CONSTANT:
+        return column(parts, row)
+    novelty = torch.tensor([float(part['novelty']) for part in parts])
+    return novelty[numbers(parts)]
+
+
+def _against(
+    plain: Sequence[Part], moved: Sequence[Part], row: str
+) -> ImagePixels:
+    """All pixels of shifted images, labelled ones of plain images."""
+    known = column(plain, 'known')
+    low, high = _scores(plain, row)[known], _scores(moved, row)
+    images = torch.cat([numbers(plain)[known], numbers(moved)])
+    positives = torch.arange(len(low) + len(high)) >= len(low)
+    return ImagePixels(torch.cat([low, high]), positives, images)
+
+
+def _by_novelty(plain: Sequence[Part], moved: Sequence[Part]) -> float:
+    """AUROC of whole images by their novelty."""
+    values = [float(part['novelty']) for part in (*plain, *moved)]
+    positives = torch.arange(len(values)) >= len(plain)
+    images = torch.arange(len(values)) % len(plain)
+    pixels = ImagePixels(torch.tensor(values), positives, images)
+    return pixels.counts(torch.ones(len(plain), dtype=torch.int64)).auroc()
+
+
+def pasted_figures(parts: Sequence[Part], seed: int) -> dict:
+    """Pasted pixels above the labelled ones around them, by row."""
+    times = draws(len(parts), seed)
+    pasted = column(parts, 'pasted')
+    chosen = pasted | column(parts, 'known')
+    images = numbers(parts)[chosen]
+    rows = {}
+    for row in ROWS:
+        scores = column(parts, row)[chosen]
+        pixels = ImagePixels(scores, pasted[chosen], images)
+        rows[row] = with_interval(lambda t: pixels.counts(t).auroc(), times)  # noqa: B023
+    return dict(images=len(parts), auroc=rows)

@@ -1,0 +1,95 @@
+"""Do whole images and sliding windows give the same map?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import ConfigDict
+from torch import Tensor, nn
+
+from mmseg_ddu.engine.fitting_data import as_batch
+from mmseg_ddu.models.map_names import PERCENTILE
+
+from .image_parts import Part
+
+MOST_PIXELS = 2_000_000  # of an image that is predicted as a whole
+FLAGGED = 0.95
+
+
+@torch.no_grad()
+def measure_modes(
+    model: nn.Module, item: dict, pixels: int, seed: int
+) -> Part:
+    """The epistemic map of sampled pixels in both modes.
+
+    Empty if the image is too large.
+    """
+    size = tuple(item['inputs'].shape[1:])
+    if size[0] * size[1] > MOST_PIXELS:
+        return {}
+    used = model.test_cfg
+    generator = torch.Generator().manual_seed(seed)
+    found = {}
+    where = None
+    try:
+        for name, test_cfg in _modes(used, size).items():
+            model.test_cfg = test_cfg
+            sample = model.test_step(as_batch(copy.deepcopy(item)))[0]
+            if where is None:
+                total = sample.pred_epistemic.data.numel()
+                where = torch.randint(total, (pixels,), generator=generator)
+            for kind in ('', PERCENTILE):
+                values = sample.get(f'pred_epistemic{kind}').data
+                found[name + kind] = values.cpu().flatten()[where].numpy()
+    finally:
+        model.test_cfg = used
+    return found
+
+
+def _modes(used: dict, size: Sequence[int]) -> dict[str, ConfigDict]:
+    """``used``, the mode of the config, and ``other``."""
+    other = ConfigDict(mode='whole')
+    if used.get('mode', 'whole') == 'whole':
+        crop = [max(1, 2 * side // 3) for side in size]
+        stride = [max(1, side // 3) for side in size]
+        other = ConfigDict(mode='slide', crop_size=crop, stride=stride)
+    return dict(used=used, other=other)
+
+
+def mode_figures(parts: Sequence[Part], used: str) -> dict:
+    """Rank correlation, and the share of flags that are lost."""
+    parts = [part for part in parts if part]
+    if not parts:
+        return dict(images=0)
+    used_map, other_map, used_share, other_share = (
+        torch.cat([torch.from_numpy(part[name]) for part in parts])
+        for name in (
+            'used',
+            'other',
+            f'used{PERCENTILE}',
+            f'other{PERCENTILE}',
+        )
+    )
+    flagged = used_share > FLAGGED
+    lost = flagged & (other_share <= FLAGGED)
+    return dict(
+        images=len(parts),
+        used=used,
+        correlation=rank_correlation(used_map, other_map),
+        flags=float(flagged.float().mean()),
+        flips=float(lost.sum() / flagged.sum()) if flagged.any() else None,
+    )
+
+
+def rank_correlation(first: Tensor, second: Tensor) -> float:
+    """Spearman's: of the ranks, those of equals being their mean."""
+    ranks = torch.stack([_ranks(first), _ranks(second)])
+    return float(torch.corrcoef(ranks)[0, 1])
+
+
+def _ranks(values: Tensor) -> Tensor:
+    _, place, counts = values.unique(return_inverse=True, return_counts=True)
+    counts = counts.double()
+    return (counts.cumsum(0) - (counts - 1) / 2)[place]

@@ -1,0 +1,118 @@
+"""The figures, against scikit-learn and loops in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
+
+from mmseg_ddu.apis.model_check.error_figures import left_after_correction
+from mmseg_ddu.apis.model_check.gaussian_fit import own_densities
+from mmseg_ddu.apis.model_check.over_images import (
+    LEAST_IMAGES,
+    RESAMPLES,
+    ImagePixels,
+    draws,
+    with_interval,
+)
+from mmseg_ddu.apis.model_check.sentences import SEES, SOMEWHAT, doubt, word
+from mmseg_ddu.apis.model_check.whole_and_slide import rank_correlation
+from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
+from mmseg_ddu.models.gda_head import GDAHead
+
+
+@pytest.fixture
+def pixels():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.arange(12).repeat_interleave(25)
+    positives = torch.rand(300, generator=generator) < 0.3
+    scores = torch.randint(0, 20, (300,), generator=generator).float()
+    return scores + 4 * positives, positives, images
+
+
+def test_resamples_are_images_taken_several_times(pixels):
+    scores, positives, images = pixels
+    times = draws(12, 0)
+    assert len(times) == 1 + RESAMPLES
+    assert times[0].tolist() == [1] * 12
+    found = ImagePixels(*pixels)
+    for drawn in times[:5]:
+        assert drawn.sum() == 12
+        again = drawn[images]
+        expected = roc_auc_score(
+            positives.repeat_interleave(again),
+            scores.repeat_interleave(again),
+        )
+        assert found.counts(drawn).auroc() == pytest.approx(expected)
+
+
+def test_the_interval_is_that_of_the_resamples(pixels):
+    found = ImagePixels(*pixels)
+    times = draws(12, 0)
+    entry = with_interval(lambda t: found.counts(t).auroc(), times)
+    values = [found.counts(t).auroc() for t in times[1:]]
+    assert entry['low'] == pytest.approx(np.percentile(values, 5))
+    assert entry['high'] == pytest.approx(np.percentile(values, 95))
+    assert entry['low'] < entry['value'] < entry['high']
+    nothing = with_interval(lambda t: math.nan, times)
+    assert nothing == dict(value=None, low=None, high=None)
+
+
+def test_few_images_have_no_range():
+    entry = with_interval(lambda t: 0.75, draws(LEAST_IMAGES - 1, 0))
+    assert entry == dict(value=0.75, low=None, high=None)
+    assert doubt(entry, 9) == '.75, 9 images: too few for a range'
+    entry = with_interval(lambda t: 0.75, draws(LEAST_IMAGES, 0))
+    assert doubt(entry, 10) == '.75, .75 to .75 over 10 images'
+
+
+@pytest.mark.parametrize('share', [0.01, 0.1, 0.5])
+def test_error_left_after_a_person_corrected(share):
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randperm(1000, generator=generator).float()
+    wrong = torch.rand(1000, generator=generator) < scores / 2000
+    counts = RankingCounts(bits=32)
+    counts.update(scores, wrong)
+    order = sorted(range(1000), key=lambda i: -scores[i])
+    left = [bool(wrong[i]) for i in order[round(share * 1000) :]]
+    found = left_after_correction(counts, share)
+    assert found == pytest.approx(sum(left) / 1000)
+
+
+def test_rank_correlation_with_ties():
+    generator = torch.Generator().manual_seed(2)
+    first = torch.randint(0, 9, (200,), generator=generator)
+    second = first + torch.randint(0, 9, (200,), generator=generator)
+    expected = spearmanr(first, second).statistic
+    assert rank_correlation(first, second) == pytest.approx(expected)
+
+
+def test_densities_of_the_own_class_in_float64():
+    generator = torch.Generator().manual_seed(3)
+    labels = torch.arange(3).repeat_interleave(400)
+    vectors = torch.randn(1200, 5, generator=generator)
+    vectors = vectors * (1 + labels[:, None]) + 3 * labels[:, None]
+    head = GDAHead(3, 5, transform='raw', shrinkage=0.0, reg_covar=1e-9)
+    moments = head.new_moments()
+    head.update(moments, vectors, labels)
+    head.density.fit_moments(moments)
+    log_probs, distances = own_densities(head, vectors, labels)
+    for label in range(3):
+        own = vectors[labels == label].double().numpy()
+        gaps = own - own.mean(0)
+        covariance = gaps.T @ gaps / (len(own) - 1)
+        squares = (gaps @ np.linalg.inv(covariance) * gaps).sum(1)
+        norm = np.linalg.slogdet(2 * np.pi * covariance)[1]
+        expected = -(squares + norm) / 2
+        found = log_probs[labels == label].numpy()
+        assert np.allclose(found, expected, rtol=5e-3)
+        mean = distances[labels == label].mean()
+        assert mean == pytest.approx(squares.mean() / 5, rel=1e-2)
+
+
+def test_words():
+    assert word(SEES) == 'sees'
+    assert word(SEES - 0.001) == word(SOMEWHAT) == 'sees somewhat'
+    assert word(SOMEWHAT - 0.001) == 'does not see'

@@ -1,0 +1,46 @@
+"""When a card advises a fit on more images, and on what it rests."""
+
+import pytest
+
+from mmseg_ddu.apis.model_check.sentences import (
+    ENOUGH_IMAGES,
+    ENOUGH_VECTORS,
+    WIDER,
+    gaussians,
+)
+
+
+def advice(**changes):
+    row = dict(
+        few=False,
+        vectors_fitted=5000,
+        distance=WIDER + 1,
+        vectors_held_out=ENOUGH_VECTORS,
+        images_held_out=ENOUGH_IMAGES,
+    )
+    fit = dict(images_fitted=80, classes=dict(cow={**row, **changes}))
+    return gaussians(dict(fit=fit))
+
+
+def test_fit_on_more_says_on_what_it_rests():
+    (line,) = advice()
+    told = f'cow ({ENOUGH_VECTORS} vectors of {ENOUGH_IMAGES} images)'
+    assert told in line and line.endswith('fit on more.')
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(vectors_held_out=ENOUGH_VECTORS - 1),
+        dict(images_held_out=ENOUGH_IMAGES - 1),
+        dict(distance=WIDER),
+        dict(distance=None),
+    ],
+)
+def test_too_little_advises_nothing(changes):
+    assert advice(**changes) == []
+
+
+def test_a_class_that_the_fit_saw_little_of():
+    (line,) = advice(few=True, vectors_fitted=12, distance=1.0)
+    assert 'of 80 images' in line and 'cow (12 vectors)' in line
