@@ -47,16 +47,17 @@ class BuildWithMim(build_py):
 
 
 class WheelWithMim(bdist_wheel):
-    """Put them into the ``.dist-info`` of a wheel, too.
+    """Put them into a folder ``+mmseg_ddu`` of a wheel, too.
 
     onedl-mim 0.5 takes the folder of the first installed file for that of
-    the package, and ``mmseg_ddu-0.1.0.dist-info`` sorts before ``mmseg_ddu/``.
+    the package. pip sorts the files, and ``../../../bin/mmseg-ddu`` comes
+    before ``mmseg_ddu/``; a plus sign comes before both.
     """
 
     def write_wheelfile(self, wheelfile_base, *args, **kwargs):
         super().write_wheelfile(wheelfile_base, *args, **kwargs)
         if 'editable_wheel' not in self.distribution.commands:
-            fill_mim(Path(wheelfile_base) / '.mim')
+            fill_mim(Path(wheelfile_base).parent / '+mmseg_ddu' / '.mim')
 
 
 version = re.search(

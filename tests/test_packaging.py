@@ -52,14 +52,13 @@ def wheel(tmp_path_factory):
 def test_wheel_holds_configs_and_tools(wheel):
     assert f'-{mmseg_ddu.__version__}-' in wheel.name
     names = set(zipfile.ZipFile(wheel).namelist())
-    (info,) = {name.split('/')[0] for name in names if '.dist-info/' in name}
     content = [ROOT / 'model-index.yml', *ROOT.glob('tools/*.py')]
     for pattern in ('*.py', 'metafile.yml', 'README.md'):
         found = list((ROOT / 'configs').rglob(pattern))
         assert found
         content += found
     for path in content:
-        for folder in ('mmseg_ddu', info):
+        for folder in ('mmseg_ddu', '+mmseg_ddu'):
             assert f'{folder}/.mim/{path.relative_to(ROOT)}' in names
     parts = ROOT.glob('mmseg_ddu/apis/html_report/parts/*')
     for path in (*ROOT.glob('mmseg_ddu/**/*.py'), *parts):
