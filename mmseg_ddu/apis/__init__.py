@@ -11,6 +11,7 @@ from .model_check import check_model
 from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .promise import fit_abstention
+from .rasters import export_raster
 from .runner import train
 from .testing import test
 
@@ -22,6 +23,7 @@ __all__ = [
     'compare',
     'export',
     'export_onnx',
+    'export_raster',
     'fit_abstention',
     'fit_gda',
     'init_ddu',
