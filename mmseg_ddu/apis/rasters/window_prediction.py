@@ -54,7 +54,7 @@ def set_scale(cfg: Config, scale: float | None) -> None:
         if scale is not None and steps:
             steps = [step for step in steps if step not in resizing]
             if scale != 1:
-                steps.insert(1, dict(type='Resize', scale_factor=scale))
+                steps.insert(1, dict(type='Resize', scale_factor=float(scale)))
             dataset['pipeline'] = steps
         elif not all(step.get('scale_factor') for step in resizing):
             raise ValueError(

@@ -1,0 +1,90 @@
+"""Networks and rasters that are small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.registry import MODELS
+from tests.stand_in import make_stand_in
+
+from . import short_sighted
+
+rasterio = pytest.importorskip('rasterio', reason='rasterio is not installed')
+
+PLACE = dict(
+    crs='EPSG:32632', transform=rasterio.Affine(0.5, 0, 5e5, 0, -0.5, 5.4e6)
+)
+
+
+@pytest.fixture(scope='session')
+def tiny(tmp_path_factory):
+    """Config and checkpoint: maps are functions of a pixel's colour."""
+    return make_stand_in(tmp_path_factory.mktemp('tiny'))
+
+
+@pytest.fixture
+def short(plain_cfg, tmp_path):
+    """Config, weights and fitted weights of a network with convolutions."""
+    classes = plain_cfg.model.decode_head.num_classes
+    plain_cfg.model = dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor',
+            mean=[120.0, 110.0, 100.0],
+            std=[60.0] * 3,
+            bgr_to_rgb=True,
+        ),
+        backbone=dict(type='ShortSighted'),
+        decode_head=dict(short_sighted.HEAD, num_classes=classes),
+        test_cfg=dict(mode='whole'),
+    )
+    module = 'tests.apis.rasters.short_sighted'
+    plain_cfg.custom_imports = dict(
+        imports=[*plain_cfg.get('custom_imports', {}).get('imports', ())]
+        + [module]
+    )
+    config = tmp_path / 'config.py'
+    plain_cfg.dump(config)
+    torch.manual_seed(3)
+    model = MODELS.build(plain_cfg.model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    weights = tmp_path / 'short.pth'
+    names = list(plain_cfg.metainfo.classes)
+    meta = dict(dataset_meta=dict(classes=names))
+    torch.save(dict(meta=meta, state_dict=model.state_dict()), weights)
+    return config, weights, fit_gda(plain_cfg, weights)
+
+
+def colors(height, width, bands=3, dtype='uint8', seed=0):
+    """Noise that is smooth enough to have structure."""
+    rng = np.random.default_rng(seed)
+    shape = (bands, height // 4 + 1, width // 4 + 1)
+    coarse = rng.integers(20, 230, shape).astype(dtype)
+    return coarse.repeat(4, 1).repeat(4, 2)[:, :height, :width]
+
+
+def write_raster(path, pixels, mask=None, **options):
+    """A GeoTIFF, at a place unless another is given; with a mask."""
+    count, height, width = pixels.shape
+    size = dict(count=count, height=height, width=width, dtype=pixels.dtype)
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(
+            path, 'w', driver='GTiff', **size, **{**PLACE, **options}
+        ) as file,
+    ):
+        file.write(pixels)
+        if mask is not None:
+            file.write_mask(mask)
+    return path
+
+
+def read(path):
+    """Pixels of all bands."""
+    with rasterio.open(path) as file:
+        return file.read()
