@@ -63,10 +63,13 @@ class Mosaic:
         return band
 
     def write(self, name: str, **options) -> Path:
-        """The GeoTIFF; it lies beside the windows.
+        """The GeoTIFF, beside the windows.
+
+        GDAL does not always notice that the disk is full, so all blocks are
+        read once.
 
         Raises:
-            OSError: If there is no room for it.
+            OSError: If it cannot be written whole.
         """
         import rasterio
         from rasterio.shutil import copy
@@ -75,8 +78,18 @@ class Mosaic:
         xml.ElementTree(self.root).write(vrt)
         path.unlink(missing_ok=True)
         compact = dict(compress='DEFLATE', predictor='YES', bigtiff='IF_SAFER')
-        with rasterio.Env(GDAL_NUM_THREADS='ALL_CPUS'):
-            copy(str(vrt), str(path), driver='COG', **compact, **options)
+        try:
+            with rasterio.Env(GDAL_NUM_THREADS='ALL_CPUS'):
+                copy(str(vrt), str(path), driver='COG', **compact, **options)
+                with rasterio.open(path) as file:
+                    for _, window in file.block_windows():
+                        file.read(window=window)
+        except Exception as error:  # the classes of GDAL's are not public
+            raise OSError(
+                f'{path} cannot be written ({error}). Windows that are done '
+                'are kept: free some room if the disk is full, then run the '
+                'same command with --resume.'
+            ) from error
         return path
 
 

@@ -15,7 +15,7 @@ from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.apis.exporting.checks import end_of, start_child
 
-from .conftest import colors, read, write_raster
+from .conftest import colors, rasterio, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 PIXELS = colors(64, 800)
@@ -157,6 +157,28 @@ def test_a_full_disk(run, monkeypatch, before_window, tmp_path):
     seen = before_window(0, broken)
     run(resume=True)
     assert len(seen) == WINDOWS - 3
+
+
+def test_a_file_that_was_cut_off_in_silence(
+    run, monkeypatch, before_window, tmp_path
+):
+    """As GDAL does where the disk is full at the very end."""
+    real = rasterio.shutil.copy
+
+    def cut(source, target, **options):
+        real(source, target, **options)
+        if options['driver'] == 'COG':
+            os.truncate(target, os.path.getsize(target) - 2000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rasterio.shutil, 'copy', cut)
+        with pytest.raises(OSError, match=r'class\.tif cannot be .*--resume'):
+            run()
+    assert not list((tmp_path / 'out').glob('*.tif'))
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert not seen
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
 
 
 def test_one_run_at_a_time(run, tmp_path):
