@@ -126,7 +126,7 @@ def test_other_settings_are_not_mixed(run, before_window, scene, tmp_path):
     before_window(0, broken)
     run(overwrite=True)
     assert_maps_of_stand_in(tmp_path / 'out', colors(64, 801))
-    with pytest.raises(ValueError, match=r'window \(was 64, now 96\)'):
+    with pytest.raises(ValueError, match=r'window \(was 128, now 192\)'):
         run(resume=True, window=192)
 
 
