@@ -107,11 +107,14 @@ def export_raster(
             percentiles=percentiles,
         )
         channels = network_channels(model)
-        rasters = [RasterFile(path, bands, channels) for path in paths]
+        for path in paths:  # what is wrong is said before the hours
+            RasterFile(path, bands, channels)
         work = _Work(model, out_dir, resume, shared)
-        return [
-            work.export(raster, name) for raster, name in zip(rasters, names)
-        ]
+        with StopRequest() as stop:
+            return [
+                work.export(RasterFile(path, bands, channels), name, stop)
+                for path, name in zip(paths, names)
+            ]
 
 
 @contextmanager
@@ -174,7 +177,7 @@ class _Work:
         self.settings = settings
         self.predict = WindowPredictor(model, settings['percentiles'])
 
-    def export(self, raster: RasterFile, name: str) -> dict:
+    def export(self, raster: RasterFile, name: str, stop: StopRequest) -> dict:
         """All of one raster; what was done."""
         settings = {**raster.settings(), **self.settings}
         outputs = [self.out_dir / f'{name}_{kind}.tif' for kind in OUTPUTS]
@@ -189,14 +192,18 @@ class _Work:
         if self.resume and not part.exists() and outputs[1].exists():
             require_same(geotiff.settings_of(outputs[1]), settings, outputs[1])
             return row
+        if not raster.placed:
+            MMLogger.get_current_instance().warning(
+                f'{raster.path} has no coordinate reference system; its maps '
+                'get none either.'
+            )
         done = FinishedWindows(part, settings, 1 + len(self.predict.bands))
         done.begin(self.resume)
         self.predict.check(raster.dtype, part)
         try:
-            with StopRequest() as stop:
-                self._predict_all(raster, done, grid, stop)
-                sources = list(done.sources(grid))
-                self._put_together(raster, done, sources, outputs)
+            self._predict_all(raster, done, grid, stop)
+            sources = list(done.sources(grid))
+            self._put_together(raster, done, sources, outputs)
         except OSError as error:
             if not is_disk_full(error):
                 raise

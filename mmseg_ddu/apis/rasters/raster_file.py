@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from mmengine.logging import MMLogger
 
 from .window_grid import Span
 
@@ -36,6 +35,7 @@ class RasterFile:
     Attributes:
         shape (tuple[int, int]): Height and width.
         dtype (str): Of the pixels.
+        placed (bool): Whether it says where on earth it is.
 
     Raises:
         OSError: If GDAL cannot read it.
@@ -51,18 +51,14 @@ class RasterFile:
         import rasterio
 
         self.path = Path(path)
-        with warnings.catch_warnings():  # said below, in our words
+        with warnings.catch_warnings():  # see placed
             kind = rasterio.errors.NotGeoreferencedWarning
             warnings.simplefilter('ignore', kind)
             self.file = rasterio.open(self.path)
         self.bands = self._chosen(bands, channels)
         self.shape = self.file.shape
         self.dtype = self._dtype()
-        if self.file.crs is None and not self.file.gcps[0]:
-            MMLogger.get_current_instance().warning(
-                f'{self.path} has no coordinate reference system; its maps '
-                'get none either.'
-            )
+        self.placed = bool(self.file.crs or self.file.gcps[0])
 
     def _chosen(self, bands: Sequence[int] | None, channels: int) -> list[int]:
         from rasterio.enums import ColorInterp

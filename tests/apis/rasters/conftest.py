@@ -25,11 +25,27 @@ def tiny(tmp_path_factory):
     return make_stand_in(tmp_path_factory.mktemp('tiny'))
 
 
+@pytest.fixture(scope='session')
+def _kept():
+    """Names and contents of files that are made once."""
+    return {}
+
+
 @pytest.fixture
-def short(plain_cfg, tmp_path):
+def short(_kept, plain_cfg, tmp_path):
     """Config, weights and fitted weights of a network with convolutions."""
-    classes = plain_cfg.model.decode_head.num_classes
-    plain_cfg.model = dict(
+    files = [tmp_path / name for name in ('c.py', 'short.pth', 'fitted.pth')]
+    if not _kept:
+        _make_short(plain_cfg, *files)
+        _kept.update({path.name: path.read_bytes() for path in files})
+    for path in files:
+        path.write_bytes(_kept[path.name])
+    return files
+
+
+def _make_short(cfg, config, weights, fitted):
+    classes = cfg.model.decode_head.num_classes
+    cfg.model = dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
             type='SegDataPreProcessor',
@@ -41,23 +57,16 @@ def short(plain_cfg, tmp_path):
         decode_head=dict(short_sighted.HEAD, num_classes=classes),
         test_cfg=dict(mode='whole'),
     )
-    module = 'tests.apis.rasters.short_sighted'
-    plain_cfg.custom_imports = dict(
-        imports=[*plain_cfg.get('custom_imports', {}).get('imports', ())]
-        + [module]
-    )
-    config = tmp_path / 'config.py'
-    plain_cfg.dump(config)
+    cfg.custom_imports = dict(imports=[short_sighted.__name__])
+    cfg.dump(config)
     torch.manual_seed(3)
-    model = MODELS.build(plain_cfg.model)
+    model = MODELS.build(cfg.model)
     for module in model.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
-    weights = tmp_path / 'short.pth'
-    names = list(plain_cfg.metainfo.classes)
-    meta = dict(dataset_meta=dict(classes=names))
+    meta = dict(dataset_meta=dict(classes=list(cfg.metainfo.classes)))
     torch.save(dict(meta=meta, state_dict=model.state_dict()), weights)
-    return config, weights, fit_gda(plain_cfg, weights)
+    fit_gda(cfg, weights, fitted)
 
 
 def colors(height, width, bands=3, dtype='uint8', seed=0):

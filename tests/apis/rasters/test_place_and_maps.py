@@ -127,10 +127,17 @@ def test_rasters_of_one_name(tiny, tmp_path):
 
 
 @pytest.fixture
-def whole(short, tmp_path):
+def whole(short, tmp_path, request):
     """A raster, and its maps as mmseg and as predict() see it at once."""
     config, weights, fitted = short
-    pixels = colors(256, 320)
+    aligned = getattr(request, 'param', False)
+    if aligned:
+        text = config.read_text()
+        assert 'align_corners=False' in text
+        config.write_text(
+            text.replace('align_corners=False', 'align_corners=True')
+        )
+    pixels = colors(256 + aligned, 320 + aligned)
     scene = write_raster(tmp_path / 'scene.tif', pixels)
     bgr = np.ascontiguousarray(pixels[::-1].transpose(1, 2, 0))
     plain = init_model(str(config), str(weights), 'cpu')
@@ -139,6 +146,7 @@ def whole(short, tmp_path):
     return scene, logits, sample
 
 
+@pytest.mark.parametrize('whole', [False, True], indirect=True)
 def test_no_seams_where_the_overlap_is_wider_than_the_sight(
     short, whole, tmp_path
 ):
