@@ -3,6 +3,7 @@
 from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
 from .ddu_subclass import ddu_subclass
 from .ensemble import EnsembleSegmentor
+from .gaussian_head import gaussian_head
 from .gda_head import GDAHead
 from .mc_dropout import MCDropoutEncoderDecoder
 from .tta_model import DDUTTAModel
@@ -15,4 +16,5 @@ __all__ = [
     'GDAHead',
     'MCDropoutEncoderDecoder',
     'ddu_subclass',
+    'gaussian_head',
 ]
