@@ -5,6 +5,7 @@ from .ddu_subclass import ddu_subclass
 from .ensemble import EnsembleSegmentor
 from .gaussian_head import gaussian_head
 from .gda_head import GDAHead
+from .leaky_backbone import leaky_backbone
 from .mc_dropout import MCDropoutEncoderDecoder
 from .tta_model import DDUTTAModel
 
@@ -17,4 +18,5 @@ __all__ = [
     'MCDropoutEncoderDecoder',
     'ddu_subclass',
     'gaussian_head',
+    'leaky_backbone',
 ]
