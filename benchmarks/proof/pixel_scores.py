@@ -66,7 +66,7 @@ class PixelScores:
 def score_pixels(
     model: nn.Module,
     config: dict,
-    statistics: TrainingStatistics,
+    statistics: TrainingStatistics | None,
     number: int,
     pixels: int,
     seed: int,
@@ -75,10 +75,11 @@ def score_pixels(
     """Score sampled pixels of a seeded choice of images.
 
     Args:
-        model (nn.Module): A fitted DDU segmentor with the extra head
-            ``paper``, in whole mode.
+        model (nn.Module): A fitted DDU segmentor in whole mode; with
+            statistics, it has the extra head ``paper``.
         config (dict): Of the data set.
-        statistics (TrainingStatistics): Of the same network.
+        statistics (TrainingStatistics, optional): Of the same network;
+            without it, there are no rows of other methods.
         number, pixels (int): Most images, and pixels of each.
         seed (int): Of both choices.
         peers (Mapping[str, nn.Module], optional): Name to a sampling method,
@@ -120,7 +121,7 @@ def score_pixels(
 
 
 def score_image(
-    model: nn.Module, item: dict, statistics: TrainingStatistics
+    model: nn.Module, item: dict, statistics: TrainingStatistics | None
 ) -> tuple[SegDataSample, dict[str, Tensor]]:
     """One image of a data set: its prediction, and row to (1, 1, H, W).
 
@@ -131,10 +132,12 @@ def score_image(
         sample = model.test_step(as_batch(item))[0]
         features, logits = tap[PENULTIMATE], tap[LOGITS]
     size = sample.pred_sem_seg.data.shape[1:]
-    found = _others(statistics, features, logits, size, model)
+    found = {}
+    if statistics is not None:
+        found = _others(statistics, features, logits, size, model)
+        found[PAPER] = sample.pred_epistemic_paper.data[None]
     for name in MAPS:
         found[name] = sample.get(f'pred_{name}').data[None]
-    found[PAPER] = sample.pred_epistemic_paper.data[None]
     full = sample.seg_logits.data[None]
     found['energy'], found['max logit'] = energy(full), max_logit(full)
     return sample, found
