@@ -117,7 +117,8 @@ class RasterFile:
         window = rows, columns
         flags = {flag for each in self.file.mask_flag_enums for flag in each}
         try:
-            pixels = self.file.read(self.bands, window=window)
+            parts = [self.file.read(b, window=window) for b in self.bands]
+            pixels = np.stack(parts).astype(self.dtype, copy=False)
             if flags & {MaskFlags.per_dataset, MaskFlags.alpha}:
                 there = self.file.dataset_mask(window=window) > 0
             else:

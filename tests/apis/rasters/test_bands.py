@@ -139,3 +139,23 @@ def test_the_command_line(tiny, tmp_path, monkeypatch, capsys):
     assert stop.value.code == 0
     assert '1 rasters exported' in capsys.readouterr().out
     assert_maps_of_stand_in(tmp_path / 'out', pixels[1:])
+
+
+def test_bands_of_several_types(tmp_path):
+    """As a VRT may put them together."""
+    model = make_stand_in(tmp_path, UNCHANGED)
+    pixels = colors(70, 190, 3, 'uint16')
+    write_raster(tmp_path / 'a.tif', pixels[:1].astype('uint8'))
+    write_raster(tmp_path / 'b.tif', pixels[1:])
+    sources = [('Byte', 'a', 1), ('UInt16', 'b', 1), ('UInt16', 'b', 2)]
+    bands = ''.join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource>'
+        f'<SourceFilename relativeToVRT="1">{name}.tif</SourceFilename>'
+        f'<SourceBand>{band}</SourceBand></SimpleSource></VRTRasterBand>'
+        for number, (kind, name, band) in enumerate(sources, 1)
+    )
+    scene = tmp_path / 'scene.vrt'
+    size = 'rasterXSize="190" rasterYSize="70"'
+    scene.write_text(f'<VRTDataset {size}>{bands}</VRTDataset>')
+    export_raster(*model, [scene], tmp_path / 'out', **SMALL)
+    assert_maps_of_stand_in(tmp_path / 'out', pixels)
