@@ -10,7 +10,7 @@ import pytest
 from mmseg_ddu.apis import export_raster
 from tests.stand_in import make_stand_in
 
-from .conftest import colors, read, write_raster
+from .drawn_rasters import colors, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'export_raster.py'

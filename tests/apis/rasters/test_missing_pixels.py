@@ -8,7 +8,7 @@ from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
 from mmseg_ddu.core.metrics.metric import VOID
 from tests.stand_in import make_stand_in
 
-from .conftest import colors, read, write_raster
+from .drawn_rasters import colors, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 UNCHANGED = dict(type='LoadImageFromFile', color_type='unchanged')

@@ -11,7 +11,7 @@ from mmseg.apis import inference_model, init_model
 from mmseg_ddu.apis import export_raster, init_ddu, predict
 from mmseg_ddu.core.metrics.metric import VOID
 
-from .conftest import PLACE, colors, rasterio, read, write_raster
+from .drawn_rasters import PLACE, colors, rasterio, read, write_raster
 
 SMALL = dict(window=128, overlap=64)
 ROTATED = rasterio.Affine(0.4, 0.3, 7e5, 0.3, -0.4, 5e6)

@@ -15,7 +15,7 @@ from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.apis.exporting.checks import end_of, start_child
 
-from .conftest import colors, rasterio, read, write_raster
+from .drawn_rasters import colors, rasterio, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 PIXELS = colors(64, 800)

@@ -12,7 +12,7 @@ from mmseg_ddu.apis.rasters.window_grid import (
     tiles,
 )
 
-sides = st.integers(1, 900)
+sides = st.integers(1, 500)
 
 
 @given(sides, sides, st.integers(1, 6), st.integers(0, 5), st.booleans())
