@@ -98,7 +98,7 @@ def export_raster(
     paths = list(dict.fromkeys(map(Path, files)))
     names = list(output_names([Path(path.name) for path in paths], paths))
     with _locked(out_dir):
-        _require_free(out_dir, names, overwrite, resume)
+        _require_free(out_dir, names, paths, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
         shared = dict(
             _model_settings(model, checkpoint),
@@ -137,12 +137,19 @@ def _locked(out_dir: Path) -> Iterator[None]:
 
 
 def _require_free(
-    out_dir: Path, names: Sequence[str], overwrite: bool, resume: bool
+    out_dir: Path, names: Sequence[str], inputs: Sequence[Path], used: bool
 ) -> None:
+    """Refuse to write over what is there (unless used), or over an input."""
+    rasters = {os.path.realpath(path) for path in inputs}
     for name in names:
         outputs = [f'{name}_{kind}.tif' for kind in OUTPUTS]
         for path in (out_dir / part for part in (*outputs, f'{name}.part')):
-            if path.exists() and not (overwrite or resume):
+            if os.path.realpath(path) in rasters:
+                raise ValueError(
+                    f'{path} is one of the rasters, and an output of another '
+                    'one. Choose another folder (--out-dir).'
+                )
+            if path.exists() and not used:
                 raise FileExistsError(
                     f'{path} is there already. Go on with an export that was '
                     'stopped (--resume), or replace it (--overwrite).'
@@ -201,8 +208,13 @@ class _Work:
         done.begin(self.resume)
         self.predict.check(raster.dtype, part)
         try:
-            self._predict_all(raster, done, grid, stop)
+            empty = self._predict_all(raster, done, grid, stop)
             sources = list(done.sources(grid))
+            if len(sources) + empty != len(grid):
+                raise OSError(
+                    f'Windows have gone from {part} or were cut off; run the '
+                    'same command with --resume.'
+                )
             self._put_together(raster, done, sources, outputs)
         except OSError as error:
             if not is_disk_full(error):
@@ -212,7 +224,7 @@ class _Work:
                 'are kept: free some room, then run the same command with '
                 '--resume.'
             ) from error
-        return dict(row, empty_windows=len(grid) - len(sources))
+        return dict(row, empty_windows=empty)
 
     def _predict_all(
         self,
@@ -220,20 +232,24 @@ class _Work:
         done: FinishedWindows,
         grid: Sequence[Tile],
         stop: StopRequest,
-    ) -> None:
+    ) -> int:
+        """All windows that are not done; how many are empty."""
         todo = [tile for tile in grid if not done.has(tile)]
-        for count, tile in enumerate(track(todo, raster.path.name)):
+        empty = 0
+        for tile in track(todo, raster.path.name):
+            pixels, there = raster.read(*tile[:2])
+            if there[tile.inside].any():
+                key = done.path(tile).name
+                done.write(tile, self.predict(pixels, there, key, done.folder))
+            else:
+                empty += 1
             if stop.made:
-                before = len(grid) - len(todo) + count
+                ready = sum(map(done.has, grid))
                 raise Interrupted(
-                    f'Stopped after {before:,} of {len(grid):,} windows of '
+                    f'Stopped after {ready:,} of {len(grid):,} windows of '
                     f'{raster.path}; the same command with --resume goes on.'
                 )
-            pixels, there = raster.read(*tile[:2])
-            if not there[tile.inside].any():
-                continue
-            key = done.path(tile).name
-            done.write(tile, self.predict(pixels, there, key, done.folder))
+        return empty
 
     def _put_together(
         self,

@@ -142,6 +142,23 @@ def test_what_is_there_is_not_replaced(run, before_window, tmp_path):
     assert np.array_equal(before, after)
 
 
+def test_rasters_are_not_written_over(tiny, tmp_path):
+    files = [tmp_path / 'scene.tif', tmp_path / 'scene_class.tif']
+    for file in files:
+        write_raster(file, PIXELS)
+    with pytest.raises(ValueError, match='class.tif is one of the rasters'):
+        export_raster(*tiny, files, tmp_path, overwrite=True)
+
+
+def test_windows_that_have_gone_are_noticed(run, before_window, tmp_path):
+    first = tmp_path / 'out/scene.part/0_0.tif'
+    before_window(WINDOWS, lambda: first.unlink())
+    with pytest.raises(OSError, match='Windows have gone from'):
+        run()
+    run(resume=True)
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
 def test_a_full_disk(run, monkeypatch, before_window, tmp_path):
     real, calls = finished_windows.tiff_bytes, []
 
