@@ -8,7 +8,8 @@ minutes: time is that of everything but the network.
 With a network of your own and a raster it also says how much two windows
 disagree about the pixels on both sides of the seam between them.
 
-  python -m benchmarks.decisions.raster --seams CONFIG CHECKPOINT scene.tif
+  python -m benchmarks.decisions.raster --seams CONFIG CHECKPOINT scene.tif \\
+      --mosaic VOC --sizes 1024x256
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from benchmarks.decisions.raster_seams import disagreement
+from benchmarks.decisions.raster_seams import disagreement, draw_mosaic
 from mmseg_ddu.apis import cli, fit_gda
 from mmseg_ddu.datasets.sample import SampleRecipe, make_sample
 from mmseg_ddu.fileio import write_json
@@ -146,6 +147,7 @@ def main() -> None:
     add = parser.add_argument
     add('--side', type=int, default=20_000, help='pixels (20000)')
     add('--work', type=Path, help='folder for about 12 GB')
+    add('--mosaic', type=Path, metavar='VOC', help='draw FILE of these')
     three = ('CONFIG', 'CHECKPOINT', 'FILE')
     add('--seams', nargs=3, metavar=three, help='measure these instead')
     add('--sizes', type=cli.height_and_width, nargs='+', metavar='WxO')
@@ -153,6 +155,8 @@ def main() -> None:
     args = parser.parse_args()
     there = json.loads(args.json.read_text()) if args.json.exists() else {}
     entry = there.setdefault('raster', {})
+    if args.mosaic and args.seams:
+        draw_mosaic(Path(args.seams[2]), args.mosaic)
     if args.seams:
         sizes = args.sizes or [(1024, 256)]
         entry['seams'] = disagreement(*args.seams, sizes)

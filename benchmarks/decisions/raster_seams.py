@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from mmseg_ddu.apis import init_ddu
@@ -20,6 +21,35 @@ from mmseg_ddu.apis.rasters.window_prediction import (
 from mmseg_ddu.engine.build import read_config
 
 NEAR = 8  # pixels on each side of a seam
+ROWS, COLUMNS, SIDE = 10, 12, 480  # of a mosaic
+
+
+def draw_mosaic(path: Path, voc: Path) -> None:
+    """Photographs of Pascal VOC's val side by side, each made square."""
+    import rasterio
+
+    listed = (voc / 'ImageSets/Segmentation/val.txt').read_text().split()
+    names = np.random.default_rng(0).permutation(listed)[: ROWS * COLUMNS]
+    pixels = np.zeros((3, ROWS * SIDE, COLUMNS * SIDE), np.uint8)
+    for number, name in enumerate(names):
+        photo = cv2.imread(str(voc / 'JPEGImages' / f'{name}.jpg'))
+        square = cv2.resize(photo, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        row, column = divmod(number, COLUMNS)
+        rows = slice(row * SIDE, (row + 1) * SIDE)
+        columns = slice(column * SIDE, (column + 1) * SIDE)
+        pixels[:, rows, columns] = square[..., ::-1].transpose(2, 0, 1)
+    count, height, width = pixels.shape
+    with rasterio.open(
+        path,
+        'w',
+        driver='GTiff',
+        count=count,
+        height=height,
+        width=width,
+        dtype='uint8',
+        tiled=True,
+    ) as file:
+        file.write(pixels)
 
 
 def disagreement(
