@@ -7,25 +7,25 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
-
 from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.apis.monitoring.drift_page import drift_content
+from mmseg_ddu.apis.monitoring.monitor_files import read_monitor
+from mmseg_ddu.apis.monitoring.watched_images import read_stream
+from mmseg_ddu.apis.page_templates import TEMPLATES
 from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
 
 from .browser_data import browser
 from .comparison import comparison
+from .ranking import Ranking
 from .truth import truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / 'parts'),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+# Of an image, and of a method's row for it: decoded only where looked at.
+PICTURES = ('photo', 'truth')
+LAYERS = ('prediction', 'error', *MAPS)
 
 
 def write_report(
@@ -35,6 +35,8 @@ def write_report(
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     masks: str | os.PathLike | None = None,
+    ranking: str | os.PathLike | None = None,
+    monitor: str | os.PathLike | None = None,
     max_images: int = 60,
     title: str = 'Uncertainty report',
     cfg_options: dict | None = None,
@@ -50,7 +52,12 @@ def write_report(
         config (str, optional): The annotated classes of exported images are
             those of its test images.
         masks (str, optional): They are PNG files of class indices here.
-        max_images (int): Most images in the page, the most unusual ones.
+        ranking (str, optional): CSV file that orders the images
+            (``tools/rank_images.py``).
+        monitor (str, optional): State or log of ``tools/monitor.py``, for
+            its control charts.
+        max_images (int): Most images in the page: the first ones of the
+            ranking, or else the most unusual ones.
         title (str): Heading of the page.
         cfg_options (dict, optional): Overrides settings of the config.
 
@@ -59,7 +66,8 @@ def write_report(
 
     Raises:
         FileNotFoundError: If there is nothing to report.
-        ValueError: If ``config`` and ``masks`` are both given.
+        ValueError: If ``config`` and ``masks`` are both given, or the ranking
+            or the monitor is of other images.
     """
     results_dir = Path(results_dir)
     folders = {name: Path(folder) for name, folder in (maps or {}).items()}
@@ -76,18 +84,64 @@ def write_report(
     truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
-    images = browser(folders, truth, max_images) if folders else None
+    order = None if ranking is None else Ranking(Path(ranking))
+    images = drift = None
+    if folders:
+        images = browser(folders, truth, max_images, order)
+    if monitor is not None:
+        drift = _drift(Path(monitor), folders, images)
+    pictures = _pictures_apart(images) if images else []
     html = TEMPLATES.get_template('page.html').render(
         title=title,
         version=__version__,
         table=comparison(results_dir) if compared else None,
         images=images,
+        drift=drift,
         data=script_json(images),
+        pictures=map(script_json, pictures),
     )
     path = results_dir / PAGE if out is None else Path(out)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding='utf-8')
     return path
+
+
+def _pictures_apart(images: dict) -> list[dict]:
+    """Take the pictures out of the data, those of each image by themselves."""
+    return [
+        dict(
+            {name: image.pop(name) for name in PICTURES},
+            methods=[
+                {name: method['images'][place].pop(name) for name in LAYERS}
+                for method in images['methods']
+            ],
+        )
+        for place, image in enumerate(images['images'])
+    ]
+
+
+def _drift(
+    monitor: Path, folders: Mapping[str, Path], images: dict | None
+) -> dict:
+    """The charts of a monitor; its alarms are linked to images and back."""
+    lines, settings = read_monitor(monitor)
+    if images is None:
+        return drift_content(lines, settings)
+    stream = read_stream(next(iter(folders.values())))
+    names = {each['name']: n for n, each in enumerate(images['images'])}
+    keys = {each.key: names.get(each.name) for each in stream.images}
+    if not any(line['key'] in keys for line in lines):
+        raise ValueError(
+            f'{monitor} has seen none of the images of {stream.source}; give '
+            'the state of the monitor that watched them.'
+        )
+    for line in lines:
+        place = keys.get(line['key'])
+        if line['alarms'] and place is not None:
+            words = [f'Alarm: {alarm["words"]}' for alarm in line['alarms']]
+            images['images'][place]['alarms'] = words
+    shown = {key: n for key, n in keys.items() if n is not None}
+    return drift_content(lines, settings, shown)
 
 
 def script_json(value: object) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_ddu.fileio import atomic_write, read_json
+from mmseg_ddu.models.map_names import NOVELTY
 
 from .json_form import has_form, is_number, is_text
+from .watched_images import UNUSUAL
 
 
 class MonitorFiles:
@@ -19,12 +21,16 @@ class MonitorFiles:
 
     Args:
         path (Path): Of the state.
+
+    Attributes:
+        settings (dict): Of the state, once it was read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log = path.with_suffix('.jsonl')
         self.page = path.with_suffix('.html')
+        self.settings: dict[str, Any] = {}
         self._bytes = 0
         if path in (self.log, self.page):
             raise ValueError(
@@ -61,6 +67,7 @@ class MonitorFiles:
                 f'{", ".join(different)} differ. Go on with the same ones, '
                 'or begin another state.'
             )
+        self.settings = state['settings']
         self._bytes = state['log_bytes']
         return self._read_log(), state['detector']
 
@@ -97,6 +104,36 @@ class MonitorFiles:
         return lines
 
 
+def read_monitor(path: Path) -> tuple[list[dict], dict[str, Any]]:
+    """The lines and the settings of a monitor.
+
+    Args:
+        path (Path): Of its state, or of the log beside it.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If something is damaged.
+    """
+    if path.suffix == '.jsonl':
+        path = path.with_suffix('.json')
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no state of a monitor {path}; run tools/monitor.py '
+            'first.'
+        )
+    files = MonitorFiles(path)
+    lines, _ = files.read({})
+    watched = [
+        line[key]
+        for line in lines
+        if 'error' not in line
+        for key in ('values', 'level')
+    ]
+    if not all({NOVELTY, UNUSUAL} <= set(numbers) for numbers in watched):
+        raise ValueError(f'{files.log} is damaged; begin another state.')
+    return lines, files.settings
+
+
 def _are_numbers(value: Any) -> bool:
     return isinstance(value, dict) and all(map(is_number, value.values()))
 
@@ -115,7 +152,9 @@ GOOD = dict(
     **dict.fromkeys(('values', 'p', 'level'), _are_numbers),
 )
 STATE = dict(
-    settings=lambda value: isinstance(value, dict),
+    settings=dict(
+        fit=dict(checkpoint_sha256=is_text), false_alarms=is_number
+    ),
     log_bytes=lambda value: type(value) is int and value >= 0,
     detector=lambda value: isinstance(value, dict),
 )
