@@ -168,9 +168,7 @@ def _method(export: Export, images: Mapping[str, dict]) -> dict:
             training=_training(export, images, name, bounds),
         )
     refused = export.share_of_pixels(REFUSED_SHARE)
-    return dict(
-        name=export.name, scores=scores, images=rows, refused=refused
-    )
+    return dict(name=export.name, scores=scores, images=rows, refused=refused)
 
 
 def _training(

@@ -152,9 +152,7 @@ GOOD = dict(
     **dict.fromkeys(('values', 'p', 'level'), _are_numbers),
 )
 STATE = dict(
-    settings=dict(
-        fit=dict(checkpoint_sha256=is_text), false_alarms=is_number
-    ),
+    settings=dict(fit=dict(checkpoint_sha256=is_text), false_alarms=is_number),
     log_bytes=lambda value: type(value) is int and value >= 0,
     detector=lambda value: isinstance(value, dict),
 )

@@ -50,7 +50,7 @@ def test_names_do_not_become_html(folder, compared, tmp_path):
     out = tmp_path / 'b'
     write_report(tmp_path, maps={EVIL: folder}, title=EVIL, out=out)
     text = out.read_text()
-    assert text.count('<script') == plain.read_text().count('<script') == 3
+    assert text.count('<script') == plain.read_text().count('<script')
     assert '<img src=x' not in text and 'alert(1)' in text
     links = Reader(text).links
     assert all(link.startswith(('data:', '#')) for link in links)
