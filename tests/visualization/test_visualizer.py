@@ -203,9 +203,7 @@ def test_tensorboard_gets_the_pictures(plain_cfg, checkpoint, tmp_path):
     assert (first.width, first.height) == Image.open(pictures(work)[0]).size
 
 
-def test_wandb_gets_the_pictures(
-    plain_cfg, checkpoint, tmp_path, monkeypatch
-):
+def test_wandb_gets_the_pictures(plain_cfg, checkpoint, tmp_path, monkeypatch):
     pytest.importorskip('wandb')
     monkeypatch.setenv('WANDB_MODE', 'offline')
     monkeypatch.setenv('WANDB_SILENT', 'true')

@@ -81,6 +81,8 @@ def write_report(
         )
     if config is not None and masks is not None:
         raise ValueError('Expected config or masks, but got both.')
+    if ranking is not None and not folders:
+        raise ValueError(f'There are no exported maps for {ranking} to order.')
     truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)

@@ -67,10 +67,12 @@ def test_lists_that_are_refused(line, tmp_path):
         ranking(tmp_path, '1,a', head='rank,image')
 
 
-def test_a_ranking_of_other_images(exports, tmp_path):
+def test_a_ranking_of_other_images_or_of_none(exports, compared, tmp_path):
     path = ranking(tmp_path, '1,a.jpg,1').path
     with pytest.raises(ValueError, match='lists none of the images'):
         write_report(exports['red'], ranking=path, out=tmp_path / 'a.html')
+    with pytest.raises(ValueError, match='no exported maps for'):
+        write_report(compared, ranking=path, out=tmp_path / 'a.html')
 
 
 def edit(path, change):
