@@ -4,9 +4,10 @@ from pathlib import Path
 
 import jinja2
 
+HERE = Path(__file__).parent
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(
-        Path(__file__).parent / 'html_report' / 'parts'
+        [HERE / 'html_report' / 'parts', HERE / 'model_check' / 'card_parts']
     ),
     autoescape=True,
     undefined=jinja2.StrictUndefined,

@@ -22,7 +22,7 @@ from mmseg_ddu.visualization.prediction import (
 )
 
 from . import encode
-from .ranking import Ranking
+from .ranking import rows_of
 from .truth import OOD, VOID, TruthReader, error_map, error_share
 
 RED, PINK = (230, 30, 30), (255, 0, 200)
@@ -33,7 +33,7 @@ def browser(
     folders: Mapping[str, Path],
     reader: TruthReader | None = None,
     max_images: int = 60,
-    ranking: Ranking | None = None,
+    ranking: Mapping[str, dict] | None = None,
 ) -> dict:
     """What the page needs to show the images of one or more exports.
 
@@ -45,7 +45,7 @@ def browser(
         folders (Mapping[str, Path]): Name of the method to its export.
         reader (TruthReader, optional): Of the annotated classes.
         max_images (int): Most images in the page.
-        ranking (Ranking, optional): Orders the images.
+        ranking (Mapping[str, dict], optional): Of :func:`read_ranking`.
 
     Raises:
         ValueError: If the exports have no image in common, not the same
@@ -65,7 +65,7 @@ def browser(
             'The exports have no image in common; export the same images '
             'with each method.'
         )
-    listed = _listed(ranking, first, common)
+    listed = _listed(ranking or {}, first, common)
     chosen = sorted(
         common,
         key=lambda key: (
@@ -85,7 +85,7 @@ def browser(
         images=list(images.values()),
         methods=methods,
         total=len(common),
-        ranked=ranking is not None,
+        ranked=bool(listed),
         maps=MAPS,
         classes=first.manifest['classes'],
         palette=_palette(first),
@@ -98,23 +98,20 @@ def browser(
 
 
 def _listed(
-    ranking: Ranking | None, export: Export, keys: Iterable[str]
+    ranking: Mapping[str, dict], export: Export, keys: Iterable[str]
 ) -> dict[str, dict]:
     """Of images in a ranking: the rows, with boxes as shares of the sides."""
-    found: dict[str, dict] = {}
-    if ranking is None:
-        return found
-    for key, row in ranking.rows_of(
-        {key: export.rows[key]['image'] for key in keys}
-    ).items():
+    paths = {key: export.rows[key]['image'] for key in keys}
+    found = rows_of(paths, ranking)
+    if ranking and not found:
+        raise ValueError(
+            f'The ranking lists none of the images of {export.folder}; give '
+            'that of these images.'
+        )
+    for key, row in found.items():
         sides = 2 * [export.rows[key]['width'], export.rows[key]['height']]
         box = row['box'] and [a / b for a, b in zip(row['box'], sides)]
         found[key] = dict(row, box=box)
-    if not found:
-        raise ValueError(
-            f'{ranking.path} lists none of the images of {export.folder}; '
-            'give the ranking of these images.'
-        )
     return found
 
 

@@ -19,7 +19,7 @@ from mmseg_ddu.version import __version__
 
 from .browser_data import browser
 from .comparison import comparison
-from .ranking import Ranking
+from .ranking import read_ranking
 from .truth import truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
@@ -86,7 +86,7 @@ def write_report(
     truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
-    order = None if ranking is None else Ranking(Path(ranking))
+    order = None if ranking is None else read_ranking(Path(ranking))
     images = drift = None
     if folders:
         images = browser(folders, truth, max_images, order)

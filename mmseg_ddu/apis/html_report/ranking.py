@@ -11,71 +11,63 @@ from pathlib import Path
 SIDES = ('left', 'top', 'width', 'height')
 
 
-class Ranking:
-    """What ``tools/rank_images.py`` wrote, or anybody.
+def read_ranking(path: Path) -> dict[str, dict]:
+    """What ``tools/rank_images.py`` wrote, or anybody: image to its row.
 
-    Args:
-        path (Path): CSV with the columns ``rank``, ``image`` and ``score``;
-            for a box, in pixels, ``left``, ``top``, ``width`` and
-            ``height``; for words ``label`` and ``predicted``.
+    The columns are ``rank``, ``image`` and ``score``; for a box, in pixels,
+    ``left``, ``top``, ``width`` and ``height``; for words ``label`` and
+    ``predicted``.
 
     Raises:
         ValueError: If it is not of that form.
     """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with path.open(
-                newline='', encoding='utf-8', errors='surrogateescape'
-            ) as file:
-                rows = [_row(each) for each in csv.DictReader(file)]
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise ValueError(
-                f'{path} is no list of ranked images: it needs the columns '
-                f'rank, image and score, and numbers in them ({error}).'
-            ) from error
-        self.rows = {row.pop('image'): row for row in reversed(rows)}
-
-    def rows_of(self, images: Mapping[str, str]) -> dict[str, dict]:
-        """The rows of images, found by path, or by a file name of only one.
-
-        Args:
-            images (Mapping[str, str]): Any key to the path of an image.
-        """
-        by_name = _alone({image: image for image in self.rows})
-        names = _alone(images)
-        found = {}
-        for key, image in images.items():
-            name = Path(image).name
-            if image not in self.rows and names.get(name) == key:
-                image = by_name.get(name, image)
-            if image in self.rows:
-                found[key] = self.rows[image]
-        return found
-
-
-def _alone(images: Mapping[str, str]) -> dict[str, str]:
-    """File names of only one image to its key."""
-    names = Counter(Path(image).name for image in images.values())
-    return {
-        Path(image).name: key
-        for key, image in images.items()
-        if names[Path(image).name] == 1
-    }
+    try:
+        with path.open(
+            newline='', encoding='utf-8', errors='surrogateescape'
+        ) as file:
+            rows = [
+                (each['image'], _row(each)) for each in csv.DictReader(file)
+            ]
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise ValueError(
+            f'{path} is no list of ranked images: it needs the columns rank, '
+            f'image and score, and numbers in them ({error}).'
+        ) from error
+    return dict(reversed(rows))
 
 
 def _row(cells: dict[str, str]) -> dict:
     box = [cells.get(side) for side in SIDES]
-    words = {key: cells.get(key) or '' for key in ('label', 'predicted')}
     row = dict(
-        image=cells['image'],
         rank=int(cells['rank']),
         score=float(cells['score']),
         box=[float(side) for side in box] if all(box) else None,
-        **words,
     )
-    numbers = (row['score'], *(row['box'] or ()))
-    if not all(map(math.isfinite, numbers)):
+    if not all(map(math.isfinite, (row['score'], *(row['box'] or ())))):
         raise ValueError('not all numbers are finite')
-    return row
+    words = {key: cells.get(key) or '' for key in ('label', 'predicted')}
+    return dict(row, **words)
+
+
+def rows_of(
+    images: Mapping[str, str], ranking: Mapping[str, dict]
+) -> dict[str, dict]:
+    """The rows of images, found by path, or by a file name of only one.
+
+    Args:
+        images (Mapping[str, str]): Any key to the path of an image.
+        ranking (Mapping[str, dict]): Of :func:`read_ranking`.
+    """
+    by_name = {Path(image).name: row for image, row in ranking.items()}
+    counts = [
+        Counter(Path(image).name for image in paths)
+        for paths in (ranking, images.values())
+    ]
+    found = {}
+    for key, image in images.items():
+        name = Path(image).name
+        if image in ranking:
+            found[key] = ranking[image]
+        elif all(count[name] == 1 for count in counts):
+            found[key] = by_name[name]
+    return found

@@ -123,12 +123,8 @@ def read_monitor(path: Path) -> tuple[list[dict], dict[str, Any]]:
         )
     files = MonitorFiles(path)
     lines, _ = files.read({})
-    watched = [
-        line[key]
-        for line in lines
-        if 'error' not in line
-        for key in ('values', 'level')
-    ]
+    good = [line for line in lines if 'error' not in line]
+    watched = [line[key] for line in good for key in ('values', 'level')]
     if not all({NOVELTY, UNUSUAL} <= set(numbers) for numbers in watched):
         raise ValueError(f'{files.log} is damaged; begin another state.')
     return lines, files.settings

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mmseg_ddu.apis import DriftMonitor, write_report
-from mmseg_ddu.apis.html_report.ranking import Ranking
+from mmseg_ddu.apis.html_report.ranking import read_ranking, rows_of
 from mmseg_ddu.apis.monitoring.monitor_files import read_monitor
 
 from .test_hostile import EVIL
@@ -21,16 +21,17 @@ def state(exports, tmp_path):
 def ranking(folder, *lines, head='rank,image,score'):
     path = folder / 'ranking.csv'
     path.write_text('\n'.join([head, *lines]), errors='surrogateescape')
-    return Ranking(path)
+    return path
 
 
 def test_images_by_path_or_by_a_name_of_only_one(tmp_path):
-    found = ranking(
+    path = ranking(
         tmp_path,
         *('1,/a/x.jpg,9,more', '2,/b/x.jpg,8,more', '3,/a/y.jpg,7,more'),
         *('4,/a/z.jpg,6,more', '5,/a/x.jpg,5,twice', '6,\udcff.jpg,4,more'),
         head='rank,image,score,extra',
-    ).rows_of(
+    )
+    found = rows_of(
         dict(
             path='/b/x.jpg',
             name='/elsewhere/y.jpg',
@@ -40,7 +41,8 @@ def test_images_by_path_or_by_a_name_of_only_one(tmp_path):
             one='/c/z.jpg',
             other='/d/z.jpg',
             bytes='\udcff.jpg',
-        )
+        ),
+        read_ranking(path),
     )
     ranks = {key: row['rank'] for key, row in found.items()}
     assert ranks == dict(path=2, name=3, first=1, bytes=6)
@@ -61,14 +63,14 @@ def test_images_by_path_or_by_a_name_of_only_one(tmp_path):
 def test_lists_that_are_refused(line, tmp_path):
     head = 'rank,left,top,width,height,image,score'
     with pytest.raises(ValueError, match='is no list of ranked images'):
-        ranking(tmp_path, line, head=head)
-    ranking(tmp_path, '1,2,3,4,5,a,1', head=head)
+        read_ranking(ranking(tmp_path, line, head=head))
+    read_ranking(ranking(tmp_path, '1,2,3,4,5,a,1', head=head))
     with pytest.raises(ValueError, match='is no list of ranked images'):
-        ranking(tmp_path, '1,a', head='rank,image')
+        read_ranking(ranking(tmp_path, '1,a', head='rank,image'))
 
 
 def test_a_ranking_of_other_images_or_of_none(exports, compared, tmp_path):
-    path = ranking(tmp_path, '1,a.jpg,1').path
+    path = ranking(tmp_path, '1,a.jpg,1')
     with pytest.raises(ValueError, match='lists none of the images'):
         write_report(exports['red'], ranking=path, out=tmp_path / 'a.html')
     with pytest.raises(ValueError, match='no exported maps for'):
@@ -96,7 +98,7 @@ def test_words_of_both_do_not_become_html(exports, state, tmp_path):
     image, words = rows[0]['image'], EVIL.replace('"', '""')
     head = 'rank,image,score,label,predicted'
     line = f'1,{image},1,"{words}","{words}"'
-    path = ranking(tmp_path, line, head=head).path
+    path = ranking(tmp_path, line, head=head)
     given = dict(ranking=path, monitor=state, out=tmp_path / 'a.html')
     text = write_report(exports['red'], **given).read_text()
     assert '<img src=x' not in text and text.count('alert(1)') > 5
