@@ -106,7 +106,7 @@ def photo_uri(path: Path, size: tuple[int, int]) -> str:
 
 def map_uri(values: np.ndarray) -> str:
     """Bytes as a grey PNG, exact."""
-    return _uri(Image.fromarray(values.astype(np.uint8)), 'PNG', optimize=True)
+    return _uri(Image.fromarray(values.astype(np.uint8)), 'PNG')
 
 
 def file_uri(path: Path) -> str:

@@ -23,8 +23,6 @@ from .ranking import read_ranking
 from .truth import truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
-# Of an image, and of a method's row for it: decoded only where looked at.
-PICTURES = ('photo', 'truth')
 LAYERS = ('prediction', 'error', *MAPS)
 
 
@@ -100,7 +98,7 @@ def write_report(
         images=images,
         drift=drift,
         data=script_json(images),
-        pictures=map(script_json, pictures),
+        pictures=pictures,
     )
     path = results_dir / PAGE if out is None else Path(out)
     with atomic_write(path) as temporary:
@@ -108,18 +106,17 @@ def write_report(
     return path
 
 
-def _pictures_apart(images: dict) -> list[dict]:
-    """Take the pictures out of the data, those of each image by themselves."""
-    return [
-        dict(
-            {name: image.pop(name) for name in PICTURES},
-            methods=[
-                {name: method['images'][place].pop(name) for name in LAYERS}
-                for method in images['methods']
-            ],
-        )
-        for place, image in enumerate(images['images'])
-    ]
+def _pictures_apart(images: dict) -> list[tuple[str, str]]:
+    """Take the pictures out of the data: the photo of each image, and those
+    of its layers, as JSON that is parsed only where it is looked at.
+    """
+    found = []
+    for place, image in enumerate(images['images']):
+        rows = [method['images'][place] for method in images['methods']]
+        layers = [{name: row.pop(name) for name in LAYERS} for row in rows]
+        others = dict(truth=image.pop('truth'), methods=layers)
+        found.append((script_json(image.pop('photo')), script_json(others)))
+    return found
 
 
 def _drift(

@@ -102,7 +102,7 @@ def test_words_of_both_do_not_become_html(exports, state, tmp_path):
     given = dict(ranking=path, monitor=state, out=tmp_path / 'a.html')
     text = write_report(exports['red'], **given).read_text()
     assert '<img src=x' not in text and text.count('alert(1)') > 5
-    assert text.count('<script') == 2 + len(rows)
+    assert text.count('<script') == 2 + 2 * len(rows)
     reader = Reader(text)
     assert all(link.startswith(('data:', '#')) for link in reader.links)
     data = json.loads(reader.data)

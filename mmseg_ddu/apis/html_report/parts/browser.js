@@ -59,7 +59,8 @@ function describeImage() {
   const words = Object.keys(ORDERS).filter((key) => key in scores)
     .map((key) => `${ORDERS[key][0]} ${scoreText(key, scores[key], scores)}`);
   const many = data.methods.length > 1 ? `${method().name}: ` : '';
-  const labels = listed?.label ? `, labelled ${listed.label}, predicted ${listed.predicted}` : '';
+  const labels = [['labelled', listed?.label], ['predicted', listed?.predicted]]
+    .map(([word, label]) => (label ? `, ${word} ${label}` : '')).join('');
   const rank = listed ? ` Rank ${listed.rank}, score ${number(listed.score)}${labels}.` : '';
   return `${name} (${many}${words.join(', ')}).${rank} ${(alarms || []).join(' ')}`;
 }
@@ -73,11 +74,11 @@ async function draw() {
   const layer = state.layer;
   const opacity = Number($('opacity').value) / 100;
   const cutShare = 1 - 10 ** -Number($('threshold').value);
-  const block = await pictures(index);
+  const [photoUri, block] = await Promise.all([load('photo', index), load('pictures', index)]);
   const maps = block.methods[state.method];
   const uri = layer === 'truth' ? block.truth : maps[layer];
   const [photo, over, classes, ...greys] = await Promise.all([
-    decode(block.photo, ...size), uri ? decode(uri, ...size) : null,
+    decode(photoUri, ...size), uri ? decode(uri, ...size) : null,
     decode(maps.prediction, ...size),
     ...SCORES.map((score) => decode(maps[score], ...size)),
   ]);
@@ -110,34 +111,30 @@ async function draw() {
   canvas.dataset.drawn = turn;
 }
 
-// Photos of the strip are decoded when they come near the window.
-const near = new IntersectionObserver((entries) => {
-  for (const { isIntersecting, target } of entries) {
-    if (!isIntersecting) continue;
-    near.unobserve(target);
-    pictures(target.dataset.index).then(({ photo }) => {
-      target.querySelector('img').src = photo;
-    });
-  }
-}, { rootMargin: '800px' });
+const buttons = data.images.map((image, index) => {
+  const button = element('button', { type: 'button', title: image.name });
+  button.dataset.index = index;
+  button.classList.toggle('alarmed', Boolean(image.alarms));
+  element('img', { alt: '' }, button);
+  for (const textContent of [image.name, '']) element('span', { textContent }, button);
+  button.addEventListener('click', () => select(index));
+  return button;
+});
 
 function showThumbnails() {
-  const strip = $('thumbnails');
-  near.disconnect();
-  strip.replaceChildren();
-  for (const index of ranking) {
-    const image = data.images[index];
+  $('thumbnails').replaceChildren(...ranking.map((index) => {
     const score = scoreOf(index, state.order);
-    const button = element('button', { type: 'button', title: image.name }, strip);
-    button.dataset.index = index;
-    button.classList.toggle('alarmed', Boolean(image.alarms));
-    element('img', { alt: '' }, button);
-    element('span', { textContent: image.name }, button);
-    if (score !== undefined) {
-      element('span', { textContent: scoreText(state.order, score, {}) }, button);
-    }
-    button.addEventListener('click', () => select(index));
-    near.observe(button);
+    buttons[index].lastChild.textContent = score === undefined
+      ? '' : scoreText(state.order, score, {});
+    return buttons[index];
+  }));
+}
+
+// Photos of the strip, a few whenever there is nothing else to do.
+async function fillStrip(order) {
+  for (const [place, index] of order.entries()) {
+    buttons[index].firstChild.src = await load('photo', index);
+    if (place % 4 === 3) await new Promise((resolve) => { requestIdleCallback(resolve); });
   }
 }
 
@@ -251,6 +248,7 @@ function start() {
   [state.order] = keys.filter((key) => key !== 'alarms');
   rank();
   [state.image] = ranking;
+  fillStrip(ranking);
   $('layers').addEventListener('change', (event) => {
     state.layer = event.target.value;
     update();

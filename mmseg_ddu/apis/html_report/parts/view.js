@@ -5,12 +5,12 @@ const LOST = 255; // the level of pixels without a score
 const VOID = 255; // the class of refused pixels
 const decoded = new Map();
 
-// The pictures of an image. They stand at the end of the page, which may
-// still be loading: those of an image are whole once something follows.
-async function pictures(index) {
+// The photo or the other pictures of an image. They stand at the end of the
+// page, which may still be loading: a block is whole once something follows.
+async function load(what, index) {
   for (;;) {
     const loading = document.readyState === 'loading';
-    const block = document.getElementById(`pictures-${index}`);
+    const block = document.getElementById(`${what}-${index}`);
     if (block && (block.nextElementSibling || !loading)) return JSON.parse(block.textContent);
     if (!loading) throw new Error('The page is cut off.');
     await new Promise((resolve) => { setTimeout(resolve, 50); });
