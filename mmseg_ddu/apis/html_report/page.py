@@ -9,14 +9,12 @@ from pathlib import Path
 
 from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
-from mmseg_ddu.apis.monitoring.drift_page import drift_content
-from mmseg_ddu.apis.monitoring.monitor_files import read_monitor
-from mmseg_ddu.apis.monitoring.watched_images import read_stream
 from mmseg_ddu.apis.page_templates import TEMPLATES
 from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
 
+from .alarm_links import drift_of
 from .browser_data import browser
 from .comparison import comparison
 from .ranking import read_ranking
@@ -89,7 +87,7 @@ def write_report(
     if folders:
         images = browser(folders, truth, max_images, order)
     if monitor is not None:
-        drift = _drift(Path(monitor), folders, images)
+        drift = drift_of(Path(monitor), folders, images)
     pictures = _pictures_apart(images) if images else []
     html = TEMPLATES.get_template('page.html').render(
         title=title,
@@ -117,30 +115,6 @@ def _pictures_apart(images: dict) -> list[tuple[str, str]]:
         others = dict(truth=image.pop('truth'), methods=layers)
         found.append((script_json(image.pop('photo')), script_json(others)))
     return found
-
-
-def _drift(
-    monitor: Path, folders: Mapping[str, Path], images: dict | None
-) -> dict:
-    """The charts of a monitor; its alarms are linked to images and back."""
-    lines, settings = read_monitor(monitor)
-    if images is None:
-        return drift_content(lines, settings)
-    stream = read_stream(next(iter(folders.values())))
-    names = {each['name']: n for n, each in enumerate(images['images'])}
-    keys = {each.key: names.get(each.name) for each in stream.images}
-    if not any(line['key'] in keys for line in lines):
-        raise ValueError(
-            f'{monitor} has seen none of the images of {stream.source}; give '
-            'the state of the monitor that watched them.'
-        )
-    for line in lines:
-        place = keys.get(line['key'])
-        if line['alarms'] and place is not None:
-            words = [f'Alarm: {alarm["words"]}' for alarm in line['alarms']]
-            images['images'][place]['alarms'] = words
-    shown = {key: n for key, n in keys.items() if n is not None}
-    return drift_content(lines, settings, shown)
 
 
 def script_json(value: object) -> str:

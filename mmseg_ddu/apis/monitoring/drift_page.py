@@ -35,7 +35,7 @@ def write_page(
 def drift_content(
     lines: Sequence[dict],
     settings: dict[str, Any],
-    places: Mapping[str, int] | None = None,
+    places: Mapping[str, int | None] | None = None,
 ) -> dict[str, Any]:
     """What ``drift_charts.html`` is filled with.
 

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_ddu.fileio import atomic_write, read_json
-from mmseg_ddu.models.map_names import NOVELTY
 
 from .json_form import has_form, is_number, is_text
-from .watched_images import UNUSUAL
 
 
 class MonitorFiles:
@@ -102,32 +100,6 @@ class MonitorFiles:
                 'Begin another state.'
             )
         return lines
-
-
-def read_monitor(path: Path) -> tuple[list[dict], dict[str, Any]]:
-    """The lines and the settings of a monitor.
-
-    Args:
-        path (Path): Of its state, or of the log beside it.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If something is damaged.
-    """
-    if path.suffix == '.jsonl':
-        path = path.with_suffix('.json')
-    if not path.is_file():
-        raise FileNotFoundError(
-            f'There is no state of a monitor {path}; run tools/monitor.py '
-            'first.'
-        )
-    files = MonitorFiles(path)
-    lines, _ = files.read({})
-    good = [line for line in lines if 'error' not in line]
-    watched = [line[key] for line in good for key in ('values', 'level')]
-    if not all({NOVELTY, UNUSUAL} <= set(numbers) for numbers in watched):
-        raise ValueError(f'{files.log} is damaged; begin another state.')
-    return lines, files.settings
 
 
 def _are_numbers(value: Any) -> bool:

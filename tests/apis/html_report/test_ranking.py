@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mmseg_ddu.apis import DriftMonitor, write_report
+from mmseg_ddu.apis.html_report.alarm_links import drift_of
 from mmseg_ddu.apis.html_report.ranking import read_ranking, rows_of
-from mmseg_ddu.apis.monitoring.monitor_files import read_monitor
 
 from .test_hostile import EVIL
 from .test_page import Reader
@@ -117,7 +117,7 @@ def test_a_monitor_of_other_images_and_none(exports, compared, state):
     text = write_report(compared, **given).read_text()
     assert 'class="chart"' in text and 'data-image' not in text
     with pytest.raises(FileNotFoundError, match=r'run tools/monitor\.py'):
-        read_monitor(state.with_name('absent.jsonl'))
+        drift_of(state.with_name('absent.jsonl'), {}, None)
 
 
 @pytest.mark.parametrize('name', ['values', 'level'])
@@ -126,7 +126,7 @@ def test_a_damaged_log(name, state):
         state.with_suffix('.jsonl'), lambda x: x[1][name].pop('unusual_share')
     )
     with pytest.raises(ValueError, match='is damaged'):
-        read_monitor(state)
+        drift_of(state, {}, None)
 
 
 def test_settings_that_a_page_lacks(state):
@@ -134,4 +134,4 @@ def test_settings_that_a_page_lacks(state):
     content['settings']['fit'] = {}
     state.write_text(json.dumps(content))
     with pytest.raises(ValueError, match='is damaged'):
-        read_monitor(state)
+        drift_of(state, {}, None)
