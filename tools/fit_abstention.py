@@ -49,8 +49,7 @@ def main():
         f'({found["error_before"]:.2%} before); of those refused '
         f'{found["error_refused"]:.1%} are wrong.'
     )
-    files = f'{args.config} {args.out or args.checkpoint}'
-    print(cli.as_called(f'next: python tools/test.py {files}'))
+    print(cli.next_test(args, args.out or args.checkpoint))
 
 
 if __name__ == '__main__':
