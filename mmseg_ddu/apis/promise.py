@@ -188,7 +188,8 @@ def what_is_kept(images: list[Tensor], chosen: Tensor) -> dict[str, float]:
         ``error_refused``; 0 of what there is nothing of.
     """
     sums = torch.zeros(4, dtype=torch.float64)
-    levels = risk.thresholds()
+    # Nothing keeps the level behind them, that of pixels without a score.
+    levels = torch.cat([risk.thresholds(), torch.tensor([torch.nan])])
     for rows in images:
         kept = levels[rows[:, 1]] <= chosen[rows[:, 0]]
         count, wrong = rows[:, 2].double(), rows[:, 3].double()

@@ -9,6 +9,7 @@ from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
 from torch import Tensor, nn
 
 from mmseg_ddu.core.bounds import lost_to_infinity, make_visible
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.surprise import Surprise, to_percentile, total_surprise
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
@@ -148,6 +149,13 @@ class DDUMixin(UncertaintyMapsMixin):
                 super().encode_decode(crop, metas)
             yield (y1, y2, x1, x2), self.features(tap)
 
+    def loss(self, inputs: Tensor, data_samples: list) -> dict:
+        """That of the network; training forgets what was fitted to it."""
+        for part in (*self.heads.values(), self.abstention):
+            if self.training and part.ready:
+                part.reset()
+        return super().loss(inputs, data_samples)
+
     # Prediction
 
     def predict(self, inputs: Tensor, data_samples=None):
@@ -247,12 +255,9 @@ class DDUMixin(UncertaintyMapsMixin):
         )
 
     def _surprise(self, name: str) -> Surprise:
-        if name not in self.surprises:
-            raise ValueError(
-                f'Expected a map of {sorted(self.surprises)}, but got '
-                f'{name!r:.80}.'
-            )
-        return self.surprises[name]
+        maps = self.surprises
+        require(name in maps, f'a map of {sorted(maps)}', name)
+        return maps[name]
 
     def percentile(self, name: str, values: Tensor) -> Tensor:
         """Share of held-out training pixels with a lower value, in [0, 1].
