@@ -8,8 +8,9 @@ tools/test.py prints coverage, error kept and error refused.
 
 The promise is about new images like the calibration images: it says nothing
 about another camera or another city. On average over calibration sets it needs
-about 1 / error images, with --confidence 0.9 about three times as many. If it
-cannot be kept, the smallest error that can is printed.
+about 1 / error images; with --confidence 0.9 about three times as many, drawn
+independently of each other. If it cannot be kept, the smallest error that can
+is printed; to promise that one, find the threshold on other images.
 """
 
 import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
