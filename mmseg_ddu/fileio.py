@@ -46,13 +46,10 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def alone_at(path: Path) -> Iterator[None]:
-    """No other process that asks is at work on a file inside.
+    """Raise BlockingIOError if another process is at work on a file.
 
     The lock is a hidden file beside it, which stays, and is free again
     however the process ends.
-
-    Raises:
-        BlockingIOError: If another one is; nothing was waited for.
     """
     lock = FileLock(str(path.with_name(f'.{path.name}.lock')))
     try:
@@ -89,13 +86,10 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """JSON that anybody may have written.
+    """JSON that anybody may have written; ValueError if it is none.
 
-    A whole number that does not fit into 64 bits is a float, if need be
-    infinite, so that whoever computes with it gets no error.
-
-    Raises:
-        ValueError: If it is none.
+    A whole number beyond 64 bits is a float, if need be infinite, so that
+    whoever computes with it gets no OverflowError.
     """
     try:
         return json.loads(

@@ -62,11 +62,7 @@ def count_errors_of(
         levels=[STEP, LEVELS],
     )
     path = folder / f'{checkpoint.stem}.{split}_errors.jsonl'
-    with (
-        alone_at(path),
-        path.open('a+b') as file,
-        StopRequest() as stop,
-    ):
+    with alone_at(path), path.open('a+b') as file, StopRequest() as stop:
         sizes = len(dataset), len(model.abstention.thresholds)
         counts = _begin(file, path, belongs, sizes)
         rest = [i for i in range(len(dataset)) if i not in counts]
@@ -128,14 +124,9 @@ def labelled_images(model: nn.Module, split: str) -> Dataset:
 
 
 def trained_on(cfg: Mapping, names: Sequence[str]) -> list[str]:
-    """Those images that the training data of a config holds, links or not.
+    """Those paths of images that the training data holds, links followed.
 
-    What cannot be compared, as where the training images are on another
-    machine, is a warning.
-
-    Args:
-        cfg (Mapping): A whole config.
-        names (Sequence[str]): Paths of images.
+    What cannot be compared is a warning, as training images elsewhere.
     """
     found: set[str] = set()
     loader = cfg.get('train_dataloader')
@@ -194,13 +185,9 @@ def _state_of(file: str) -> list:
 def _begin(
     file: BinaryIO, path: Path, belongs: dict, sizes: tuple[int, int]
 ) -> dict[int, Tensor]:
-    """Counts of an earlier run for the same; a line cut off is removed.
+    """Counts of an earlier run, if they belong; a line cut off is removed.
 
-    Args:
-        file (BinaryIO): Open for reading and appending.
-        path (Path): Its name.
-        belongs (dict): What the counts are of; those of others go.
-        sizes (tuple[int, int]): Numbers of images and of classes.
+    ``sizes`` are the numbers of images and of classes.
     """
     file.seek(0)
     content = file.read()
@@ -235,11 +222,8 @@ def _is_count(row: Any, classes: int) -> bool:
     if not (isinstance(row, list) and {*map(type, row)} == {int}):
         return False
     kind, level, count, wrong = row
-    return (
-        kind in range(classes)
-        and level in range(LEVELS + 1)
-        and (0 <= wrong <= count != 0)
-    )
+    known = kind in range(classes) and level in range(LEVELS + 1)
+    return known and 0 <= wrong <= count != 0
 
 
 def _append(file: BinaryIO, row: dict) -> None:

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmseg_ddu.core import risk_control as risk
+from mmseg_ddu.core.metrics.abstained import AbstentionCounts
 from mmseg_ddu.engine.checkpoint import (
     plain,
     read_checkpoint,
@@ -187,22 +188,16 @@ def what_is_kept(images: list[Tensor], chosen: Tensor) -> dict[str, float]:
         dict: ``coverage``, ``error_before``, ``error_kept`` and
         ``error_refused``; 0 of what there is nothing of.
     """
-    sums = torch.zeros(4, dtype=torch.float64)
+    counts = AbstentionCounts()
     # Nothing keeps the level behind them, that of pixels without a score.
     levels = torch.cat([risk.thresholds(), torch.tensor([torch.nan])])
     for rows in images:
         kept = levels[rows[:, 1]] <= chosen[rows[:, 0]]
-        count, wrong = rows[:, 2].double(), rows[:, 3].double()
-        parts = count * kept, wrong * kept, count, wrong
-        sums += torch.stack([part.sum() for part in parts]) / count.sum()
-    kept, wrong_kept, every, wrong = sums.tolist()
-    refused = every - kept
-    return dict(
-        coverage=kept / every,
-        error_before=wrong / every,
-        error_kept=wrong_kept / kept if kept else 0.0,
-        error_refused=(wrong - wrong_kept) / refused if refused > 0 else 0.0,
-    )
+        count, wrong = rows[:, 2:].double().T
+        parts = torch.stack([count * kept, wrong * kept, wrong, count])
+        counts.sums += parts.sum(1) / count.sum()
+    found = {**dict(error_kept=0.0, error_refused=0.0), **counts.figures()}
+    return dict(error_before=found.pop('error'), **found)
 
 
 def _class_names(model: nn.Module) -> list[str]:

@@ -14,18 +14,9 @@ from mmseg_ddu.registry import bare_type
 HEAD_TYPES = ('GDAHead', 'mmseg_ddu.GDAHead')
 MAX_HEADS = 32
 PLAIN = (str, int, float, bool, type(None))
-# Of meta in a checkpoint: what was made, and what if it is used otherwise.
-WITH_A_MODE = dict(
-    gda=(
-        'densities were fitted',
-        'fit again with this config, or percentiles and maps mean something '
-        'else',
-    ),
-    abstention=(
-        'thresholds of the abstention were found',
-        'find them again as images are predicted, or their promise does not '
-        'hold',
-    ),
+WITH_A_MODE = dict(  # in meta of a checkpoint
+    gda='densities were fitted',
+    abstention='thresholds of the abstention were found',
 )
 
 
@@ -110,13 +101,14 @@ def warn_of_other_mode(
         pipeline (list[dict]): That its images go through.
     """
     now = _in_words(test_mode(test_cfg, pipeline))
-    for key, (what, advice) in WITH_A_MODE.items():
+    for key, what in WITH_A_MODE.items():
         part = meta.get(key)
         then = part.get('test_mode') if isinstance(part, dict) else None
         if then and _in_words(then) != now:
             MMLogger.get_current_instance().warning(
                 f'The {what} with the test mode {_in_words(then)} and are '
-                f'used with {now}. Features depend on it: {advice}.'
+                f'used with {now}. Features depend on it: fit again with '
+                'this config, or maps and promises mean something else.'
             )
 
 

@@ -72,7 +72,7 @@ def test_thresholds_of_another_mode(said):
     warn_of_other_mode(meta, SLIDE, steps)
     (line,) = said
     assert 'thresholds of the abstention were found' in line
-    assert 'mode whole' in line and 'promise does not hold' in line
+    assert 'mode whole' in line and 'promises mean something else' in line
 
 
 def test_heads_of_a_fit():

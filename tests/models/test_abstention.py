@@ -15,7 +15,6 @@ from mmseg_ddu.models import DDUTTAModel
 from mmseg_ddu.models.abstention import REFUSED, Abstention
 from tests.models.fitting import build, fit, noise, samples
 
-
 # The network sees all of a window, so one lost pixel loses it.
 WINDOWS = ConfigDict(mode='slide', crop_size=(32, 32), stride=(24, 24))
 

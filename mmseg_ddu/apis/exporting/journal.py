@@ -16,12 +16,7 @@ from pathlib import Path
 from mmengine.dist import get_rank
 
 from mmseg_ddu.apis.writers import MapWriter
-from mmseg_ddu.fileio import (
-    atomic_write,
-    parse_json,
-    remove_temporary,
-    write_json,
-)
+from mmseg_ddu.fileio import atomic_write, remove_temporary, write_json
 
 from .one_image import is_done
 
@@ -191,8 +186,8 @@ def _journals(folder: Path) -> list[Path]:
 
 def _parsed(text: bytes) -> dict:
     try:
-        value = parse_json(text)
-    except ValueError:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
         value = None
     return value if isinstance(value, dict) else {}
 
