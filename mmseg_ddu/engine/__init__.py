@@ -3,5 +3,12 @@
 from .fit import fit_gda
 from .fit_hook import FitGDAHook
 from .safe_load import safe_loading, trust_checkpoints
+from .spectral_cap import SpectralCapHook
 
-__all__ = ['FitGDAHook', 'fit_gda', 'safe_loading', 'trust_checkpoints']
+__all__ = [
+    'FitGDAHook',
+    'SpectralCapHook',
+    'fit_gda',
+    'safe_loading',
+    'trust_checkpoints',
+]
