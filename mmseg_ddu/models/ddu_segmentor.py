@@ -21,12 +21,7 @@ from .heads import classifying_head, count_classes
 from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
 from .map_names import NOVELTY, PERCENTILE
-from .tapped_modules import (
-    LOGITS,
-    find_channels,
-    image_channels,
-    tap_place,
-)
+from .tapped_modules import LOGITS, find_channels, image_channels, tap_place
 from .uncertainty_maps import (
     UncertaintyMapsMixin,
     concatenate_maps,
@@ -170,14 +165,13 @@ class DDUMixin(UncertaintyMapsMixin):
     def _add_novelty(self, inputs: Tensor, samples: list) -> None:
         """The distance of each image, without its padding, and percentile."""
         metas = [sample.metainfo for sample in samples]
+        names = NOVELTY, NOVELTY + PERCENTILE
         for members, images in without_padding(inputs, metas):
             distances = self.image_novelty(images)
             shares = self.image_novelty.percentile(distances)
             for member, *values in zip(members, distances, shares):
                 # Not set_metainfo, which copies tensors.
-                for name, value in zip(
-                    (NOVELTY, NOVELTY + PERCENTILE), values
-                ):
+                for name, value in zip(names, values):
                     samples[member].set_field(
                         value, name, field_type='metainfo'
                     )
