@@ -44,11 +44,12 @@ def parse_args():
 def main():
     args = parse_args()
     found = fit_abstention(**vars(args))
+    refused = f'; of those refused {found["error_refused"]:.1%} are wrong'
     print(
         f'On {found["images"]} images: {found["coverage"]:.1%} of the pixels '
         f'kept, of which {found["error_kept"]:.2%} are wrong '
-        f'({found["error_before"]:.2%} before); of those refused '
-        f'{found["error_refused"]:.1%} are wrong.'
+        f'({found["error_before"]:.2%} before)'
+        f'{refused if found["coverage"] < 1 else ", none refused"}.'
     )
     print(cli.next_test(args, args.out or args.checkpoint))
 

@@ -148,6 +148,7 @@ def choose_thresholds(
         sure = f' with confidence {confidence}' if confidence else ''
         raise ValueError(
             f'{len(images)} images cannot promise an error of {error}{sure}'
+            f'{" for any class" if per_class else ""}'
             f'{_others(refused, per_class)} More labelled images lower it.'
         )
     if refused:

@@ -15,8 +15,9 @@ HEAD_TYPES = ('GDAHead', 'mmseg_ddu.GDAHead')
 MAX_HEADS = 32
 PLAIN = (str, int, float, bool, type(None))
 WITH_A_MODE = dict(  # in meta of a checkpoint
-    gda='densities were fitted',
-    abstention='thresholds of the abstention were found',
+    gda='The densities were fitted with the test mode',
+    abstention='The thresholds of the abstention were found with the test '
+    'mode',
 )
 
 
@@ -106,9 +107,9 @@ def warn_of_other_mode(
         then = part.get('test_mode') if isinstance(part, dict) else None
         if then and _in_words(then) != now:
             MMLogger.get_current_instance().warning(
-                f'The {what} with the test mode {_in_words(then)} and are '
-                f'used with {now}. Features depend on it: fit again with '
-                'this config, or maps and promises mean something else.'
+                f'{what} {_in_words(then)} and are used with {now}. Features '
+                'depend on it: fit again with this config, or maps and '
+                'promises mean something else.'
             )
 
 
