@@ -20,6 +20,7 @@ COMMANDS = {
     'report': ('report', 'make one HTML page of an export'),
     'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
     'monitor': ('monitor', 'say when new images are no longer ordinary'),
+    'distances': ('check_distances', 'see what the features cannot see'),
     'compare': ('compare_uncertainty', 'compare with MC dropout, ensembles'),
     'onnx': ('export_onnx', 'write network and maps as one ONNX file'),
     'train': ('train', 'train as mmseg does, and fit at the end'),
@@ -53,7 +54,7 @@ def _load(tool: str) -> ModuleType:
 
 def overview() -> str:
     """What there is, from what a person wants to do."""
-    lines = [f'  {name:9}{wish}' for name, (_, wish) in COMMANDS.items()]
+    lines = [f'  {name:10}{wish}' for name, (_, wish) in COMMANDS.items()]
     return '\n'.join(
         [
             f'usage: {PROGRAM} COMMAND …',
