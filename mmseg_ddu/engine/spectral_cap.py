@@ -33,6 +33,8 @@ class SpectralCapHook(Hook):
         ValueError: If the coefficient or the steps are not positive.
     """
 
+    priority = 'ABOVE_NORMAL'  # before weights are averaged and saved
+
     def __init__(
         self,
         coefficient: float,
