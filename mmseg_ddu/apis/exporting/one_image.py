@@ -20,12 +20,11 @@ from mmseg_ddu.apis.image_files import check_image
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
 from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.own_formats import ABSTAIN
-from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import (
-    is_lost,
     sample_classes,
     sample_maps,
     sample_novelty,

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.visualization.heatmap import to_bytes
-from mmseg_ddu.visualization.prediction import is_lost
 
 MAX_SIDE = 320
 JPEG_QUALITY = 82
