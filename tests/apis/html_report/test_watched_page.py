@@ -60,6 +60,9 @@ def test_refused_pixels_are_striped(chromium, watched):
     row = max(manifest['images'], key=lambda row: row['refused_share'])
     assert view.name() == row['name']
     assert f'refused pixels {100 * max(shares):.1f} %' in view.text('caption')
+    view.press('3')
+    assert 'refused' in view.text('legend')
+    view.press('7')
     striped = view.pixels().astype(int)
     view.press('h')
     changed = (striped != view.pixels()).any(-1)

@@ -29,7 +29,10 @@ const percentile = (share) => `${(100 * share).toFixed(share > 0.99 ? 2 : 1)} %`
 const oneIn = (share) => Math.round(1 / Math.max(1 - share, 1e-6)).toLocaleString('en');
 const method = () => data.methods[state.method];
 const mapsOf = (index) => method().images[index];
-const className = (label) => (label === VOID ? 'void or refused' : label === 254
+// What a pixel without a class is called in a layer.
+const voidName = () => (state.layer === 'truth' ? 'void' : state.layer === 'prediction'
+  ? 'refused' : method().refused === null ? 'void' : 'void or refused');
+const className = (label) => (label === VOID ? voidName() : label === 254
   ? 'out of distribution' : data.classes[label] || `class ${label}`);
 const rgb = (color) => `rgb(${color.join(',')})`;
 

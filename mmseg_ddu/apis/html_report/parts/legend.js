@@ -18,7 +18,7 @@ function drawLegend() {
   } else if (state.layer === 'error') {
     swatches([[data.error_colors[1], 'wrong'],
       [data.error_colors[2], 'out of distribution'],
-      [data.error_colors[3], 'void or refused'], [[80, 80, 80], 'right (photo, dark)']]);
+      [data.error_colors[3], voidName()], [[80, 80, 80], 'right (photo, dark)']]);
   } else if (SCORES.includes(state.layer)) {
     drawBar(legend, method().scores[state.layer]);
   }
