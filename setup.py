@@ -103,7 +103,7 @@ setup(
             'regex',
         ],
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
-        'geo': ['rasterio', 'filelock'],
+        'geo': ['rasterio'],
         'tests': [
             'rasterio',
             'pytest',

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.logging import MMLogger
@@ -20,7 +19,7 @@ from mmseg_ddu.engine.checkpoint import digest, plain
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
-from mmseg_ddu.fileio import require_writable_folder, sha256
+from mmseg_ddu.fileio import alone_at, require_writable_folder, sha256
 
 from . import geotiff
 from .finished_windows import FinishedWindows, require_same
@@ -30,7 +29,7 @@ from .window_prediction import WindowPredictor, network_channels, set_scale
 
 OUTPUTS = ('class', 'uncertainty')
 CACHE = 256  # MB of blocks that GDAL keeps
-LOCK = '.raster.lock'
+RUN = 'raster'  # what only one process may do in a folder
 
 
 def export_raster(
@@ -97,7 +96,10 @@ def export_raster(
     out_dir = require_writable_folder(out_dir)
     paths = list(dict.fromkeys(map(Path, files)))
     names = list(output_names([Path(path.name) for path in paths], paths))
-    with _locked(out_dir):
+    import rasterio
+
+    memory = rasterio.Env(GDAL_CACHEMAX=CACHE)
+    with alone_at(out_dir / RUN), memory:
         _require_free(out_dir, names, paths, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
         shared = dict(
@@ -115,25 +117,6 @@ def export_raster(
                 work.export(RasterFile(path, bands, channels), name, stop)
                 for path, name in zip(paths, names)
             ]
-
-
-@contextmanager
-def _locked(out_dir: Path) -> Iterator[None]:
-    """Lets no other process in, and GDAL take little memory."""
-    import filelock
-    import rasterio
-
-    try:
-        with (
-            filelock.FileLock(out_dir / LOCK, timeout=0),
-            rasterio.Env(GDAL_CACHEMAX=CACHE),
-        ):
-            yield
-    except filelock.Timeout as error:
-        raise OSError(
-            f'Another process exports rasters into {out_dir}. Wait for it, '
-            'or choose another folder.'
-        ) from error
 
 
 def _require_free(

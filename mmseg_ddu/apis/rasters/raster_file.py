@@ -15,7 +15,6 @@ from .window_grid import Span
 def require_rasterio() -> None:
     """Raise ImportError with the remedy if the extra is missing."""
     try:
-        import filelock  # noqa: F401
         import rasterio  # noqa: F401
     except ImportError as error:
         raise ImportError(

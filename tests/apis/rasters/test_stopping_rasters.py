@@ -202,7 +202,7 @@ def test_one_run_at_a_time(run, tmp_path):
     (tmp_path / 'out').mkdir()
     with (
         filelock.FileLock(tmp_path / 'out' / '.raster.lock'),
-        pytest.raises(OSError, match='Another process exports rasters into'),
+        pytest.raises(OSError, match='Another process is at work'),
     ):
         run()
     run()
