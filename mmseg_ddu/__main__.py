@@ -16,6 +16,7 @@ COMMANDS = {
     'export': ('export_uncertainty', 'write the maps of images to files'),
     'report': ('report', 'make one HTML page of an export'),
     'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
+    'rank': ('rank_images', 'list the images to look at or label next'),
     'monitor': ('monitor', 'say when new images are no longer ordinary'),
     'compare': ('compare_uncertainty', 'compare with MC dropout, ensembles'),
     'onnx': ('export_onnx', 'write network and maps as one ONNX file'),

@@ -11,6 +11,7 @@ from .model_check import check_model
 from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .promise import fit_abstention
+from .ranking import rank_images
 from .runner import train
 from .testing import test
 
@@ -26,6 +27,7 @@ __all__ = [
     'fit_gda',
     'init_ddu',
     'predict',
+    'rank_images',
     'test',
     'train',
     'write_report',
