@@ -1,20 +1,30 @@
-"""Which images to look at next.
+"""Which images to look at next, for one of three purposes.
+
+--for review MAPS...
+    Exported images (folders that tools/export_uncertainty.py wrote) whose
+    predictions are likely to be wrong, so that a person checks them.
+
+--for labelling MAPS...
+    The same for images without labels, to choose which to label next.
+    --overlap leaves aside what is unlike all training images (broken sensors,
+    other places); --temperature 1 draws at random instead of taking the
+    highest scores, which are often of much alike images.
 
 --for label-errors CONFIG CHECKPOINT_gda.pth
-    Labelled images whose labels the network finds hard to believe. Each comes
-    with the box of the worst region, what is labelled there and what the
-    network predicts there.
+    Labelled images whose labels the network finds hard to believe.
 
-Writes OUT.csv with the first --budget images, OUT.json with the same and with
-what was left out, and for --format a file that a label tool imports, with the
-prediction to start from. Stopped with Ctrl-C and started again, it goes on
-where it was; with another --budget or --format it predicts nothing twice.
+Each image comes with the box of its worst region, what is predicted there and,
+for label errors, what is labelled there. Writes OUT.csv with the first
+--budget images, OUT.json with the same and with what was left out, and for
+--format a file that a label tool imports, with the prediction to start from.
+Stopped with Ctrl-C and started again, it goes on where it was.
 
 Exit code 1 says that images were left out; OUT.json lists them.
 """
 
 import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
 from mmseg_ddu.apis import cli, rank_images
+from mmseg_ddu.apis.ranking.exported_images import SCORES
 from mmseg_ddu.apis.ranking.import_files import IMPORTS
 from mmseg_ddu.apis.ranking.rank import PURPOSES
 
@@ -23,7 +33,8 @@ def parse_args():
     parser = cli.parser(
         __doc__,
         'python tools/rank_images.py CONFIG CHECKPOINT_gda.pth '
-        '--for label-errors\n    --budget 50 --out errors.csv --format cvat',
+        '--for label-errors\n    --budget 50 --out errors.csv\n'
+        '  python tools/rank_images.py maps/ --for labelling --format cvat',
     )
     add = parser.add_argument
     add('sources', nargs='+', metavar='SOURCE', help='see above')
@@ -33,8 +44,15 @@ def parse_args():
     add('--out', default='ranking.csv', help='file to write (ranking.csv)')
     formats = f'of {", ".join(sorted(IMPORTS))}: files to import'
     add('--format', nargs='+', default=(), metavar='NAME', help=formats)
-    split = 'whose labels: train, val or test (val)'
-    add('--split', default='val', help=split)
+    split = 'whose labels may be wrong: train, val or test (val)'
+    add('--split', help=split)
+    score = f'of maps: {", ".join(SCORES)} (total)'
+    add('--score', metavar='NAME', help=score)
+    chance = 'chance in the choice of what to label (0: none)'
+    add('--temperature', type=float, default=0.0, metavar='T', help=chance)
+    unlike = 'what is unlike the training images counts less'
+    add('--overlap', action='store_true', help=unlike)
+    add('--seed', type=int, default=0, help='of the chance (0)')
     add('--device', help='cuda if there is one, else cpu')
     cli.add_cfg_options(parser)
     cli.add_trust_checkpoint(parser)
@@ -50,11 +68,15 @@ def main():
         out=args.out,
         formats=args.format,
         split=args.split,
+        score=args.score,
+        temperature=args.temperature,
+        overlap=args.overlap,
+        seed=args.seed,
         device=args.device,
         cfg_options=args.cfg_options,
     )
     for row in report['images'][:10]:
-        there = f'{row["label"]} -> {row["predicted"]}' if row['label'] else ''
+        there = ' -> '.join(filter(None, (row['label'], row['predicted'])))
         print(f'{row["rank"]:4} {row["score"]:9.3f}  {row["image"]}  {there}')
     left_out = len(report['left_out'])
     print(

@@ -10,7 +10,9 @@ import benchmarks
 
 ROOT = Path(benchmarks.__file__).parent
 HELPERS = ('drawn_images', 'measure', 'tables')
-DECISIONS = ('decisions.abstention', 'decisions.drift')
+DECISIONS = tuple(
+    f'decisions.{name}' for name in ('abstention', 'drift', 'label_errors')
+)
 NAMES = sorted(
     path.stem if path.parent == ROOT else path.parent.name
     for pattern in ('[a-z]*.py', '*/__main__.py')

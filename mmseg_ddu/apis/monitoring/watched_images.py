@@ -92,20 +92,26 @@ def require_same_fit(stream: Stream, other: Stream, name: str) -> None:
 
 def _read(path: Path) -> Stream:
     folder = path.parent if path.name == MANIFEST else path
-    manifest = Export('', folder).manifest
-    source = str(folder / MANIFEST)
-    fit = {key: manifest.get(key) for key in SAME}
+    export = Export('', folder)
+    stream = header_of(export)
+    count = len(stream.classes)
+    for row in export.manifest['images']:
+        good = 'files' in row
+        image = _good(row, count, stream.source) if good else _left_out(row)
+        stream.images.append(image)
+    return stream
+
+
+def header_of(export: Export) -> Stream:
+    """What all images of an export share, without the images."""
+    source = str(export.path)
+    fit = {key: export.manifest.get(key) for key in SAME}
     if not all(isinstance(fit[key], str) for key in SAME[:2]):
         raise ValueError(
             f'{source} does not say which checkpoint and config it is of; '
             'export the maps again.'
         )
-    classes = manifest['classes']
-    images = [
-        _good(row, len(classes), source) if 'files' in row else _left_out(row)
-        for row in manifest['images']
-    ]
-    return Stream(source, fit, classes, images)
+    return Stream(source, fit, export.manifest['classes'], [])
 
 
 def _good(row: dict, classes: int, source: str) -> WatchedImage:

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.logging import MMLogger
 
+from mmseg_ddu.core.metrics.metric import VOID
+
 from .ranked_image import RankedImage
 
 MOST_REASON = 300
@@ -30,6 +32,8 @@ class FoundImages:
 
     def name(self, number: int) -> str:
         """Of a class; its number if it has no name."""
+        if number == VOID:
+            return 'refused'
         known = number < len(self.classes)
         return self.classes[number] if known else str(number)
 

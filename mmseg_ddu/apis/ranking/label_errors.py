@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -46,8 +47,7 @@ from .worst_region import worst_pixels, worst_region
 
 
 def rank_label_errors(
-    config: str | os.PathLike,
-    checkpoint: str | os.PathLike,
+    sources: Sequence[str | os.PathLike],
     split: str,
     parts: Path,
     device: str | None = None,
@@ -56,10 +56,18 @@ def rank_label_errors(
     """All labelled images of a split, with their scores.
 
     Args:
-        config, checkpoint, device, cfg_options: As for :func:`init_ddu`.
+        sources (Sequence): Config and checkpoint.
         split (str): ``train``, ``val`` or ``test``.
         parts (Path): A folder where what was found of an image is kept.
+        device, cfg_options: As for :func:`init_ddu`.
     """
+    if len(sources) != 2:
+        raise ValueError(
+            'To find label errors, give CONFIG and CHECKPOINT_gda.pth, but '
+            f'got {len(sources)} arguments: the probabilities of all classes '
+            'are needed, and exported maps do not hold them.'
+        )
+    config, checkpoint = sources
     model = init_ddu(config, checkpoint, device, cfg_options)
     settings = labelled_config(model, split)
     dataset = built_images(model, settings)

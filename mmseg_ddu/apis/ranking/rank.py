@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import require_writable_folder, write_json
 
+from .exported_images import rank_exported
 from .found_images import FoundImages
 from .import_files import IMPORTS
 from .label_errors import rank_label_errors
 from .ranked_image import RankedImage, write_csv
 
-LABEL_ERRORS = 'label-errors'
-PURPOSES = (LABEL_ERRORS,)
+LABEL_ERRORS, REVIEW, LABELLING = 'label-errors', 'review', 'labelling'
+PURPOSES = (LABEL_ERRORS, REVIEW, LABELLING)
 
 
 @safe_loading()
@@ -28,22 +31,33 @@ def rank_images(
     out: str | os.PathLike = 'ranking.csv',
     budget: int = 50,
     formats: Sequence[str] = (),
-    split: str = 'val',
+    split: str | None = None,
+    score: str | None = None,
+    temperature: float = 0.0,
+    overlap: bool = False,
+    seed: int = 0,
     device: str | None = None,
     cfg_options: dict | None = None,
 ) -> dict:
     """Rank images and list the first; see ``tools/rank_images.py --help``.
 
     Args:
-        sources (str): For label errors the config and a ``*_gda.pth`` file.
-        purpose (str): ``label-errors``.
+        sources (str): For label errors the config and a ``*_gda.pth`` file,
+            else exported maps.
+        purpose (str): ``label-errors``, ``review`` or ``labelling``.
         out (str): The list, a ``.csv`` file. ``.json`` and the import files
             are written beside it.
         budget (int): How many images to list.
         formats (Sequence[str]): Import files to write: ``cvat``,
             ``fiftyone``, ``labelstudio``.
-        split (str): Whose labels to look at: ``train``, ``val``, ``test``.
-        device, cfg_options: As in :func:`init_ddu`.
+        split (str): Whose labels to look at: ``train``, ``val`` (default),
+            ``test``.
+        score (str): Of exported maps: ``total`` (default), ``entropy``,
+            ``epistemic``.
+        temperature, overlap, seed: For labelling: how much chance there is
+            in the choice (0 is none), and whether images unlike those of the
+            training count less.
+        device, cfg_options: As in :func:`init_ddu`, for label errors.
 
     Returns:
         dict: The content of the JSON file: ``images`` in their order,
@@ -52,23 +66,35 @@ def rank_images(
     Raises:
         ValueError: If no image can be ranked, or the arguments do not fit.
     """
+    out = Path(out)
     require(purpose in PURPOSES, f'purpose of {PURPOSES}', purpose)
     require(budget >= 1, 'budget to be at least 1', budget)
-    out = Path(out)
     require(out.suffix == '.csv', 'out to end in .csv', str(out))
+    finite = 0 <= temperature < math.inf
+    require(finite, 'temperature of 0 or more', temperature)
+    if purpose != LABELLING:
+        chance = dict(temperature=temperature, overlap=overlap)
+        _require_of(LABELLING, purpose, **chance)
     writers = {name: IMPORTS.find(name) for name in dict.fromkeys(formats)}
     require_writable_folder(out.parent)
-    if len(sources) != 2:
-        raise ValueError(
-            'To find label errors, give CONFIG and CHECKPOINT_gda.pth, but '
-            f'got {len(sources)} arguments: the probabilities of all classes '
-            'are needed, and exported maps do not hold them.'
-        )
-    parts = out.with_name(f'{out.stem}_parts')
-    found = rank_label_errors(*sources, split, parts, device, cfg_options)
+    if purpose == LABEL_ERRORS:
+        _require_of(f'{REVIEW}, {LABELLING}', purpose, score=score)
+        parts = out.with_name(f'{out.stem}_parts')
+        given = split or 'val', parts, device, cfg_options
+        found = rank_label_errors(sources, *given)
+    else:
+        _require_of(LABEL_ERRORS, purpose, split=split)
+        found = rank_exported(sources, score or 'total', overlap)
     found.require_some()
-    order = sorted(found.images, key=lambda each: -each.score)
-    chosen = within_budget(order, budget)
+    chosen = [
+        each.with_region()
+        for each in choose(found.images, budget, temperature, seed)
+    ]
+    if not all(each.box for each in chosen):
+        MMLogger.get_current_instance().warning(
+            'Images without a box: their export has no maps. Export with '
+            '--formats npy.'
+        )
     write_csv(out, chosen)
     files = [out, out.with_suffix('.json')]
     for name, write in writers.items():
@@ -79,16 +105,35 @@ def rank_images(
     return report
 
 
-def within_budget(
-    order: Sequence[RankedImage], budget: int
+def _require_of(other: str, purpose: str, **options: object) -> None:
+    """Raise ValueError if an option was given that is of other purposes."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(
+                f'Expected no {name} for {purpose}; it is for {other}.'
+            )
+
+
+def choose(
+    images: Sequence[RankedImage], budget: int, temperature: float, seed: int
 ) -> list[RankedImage]:
-    """The first ones; a warning if there are not so many."""
-    if budget > len(order):
+    """The images with the highest scores, or a draw that favours them.
+
+    With a temperature T they are drawn without replacement, each with a
+    probability in proportion to score ** (1 / T): the order of
+    log(score) / T plus noise of a Gumbel distribution.
+    """
+    if budget > len(images):
         MMLogger.get_current_instance().warning(
             f'A budget of {budget} images was given, but there are only '
-            f'{len(order)}: all are listed.'
+            f'{len(images)}: all are listed.'
         )
-    return list(order[:budget])
+    keys = np.array([each.score for each in images], dtype=np.float64)
+    if temperature:
+        noise = np.random.default_rng(seed).gumbel(size=len(keys))
+        keys = np.log(np.maximum(keys, 1e-300)) / temperature + noise
+    order = np.argsort(-keys, kind='stable')[:budget]
+    return [images[place] for place in order]
 
 
 def _report(

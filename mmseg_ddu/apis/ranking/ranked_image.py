@@ -31,6 +31,8 @@ class RankedImage(NamedTuple):
         label (str): What most of the region is labelled as, or empty.
         predicted (str): What it is predicted as, or empty.
         read_classes (Callable): Gives the predicted classes, (H, W) uint8.
+        find_region (Callable, optional): Gives ``box`` and ``predicted``
+            where they are not known yet.
     """
 
     image: str
@@ -40,6 +42,14 @@ class RankedImage(NamedTuple):
     box: Box | None = None
     label: str = ''
     predicted: str = ''
+    find_region: Callable[[], tuple[Box | None, str]] | None = None
+
+    def with_region(self) -> RankedImage:
+        """The same with its region, if there is one."""
+        if self.find_region is None:
+            return self
+        box, predicted = self.find_region()
+        return self._replace(box=box, predicted=predicted, find_region=None)
 
     def row(self, rank: int) -> dict[str, Any]:
         """For JSON."""
