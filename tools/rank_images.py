@@ -7,8 +7,9 @@
 --for labelling MAPS...
     The same for images without labels, to choose which to label next.
     --overlap leaves aside what is unlike all training images (broken sensors,
-    other places); --temperature 1 draws at random instead of taking the
-    highest scores, which are often of much alike images.
+    other places). The highest scores are often of much alike images:
+    --diverse takes images that are far apart for a network, --temperature 1
+    draws at random.
 
 --for label-errors CONFIG CHECKPOINT_gda.pth
     Labelled images whose labels the network finds hard to believe.
@@ -52,6 +53,8 @@ def parse_args():
     add('--temperature', type=float, default=0.0, metavar='T', help=chance)
     unlike = 'what is unlike the training images counts less'
     add('--overlap', action='store_true', help=unlike)
+    apart = 'config and checkpoint in whose features images are to differ'
+    add('--diverse', nargs=2, metavar=('CONFIG', 'CHECKPOINT'), help=apart)
     add('--seed', type=int, default=0, help='of the chance (0)')
     add('--device', help='cuda if there is one, else cpu')
     cli.add_cfg_options(parser)
@@ -71,6 +74,7 @@ def main():
         score=args.score,
         temperature=args.temperature,
         overlap=args.overlap,
+        diverse=args.diverse,
         seed=args.seed,
         device=args.device,
         cfg_options=args.cfg_options,

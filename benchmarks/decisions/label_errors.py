@@ -42,7 +42,11 @@ except ImportError:
 
 FIRST = 50
 SHARE_FIRST = 0.1
-UNCERTAINTIES = ('total', 'entropy', 'energy')
+UNCERTAINTIES = dict(
+    total='pred_total',
+    entropy='pred_aleatoric',
+    epistemic='pred_epistemic_percentile',
+)
 
 
 def label_scores(log_probs: np.ndarray, labels: np.ndarray) -> dict:
@@ -82,10 +86,10 @@ def scores_of(model, dataset, spoiled: list[dict]) -> tuple[list, list]:
         logits = sample.seg_logits.data.cpu()
         log_probs = log_probabilities(logits[None])[0].numpy()[:, known]
         row = label_scores(log_probs, labels[known])
-        row['total'] = float(sample.pred_total.data.cpu()[0][known].mean())
-        entropy = sample.pred_aleatoric.data.cpu()[0]
-        row['entropy'] = float(entropy[known].mean())
-        row['energy'] = float(energy(logits[None])[0, 0][known].mean())
+        # Of all pixels, as an export has them.
+        for name, field in UNCERTAINTIES.items():
+            row[name] = float(sample.get(field).data.mean())
+        row['energy'] = float(energy(logits[None]).mean())
         plain.append(row)
         for seed, errors in enumerate(spoiled):
             if index in errors:
@@ -159,7 +163,7 @@ def review(plain: list) -> dict[str, float]:
     truth = ranks('disagreement')
     return {
         name: float(np.corrcoef(ranks(name), truth)[0, 1])
-        for name in UNCERTAINTIES
+        for name in (*UNCERTAINTIES, 'energy')
     }
 
 

@@ -42,7 +42,7 @@ from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.models.heads import last_decode_head
 
 from .found_images import FoundImages
-from .ranked_image import RankedImage
+from .ranked_image import RankedImage, file_stamp
 from .worst_region import worst_pixels, worst_region
 
 
@@ -132,7 +132,7 @@ def _look(
     info = dataset.get_data_info(index)
     path = str(info.get('img_path'))
     # Corrected labels are looked at again.
-    stem = f'{index:06d}_{_stamp(path, info.get("seg_map_path"))}'
+    stem = f'{index:06d}_{file_stamp(path, info.get("seg_map_path"))}'
     find = partial(find_label_error, model, dataset, index)
     try:
         part = kept(parts / f'{stem}.npz', find)
@@ -154,15 +154,6 @@ def _look(
             predicted=found.name(predicted),
         )
     )
-
-
-def _stamp(*paths: str | None) -> str:
-    """Changes when a file does."""
-    states = []
-    for path in filter(None, paths):
-        state = Path(path).stat() if Path(path).exists() else None
-        states.append(state and [path, state.st_mtime_ns, state.st_size])
-    return digest(states, 12)
 
 
 @torch.no_grad()

@@ -7,13 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import require_writable_folder, write_json
 
+from .choice import choose, mean_features
 from .exported_images import rank_exported
 from .found_images import FoundImages
 from .import_files import IMPORTS
@@ -35,6 +35,7 @@ def rank_images(
     score: str | None = None,
     temperature: float = 0.0,
     overlap: bool = False,
+    diverse: Sequence[str | os.PathLike] | None = None,
     seed: int = 0,
     device: str | None = None,
     cfg_options: dict | None = None,
@@ -54,10 +55,13 @@ def rank_images(
             ``test``.
         score (str): Of exported maps: ``total`` (default), ``entropy``,
             ``epistemic``.
-        temperature, overlap, seed: For labelling: how much chance there is
-            in the choice (0 is none), and whether images unlike those of the
-            training count less.
-        device, cfg_options: As in :func:`init_ddu`, for label errors.
+        temperature, seed: For labelling: how much chance there is in the
+            choice; 0 is none.
+        overlap (bool): For labelling: images unlike those of the training
+            count less.
+        diverse (Sequence, optional): For labelling: config and checkpoint of
+            a network in whose features the images are to be far apart.
+        device, cfg_options: As in :func:`init_ddu`, where a network is run.
 
     Returns:
         dict: The content of the JSON file: ``images`` in their order,
@@ -73,23 +77,23 @@ def rank_images(
     finite = 0 <= temperature < math.inf
     require(finite, 'temperature of 0 or more', temperature)
     if purpose != LABELLING:
-        chance = dict(temperature=temperature, overlap=overlap)
-        _require_of(LABELLING, purpose, **chance)
+        options = dict(overlap=overlap, diverse=diverse)
+        _require_of(LABELLING, purpose, temperature=temperature, **options)
     writers = {name: IMPORTS.find(name) for name in dict.fromkeys(formats)}
     require_writable_folder(out.parent)
+    places = out.with_name(f'{out.stem}_parts'), device, cfg_options
     if purpose == LABEL_ERRORS:
         _require_of(f'{REVIEW}, {LABELLING}', purpose, score=score)
-        parts = out.with_name(f'{out.stem}_parts')
-        given = split or 'val', parts, device, cfg_options
-        found = rank_label_errors(sources, *given)
+        found = rank_label_errors(sources, split or 'val', *places)
     else:
         _require_of(LABEL_ERRORS, purpose, split=split)
         found = rank_exported(sources, score or 'total', overlap)
     found.require_some()
-    chosen = [
-        each.with_region()
-        for each in choose(found.images, budget, temperature, seed)
-    ]
+    features = (
+        mean_features(found.images, *diverse, *places) if diverse else None
+    )
+    chosen = choose(found.images, budget, temperature, seed, features)
+    chosen = [each.with_region() for each in chosen]
     if not all(each.box for each in chosen):
         MMLogger.get_current_instance().warning(
             'Images without a box: their export has no maps. Export with '
@@ -112,28 +116,6 @@ def _require_of(other: str, purpose: str, **options: object) -> None:
             raise ValueError(
                 f'Expected no {name} for {purpose}; it is for {other}.'
             )
-
-
-def choose(
-    images: Sequence[RankedImage], budget: int, temperature: float, seed: int
-) -> list[RankedImage]:
-    """The images with the highest scores, or a draw that favours them.
-
-    With a temperature T they are drawn without replacement, each with a
-    probability in proportion to score ** (1 / T): the order of
-    log(score) / T plus noise of a Gumbel distribution.
-    """
-    if budget > len(images):
-        MMLogger.get_current_instance().warning(
-            f'A budget of {budget} images was given, but there are only '
-            f'{len(images)}: all are listed.'
-        )
-    keys = np.array([each.score for each in images], dtype=np.float64)
-    if temperature:
-        noise = np.random.default_rng(seed).gumbel(size=len(keys))
-        keys = np.log(np.maximum(keys, 1e-300)) / temperature + noise
-    order = np.argsort(-keys, kind='stable')[:budget]
-    return [images[place] for place in order]
 
 
 def _report(

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mmseg_ddu.apis import rank_images
-from mmseg_ddu.apis.ranking.rank import choose
+from mmseg_ddu.apis import fit_gda, rank_images
+from mmseg_ddu.apis.ranking.choice import choose, mean_features
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from tests.stand_in import CLASSES
 
@@ -182,6 +182,45 @@ def test_a_draw_is_seeded_and_without_chance_the_highest_come(maps, rank):
     assert all(len(set(draw)) == 3 for draw in draws)
     ordered = choose(images_of([1, 3, 2]), 2, 0.0, 0)
     assert [each.image for each in ordered] == ['1', '2']
+
+
+def test_images_that_are_far_apart():
+    """Against all products, by a loop."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(30, 4))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    scores = rng.random(30)
+    images = images_of(scores)
+    expected = [int(scores.argmax())]
+    for _ in range(7):
+        values = [
+            -1
+            if place in expected
+            else scores[place]
+            * min(1, *(1 - features[place] @ features[k] for k in expected))
+            for place in range(30)
+        ]
+        expected.append(int(np.argmax(values)))
+    chosen = choose(images, 8, 0.0, 0, features)
+    assert [int(each.image) for each in chosen] == expected
+
+
+def test_the_same_image_twice_is_taken_last(
+    plain_cfg, checkpoint, sample_root, tmp_path
+):
+    fitted = fit_gda(plain_cfg, checkpoint, save_every=None)
+    paths = sorted(sample_root.rglob('val_*.jpg'))[:3]
+    copy = shutil.copyfile(paths[0], tmp_path / 'copy.jpg')
+    images = [
+        RankedImage(str(path), 1.0 - n / 1000, (48, 48), list)
+        for n, path in enumerate([paths[0], copy, *paths[1:]])
+    ]
+    parts = tmp_path / 'parts'
+    features = mean_features(images, plain_cfg, fitted, parts)
+    assert np.linalg.norm(features, axis=1) == pytest.approx(1)
+    assert len(list(parts.glob('*.npz'))) == 4
+    order = choose(images, 4, 0.0, 0, features)
+    assert order[0] is images[0] and order[-1] is images[1]
 
 
 @pytest.mark.parametrize(

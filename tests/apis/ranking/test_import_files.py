@@ -143,9 +143,9 @@ def test_label_studio_by_its_sdk(images, tmp_path):
     tasks, setup = write('labelstudio', images, tmp_path)
     view = interface.LabelInterface(setup.read_text())
     for image, task in zip(images, json.loads(tasks.read_text())):
-        assert view.validate_task(task, validate_regions_only=False)
-        (prediction,) = task['predictions']
-        assert view.validate_prediction(prediction)
+        (prediction,) = task.pop('predictions')
+        assert view.validate_task(task)
+        assert not view.validate_prediction(prediction, return_errors=True)
         masks = {}
         for each in prediction['result']:
             if each['type'] == 'brushlabels':
@@ -215,8 +215,8 @@ def test_fiftyone_by_its_importer(images, tmp_path):
         assert sample.filepath == image.image
         mask = sample.prediction.get_mask()
         assert (mask == image.read_classes()).all()
-        regions = sample.region.detections if sample['region'] else []
-        for region in regions:
+        assert len(sample.region.detections) == bool(image.box)
+        for region in sample.region.detections:
             x, y, width, height = region.bounding_box
             tall, wide = image.size
             box = x * wide, y * tall, width * wide, height * tall

@@ -35,22 +35,24 @@ def write_fiftyone(
 
 
 def _sample(rank: int, image: RankedImage, mask: Path) -> dict[str, Any]:
-    sample: dict[str, Any] = dict(
+    regions = []
+    if image.box:
+        height, width = image.size
+        sides = (width, height) * 2
+        region = dict(
+            _cls='Detection',
+            label=LOOK_HERE,
+            bounding_box=[a / b for a, b in zip(image.box, sides)],
+            labelled_as=image.label,
+            predicted_as=image.predicted,
+        )
+        regions.append(region)
+    mask_path = os.path.abspath(mask)
+    return dict(
         filepath=os.path.abspath(image.image),
         tags=[],
         rank=rank,
         score=image.score,
-        prediction=dict(_cls='Segmentation', mask_path=os.path.abspath(mask)),
+        prediction=dict(_cls='Segmentation', mask_path=mask_path),
+        region=dict(_cls='Detections', detections=regions),
     )
-    if image.box:
-        height, width = image.size
-        shares = [a / b for a, b in zip(image.box, (width, height) * 2)]
-        region = dict(
-            _cls='Detection',
-            label=LOOK_HERE,
-            bounding_box=shares,
-            labelled_as=image.label,
-            predicted_as=image.predicted,
-        )
-        sample['region'] = dict(_cls='Detections', detections=[region])
-    return sample
