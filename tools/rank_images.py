@@ -28,6 +28,7 @@ from mmseg_ddu.apis import cli, rank_images
 from mmseg_ddu.apis.ranking.exported_images import SCORES
 from mmseg_ddu.apis.ranking.import_files import IMPORTS
 from mmseg_ddu.apis.ranking.rank import PURPOSES
+from mmseg_ddu.fileio import printable
 
 
 def parse_args():
@@ -81,7 +82,8 @@ def main():
     )
     for row in report['images'][:10]:
         there = ' -> '.join(filter(None, (row['label'], row['predicted'])))
-        print(f'{row["rank"]:4} {row["score"]:9.3f}  {row["image"]}  {there}')
+        image = printable(row['image'])
+        print(f'{row["rank"]:4} {row["score"]:9.3f}  {image}  {there}')
     left_out = len(report['left_out'])
     print(
         f'{len(report["images"])} of {report["ranked"]} images listed, '

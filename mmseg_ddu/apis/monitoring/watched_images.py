@@ -14,6 +14,7 @@ from mmseg_ddu.apis.exporting.one_image import CLASS_PIXELS, are_counts
 from mmseg_ddu.apis.html_report.exported_maps import Export
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.fileio import printable
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 
 from .json_form import is_number, is_text
@@ -131,7 +132,7 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
     counts = row[CLASS_PIXELS]
     shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
     values = [novelty, unusual, *shares]
-    name = _printable(row.get('name', row['files']['class']))
+    name = printable(row.get('name', row['files']['class']))
     return WatchedImage(
         name,
         _digest(name, percentile, values),
@@ -143,8 +144,8 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
 
 
 def _left_out(row: dict) -> WatchedImage:
-    name = _printable(row.get('name', row.get('image', 'without a name')))
-    error = _printable(row.get('error') or 'no reason given')[:500]
+    name = printable(row.get('name', row.get('image', 'without a name')))
+    error = printable(row.get('error') or 'no reason given')[:500]
     nothing = np.zeros(0)
     return WatchedImage(name, _digest(name, error), nothing, 0.0, 0.0, error)
 
@@ -152,11 +153,6 @@ def _left_out(row: dict) -> WatchedImage:
 def _number(value: float) -> float:
     """What is no number is the worst there is."""
     return float(max(min(value, WORST), -WORST)) if value == value else WORST
-
-
-def _printable(value: Any) -> str:
-    """File names may hold bytes that are no text."""
-    return str(value).encode('utf-8', 'backslashreplace').decode()
 
 
 def _digest(*parts: object) -> str:

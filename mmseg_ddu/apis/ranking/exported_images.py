@@ -60,7 +60,7 @@ def rank_exported(
         for row in export.manifest['images']:
             path = str(row.get('image'))
             if 'files' not in row:
-                why = f'it was not exported: {row.get("error")}'
+                why = f'it was not exported: {row.get("error")!r}'
                 found.leave_out(path, why)
             elif os.path.abspath(path) in seen:
                 found.leave_out(path, 'it is in two exports')

@@ -122,7 +122,7 @@ def test_images_that_were_not_exported(maps, rank, tmp_path):
     report = rank(changed(maps(0), tmp_path / 'other', spoil), budget=2)
     reasons = [row['reason'] for row in report['left_out']]
     assert reasons == [
-        'it was not exported: broken',
+        "it was not exported: 'broken'",
         'its score is not a number',
     ]
     assert report['ranked'] == 2

@@ -7,13 +7,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
-from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.fileio import atomic_write, printable
 
 from .import_file import (
     IMPORTS,
     LOOK_HERE,
     class_masks,
-    printable,
     run_lengths,
     short_names,
 )

@@ -24,11 +24,6 @@ def short_names(images: Sequence[RankedImage]) -> list[str]:
     return [Path(path).relative_to(shared).as_posix() for path in paths]
 
 
-def printable(text: str) -> str:
-    """File names may hold bytes that are no text."""
-    return text.encode('utf-8', 'backslashreplace').decode()
-
-
 def class_masks(
     image: RankedImage, classes: Sequence[str]
 ) -> dict[str, np.ndarray]:
