@@ -27,6 +27,7 @@ from mmseg_ddu.apis.error_counts import (
 )
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
+from mmseg_ddu.core.metrics.metric import JudgedImage
 from mmseg_ddu.core.scores import log_probabilities
 from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fitting_data import (
@@ -38,6 +39,7 @@ from mmseg_ddu.engine.fitting_data import (
     with_whole_pipelines,
 )
 from mmseg_ddu.engine.ranks import reason
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.models.heads import last_decode_head
 
@@ -69,10 +71,7 @@ def rank_label_errors(
         )
     config, checkpoint = sources
     model = init_ddu(config, checkpoint, device, cfg_options)
-    settings = labelled_config(model, split)
-    dataset = built_images(model, settings)
-    if split == 'train':
-        dataset = fitting_dataset(settings)  # each image once
+    settings, dataset = labelled(model, split)
     _warn_of_training(model, dataset, split)
     found = FoundImages(
         list(dataset.metainfo['classes']),
@@ -88,15 +87,23 @@ def rank_label_errors(
         f'{parts} belongs to the ranking of another checkpoint, config or '
         'split. Choose another --out, or delete that folder.',
     )
-    for index in track(range(len(dataset)), 'Looking at labels'):
-        _look(model, dataset, index, parts, found)
+    total = len(dataset)
+    with StopRequest() as stop:
+        for index in track(range(total), 'Looking at labels'):
+            _look(model, dataset, index, parts, found)
+            if stop.made:
+                raise Interrupted(
+                    f'Stopped; {index + 1} of {total} images are kept in '
+                    f'{parts}. The same command goes on from there.'
+                )
     return found
 
 
-def labelled_config(model: nn.Module, split: str) -> dict:
-    """The data set of a split, its images prepared as for a test."""
+def labelled(model: nn.Module, split: str) -> tuple[dict, Dataset]:
+    """The images of a split, prepared as for a test, and their config."""
     if split in SPLITS:
-        return dataset_config(model, split)
+        config = dataset_config(model, split)
+        return config, built_images(model, config)
     loader = model.cfg.get('train_dataloader')
     if split != 'train' or loader is None:
         raise ValueError(
@@ -106,7 +113,8 @@ def labelled_config(model: nn.Module, split: str) -> dict:
     config = copy.deepcopy(with_whole_pipelines(loader['dataset']))
     for bare in bare_datasets(config):
         bare['pipeline'] = evaluation_pipeline(model.cfg)
-    return config
+    built_images(model, config)
+    return config, fitting_dataset(config)  # each image once
 
 
 def _warn_of_training(model: nn.Module, dataset: Dataset, split: str) -> None:
@@ -167,30 +175,15 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     Raises:
         ValueError: If there are no labels, or they do not fit.
     """
-    sample = model.test_step(as_batch(dataset[index]))[0].to_dict()
-    if 'gt_sem_seg' not in sample:
-        raise ValueError(
-            'no labels; the pipeline of the data set needs LoadAnnotations'
-        )
-    shapes = [
-        tuple(sample[name]['data'].shape[-2:])
-        for name in ('gt_sem_seg', 'pred_sem_seg')
-    ]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f'the labels are {shapes[0]} and the image is {shapes[1]}; if '
-            'that is so everywhere, put LoadAnnotations behind Resize, as '
-            'mmseg has it'
-        )
-    image = judge(sample, last_decode_head(model).ignore_index)
+    image = _judged(model, dataset[index])
     log_probs = log_probabilities(image.logits[None])[0]
     labels, known = image.labels.long(), image.known
-    if not known.any():
+    highest = int(labels.where(known, -1).max())
+    if highest < 0:
         raise ValueError('no pixel has a label')
-    if int(labels[known].max()) >= len(log_probs):
+    if highest >= len(log_probs):
         raise ValueError(
-            f'label {int(labels[known].max())}, but there are '
-            f'{len(log_probs)} classes'
+            f'label {highest}, but there are {len(log_probs)} classes'
         )
     chosen = log_probs.gather(0, labels.where(known, 0)[None])[0]
     disbelief = -chosen.where(known, torch.nan).float().cpu().numpy()
@@ -207,9 +200,29 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     return dict(
         score=np.array(score),
         box=np.array(box),
-        size=np.array(shapes[0]),
+        size=np.array(labels.shape),
         pair=values[:, counts.argmax()],
     )
+
+
+def _judged(model: nn.Module, item: dict) -> JudgedImage:
+    """A prediction with its labels, which are of its size."""
+    sample = model.test_step(as_batch(item))[0].to_dict()
+    if 'gt_sem_seg' not in sample:
+        raise ValueError(
+            'no labels; the pipeline of the data set needs LoadAnnotations'
+        )
+    labels, classes = (
+        tuple(sample[name]['data'].shape[-2:])
+        for name in ('gt_sem_seg', 'pred_sem_seg')
+    )
+    if labels != classes:
+        raise ValueError(
+            f'the labels are {labels} and the image is {classes}; if that is '
+            'so everywhere, put LoadAnnotations behind Resize, as mmseg has '
+            'it'
+        )
+    return judge(sample, last_decode_head(model).ignore_index)
 
 
 @torch.no_grad()
