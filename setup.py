@@ -81,6 +81,7 @@ setup(
     install_requires=[
         'numpy',
         'opencv-python',
+        'filelock',
         'jinja2',
         'matplotlib',
         'Pillow',

@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
+
+from mmseg_ddu.import_errors import print_last
 
 PROGRAM = 'mmseg-ddu'
 # What it is called, the tool, and what one wants of it.
@@ -30,18 +33,24 @@ def main() -> None:
     """Run the tool that the first argument names."""
     name = sys.argv[1] if len(sys.argv) > 1 else '--help'
     if name in ('-h', '--help'):
-        print(overview())
+        print_last(f'{overview()}\n')
         return
     if name not in COMMANDS:
         print(f'{overview()}\n\nThere is no {name!r}.', file=sys.stderr)
         sys.exit(2)
-    importlib.import_module('mmseg_ddu.import_errors')
-    tool = tools_folder() / f'{COMMANDS[name][0]}.py'
+    from mmseg_ddu.apis import cli  # which takes seconds
+
     sys.argv = [f'{PROGRAM} {name}', *sys.argv[2:]]
-    spec = importlib.util.spec_from_file_location(tool.stem, tool)
+    cli.run(lambda: _load(COMMANDS[name][0]).main())
+
+
+def _load(tool: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(
+        tool, tools_folder() / f'{tool}.py'
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.cli.run(module.main)
+    return module
 
 
 def overview() -> str:
@@ -66,10 +75,14 @@ def overview() -> str:
 
 
 def tools_folder() -> Path:
-    """Where the tools are: in the package, or beside it in a checkout."""
+    """Where the tools are: in the package, or beside it in a checkout.
+
+    Beside an installed package, ``tools`` may be anybody's.
+    """
     package = Path(__file__).resolve().parent
+    files = [f'{tool}.py' for tool, _ in COMMANDS.values()]
     for folder in (package / '.mim' / 'tools', package.parent / 'tools'):
-        if folder.is_dir():
+        if all((folder / file).is_file() for file in files):
             return folder
     raise FileNotFoundError(
         f'{package} has no tools; install mmseg_ddu with pip.'

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 TEMPORARY = '.tmp-'
 NOT_SOUND = (
     *(AttributeError, LookupError, RecursionError, TypeError),
@@ -42,6 +44,26 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def alone_at(path: Path) -> Iterator[None]:
+    """Raise BlockingIOError if another process is at work on a file.
+
+    The lock is a hidden file beside it, which stays, and is free again
+    however the process ends.
+    """
+    lock = FileLock(str(path.with_name(f'.{path.name}.lock')))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise BlockingIOError(
+            f'Another process is at work on {path}. Wait until it has ended.'
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def remove_temporary(folder: str | os.PathLike, below: bool = False) -> None:
     """Remove what a killed :func:`atomic_write` left in a folder.
 
@@ -63,6 +85,20 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2) + '\n')
 
 
+def parse_json(text: str | bytes) -> Any:
+    """JSON that anybody may have written; ValueError if it is none.
+
+    A whole number beyond 64 bits is a float, if need be infinite, so that
+    whoever computes with it gets no OverflowError.
+    """
+    try:
+        return json.loads(
+            text, parse_int=lambda s: int(s) if len(s) < 19 else float(s)
+        )
+    except RecursionError as error:
+        raise ValueError('It is nested too deeply.') from error
+
+
 def read_json(
     path: Path, is_sound: Callable[[Any], bool], otherwise: str
 ) -> Any:
@@ -78,7 +114,7 @@ def read_json(
         ValueError: If it is no JSON, or not sound.
     """
     try:
-        value = json.loads(path.read_text())
+        value = parse_json(path.read_text())
         if is_sound(value):
             return value
     except NOT_SOUND:

@@ -27,6 +27,14 @@ def tell_unexpected(error: BaseException) -> int:
     return UNEXPECTED_ERROR
 
 
+def print_last(text: str = '') -> None:
+    """Print to the end, also if nobody reads it any more (``| head``)."""
+    try:
+        print(text, end='', flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _end(kind: type, error: BaseException, place: object) -> None:
     """Of no use once ``cli.run`` runs, which lets no error through."""
     if issubclass(kind, KeyboardInterrupt):

@@ -1,5 +1,7 @@
 """Every tool under one name."""
 
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +40,70 @@ def test_tools_say_their_own_names(monkeypatch):
     assert cli.as_called(text) == text
     monkeypatch.setattr(sys, 'argv', ['mmseg-ddu fit'])
     assert cli.as_called(text) == 'mmseg-ddu test CONFIG, see mmseg-ddu fit'
+    path = 'There is no /home/me/tools/test.py or ../tools/train.py.'
+    assert cli.as_called(path) == path
+
+
+def test_errors_say_their_own_names(monkeypatch, capsys):
+    from mmseg_ddu.apis import cli
+
+    def tool():
+        raise ValueError('Fit again with tools/fit_gda.py.')
+
+    monkeypatch.setattr(sys, 'argv', ['mmseg-ddu abstain'])
+    with pytest.raises(SystemExit):
+        cli.run(tool)
+    assert capsys.readouterr().err == (
+        'error: Fit again with mmseg-ddu fit.\n'
+    )
+
+
+@pytest.mark.parametrize('options', [{}, {'a.b': [1, 2], 'c': 'x y'}])
+def test_next_has_the_options(options, monkeypatch):
+    from mmseg_ddu.apis import cli
+
+    parser = cli.parser('', '')
+    parser.add_argument('config')
+    cli.add_cfg_options(parser)
+    words = [f'{key}={value}' for key, value in options.items()]
+    given = ['--cfg-options', *words] if words else []
+    args = parser.parse_args(['my config.py', *given])
+    line = cli.next_test(args, 'a_gda.pth')
+    start = 'next: python tools/test.py '
+    assert line.startswith(start)
+    config, out, *rest = shlex.split(line.removeprefix(start))
+    assert (config, out) == ('my config.py', 'a_gda.pth')
+    again = parser.parse_args([config, *rest])
+    assert again.cfg_options == args.cfg_options
+
+
+def test_tools_of_somebody_else(monkeypatch, tmp_path, capsys):
+    """Beside an installed package there may be any folder of this name."""
+    package = tmp_path / 'site-packages' / 'mmseg_ddu'
+    theirs = package.parent / 'tools'
+    for folder in (package, theirs):
+        folder.mkdir(parents=True)
+    (theirs / 'test.py').write_text('raise SystemExit(0)')
+    monkeypatch.setattr(program, '__file__', str(package / '__main__.py'))
+    monkeypatch.setattr(sys, 'argv', ['mmseg-ddu', 'test'])
+    with pytest.raises(SystemExit) as raised:
+        program.main()
+    assert raised.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith('error: ') and 'has no tools; install' in said
+
+
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+def test_nobody_reads_the_overview(unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, '-m', 'mmseg_ddu']
+    env = dict(os.environ, PYTHONUNBUFFERED=unbuffered)
+    done = subprocess.run(
+        command, stdout=write, stderr=subprocess.PIPE, cwd=ROOT, env=env
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b'')
 
 
 def test_exit_codes_are_those_of_the_tools(tmp_path):

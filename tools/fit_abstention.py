@@ -8,8 +8,9 @@ tools/test.py prints coverage, error kept and error refused.
 
 The promise is about new images like the calibration images: it says nothing
 about another camera or another city. On average over calibration sets it needs
-about 1 / error images, with --confidence 0.9 about three times as many. If it
-cannot be kept, the smallest error that can is printed.
+about 1 / error images; with --confidence 0.9 about three times as many, drawn
+independently of each other. If it cannot be kept, the smallest error that can
+is printed; to promise that one, find the threshold on other images.
 """
 
 import mmseg_ddu.import_errors  # noqa: F401, before what may be broken
@@ -43,14 +44,14 @@ def parse_args():
 def main():
     args = parse_args()
     found = fit_abstention(**vars(args))
+    refused = f'; of those refused {found["error_refused"]:.1%} are wrong'
     print(
         f'On {found["images"]} images: {found["coverage"]:.1%} of the pixels '
         f'kept, of which {found["error_kept"]:.2%} are wrong '
-        f'({found["error_before"]:.2%} before); of those refused '
-        f'{found["error_refused"]:.1%} are wrong.'
+        f'({found["error_before"]:.2%} before)'
+        f'{refused if found["coverage"] < 1 else ", none refused"}.'
     )
-    files = f'{args.config} {args.out or args.checkpoint}'
-    print(cli.as_called(f'next: python tools/test.py {files}'))
+    print(cli.next_test(args, args.out or args.checkpoint))
 
 
 if __name__ == '__main__':

@@ -62,8 +62,7 @@ def main():
         del options[name]
     out = fit_gda(**options)
     if cli.is_main_process():
-        command = f'python tools/test.py {args.config} {out}'
-        print(f'next: {cli.as_called(command)}')
+        print(cli.next_test(args, out))
 
 
 if __name__ == '__main__':

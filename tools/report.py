@@ -28,7 +28,10 @@ def parse_args():
     add('--out', help='file to write (RESULTS_DIR/report.html)')
     add('--config', help='truth of its test images, found by file name')
     add('--masks', metavar='DIR', help='truth from PNGs of class indices')
-    add('--max-images', type=int, default=60, help='most unusual ones (60)')
+    add('--ranking', metavar='CSV', help='order, of tools/rank_images.py')
+    add('--monitor', metavar='STATE', help='charts, of tools/monitor.py')
+    most = 'the first of the ranking, or most unusual ones (60)'
+    add('--max-images', type=int, default=60, help=most)
     add('--title', default='Uncertainty report', help='heading of the page')
     cli.add_cfg_options(parser)
     return parser.parse_args()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,7 +17,12 @@ from mmengine.dist import is_main_process as is_main_process
 from mmseg_ddu.__main__ import COMMANDS, PROGRAM
 from mmseg_ddu.engine.ranks import join
 from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
-from mmseg_ddu.import_errors import DEBUG, INTERRUPTED, tell_unexpected
+from mmseg_ddu.import_errors import (
+    DEBUG,
+    INTERRUPTED,
+    print_last,
+    tell_unexpected,
+)
 
 USAGE_ERROR = 2
 # What a user can mend.
@@ -53,9 +60,18 @@ def as_called(text: str) -> str:
     if not sys.argv[0].startswith(f'{PROGRAM} '):
         return text
     for name, (tool, _) in COMMANDS.items():
-        text = text.replace(f'python tools/{tool}.py', f'{PROGRAM} {name}')
-        text = text.replace(f'tools/{tool}.py', f'{PROGRAM} {name}')
+        path = rf'(?<![\w./-])(python )?tools/{tool}\.py'
+        text = re.sub(path, f'{PROGRAM} {name}', text)
     return text
+
+
+def next_test(args: argparse.Namespace, out: str | os.PathLike) -> str:
+    """The command that tests what a tool has written."""
+    options = (args.cfg_options or {}).items()
+    words = [args.config, out, *['--cfg-options'] * bool(options)]
+    words += [f'{key}={value}' for key, value in options]
+    line = shlex.join(map(str, words))
+    return as_called(f'next: python tools/test.py {line}')
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
@@ -162,6 +178,8 @@ def run(main: Callable[[], int | None]) -> None:
     try:
         with safe_loading():
             code = main() or 0
+    except SystemExit as stop:  # of the parser
+        code = stop.code
     except KeyboardInterrupt as stop:
         default = 'Interrupted; files are whole or as before.'
         print(str(stop) or default, file=sys.stderr)
@@ -172,6 +190,7 @@ def run(main: Callable[[], int | None]) -> None:
         # Else its threads may abort the process as it ends.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+        print_last()
     sys.exit(code)
 
 
@@ -180,6 +199,6 @@ def _tell(error: Exception) -> int:
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
     if isinstance(error, EXPECTED):
-        print(f'error: {error}', file=sys.stderr)
+        print(as_called(f'error: {error}'), file=sys.stderr)
         return USAGE_ERROR
     return tell_unexpected(error)

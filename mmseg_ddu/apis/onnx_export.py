@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.models.abstention import refuses
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
 
@@ -79,6 +81,12 @@ def export_onnx(
             check_image(Path(image))
         loaded.append(load_image(segmentor, image))
     model = SingleGraph(segmentor)
+    if refuses(segmentor):
+        MMLogger.get_current_instance().warning(
+            'The thresholds of the abstention are not part of the graph: '
+            'refuse pixels whose total is above that of their class, in '
+            "meta['abstention'] of the checkpoint."
+        )
     checked = []
     with atomic_write(out) as temporary:
         write_onnx(model, temporary, sizes[0])

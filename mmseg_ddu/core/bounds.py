@@ -9,10 +9,13 @@ becomes ``WORST``, more uncertain than all others, so that it stays visible.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 WORST = 1e30
+LOST = WORST / 256  # also after a mean with pixels that have a score
 
 
 def lost_to_infinity(scores: Tensor) -> Tensor:
@@ -31,6 +34,6 @@ def make_visible(scores: Tensor) -> Tensor:
     return scores.clamp(max=WORST)
 
 
-def is_lost(scores: Tensor) -> Tensor:
-    """Where there is no score, bool."""
-    return ~(scores < WORST)  # NaN as well
+def is_lost(scores: Any) -> Any:
+    """Where there is no score, bool; of a tensor or an array."""
+    return ~(scores < LOST)  # NaN as well

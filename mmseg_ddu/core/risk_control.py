@@ -1,33 +1,38 @@
 """Which pixels to keep so that few of those kept are wrong.
 
 A threshold on an uncertainty map keeps the pixels that are not above it. The
-promise is about images that are alike (exchangeable), not about pixels: over
-new images, wrong pixels among those kept have at most the share ``error``,
-where each image counts with the shares of its labelled pixels.
+promise is about images, not about pixels: over new images that are like those
+of the calibration, wrong pixels among those kept have at most the share
+``error``, where each image counts with the shares of its labelled pixels.
 
 Conformal risk control (Angelopoulos et al. 2022, arXiv 2208.02814) keeps the
-promise on average over calibration sets; learn then test (Angelopoulos et
-al. 2021, arXiv 2110.01052) for a share ``confidence`` of them.
+promise on average over calibration sets, for images in random order
+(exchangeable); learn then test (Angelopoulos et al. 2021, arXiv 2110.01052)
+for a share ``confidence`` of the sets, for images drawn independently.
+A pixel without a score is kept by no threshold.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from .bounds import LOST, is_lost
+
 STEP = 0.02  # nats between two thresholds
-LEVELS = 1001  # the last keeps everything
+LEVELS = 1001  # the last keeps all that has a score; LEVELS itself nothing
 BET = 0.9  # of what may be staked
 STARTS = (0.8,)  # shares of training pixels that tests begin with
 
 
 def thresholds() -> Tensor:
-    """(LEVELS,) of a map in nats of surprise; the last is infinite."""
+    """(LEVELS,) of a map in nats of surprise; the last is above all."""
     values = STEP * torch.arange(LEVELS, dtype=torch.float32)
-    values[-1] = math.inf
+    values[-1] = LOST
     return values
 
 
@@ -43,18 +48,19 @@ def count_errors(
 
     Returns:
         Tensor: (K, 4) int64 on the CPU, one row for each class and level
-        that occurs: predicted class, lowest level that keeps the pixels,
-        number of pixels, number of wrong ones.
+        that occurs: predicted class, lowest level that keeps the pixels
+        (``LEVELS`` if none does), number of pixels, number of wrong ones.
     """
     known = labels != void
     scores, classes, labels = scores[known], classes[known], labels[known]
     level = torch.bucketize(scores, thresholds().to(scores))
+    level = level.where(~is_lost(scores), LEVELS)
     wrong = (classes != labels).long()
-    key = 2 * (classes.long() * LEVELS + level) + wrong
+    key = 2 * (classes.long() * (LEVELS + 1) + level) + wrong
     key, count = key.cpu().unique(return_counts=True)
     cell, where = (key // 2).unique(return_inverse=True)
     rows = torch.zeros(len(cell), 4, dtype=torch.int64)
-    rows[:, 0], rows[:, 1] = cell // LEVELS, cell % LEVELS
+    rows[:, 0], rows[:, 1] = cell // (LEVELS + 1), cell % (LEVELS + 1)
     rows[:, 2].index_add_(0, where, count)
     rows[:, 3].index_add_(0, where, count * (key % 2))
     return rows
@@ -78,9 +84,9 @@ def shares(
         if of_class is not None:
             rows = rows[rows[:, 0] == of_class]
         if len(rows):
-            both = torch.zeros(2, LEVELS, dtype=torch.float64)
+            both = torch.zeros(2, LEVELS + 1, dtype=torch.float64)
             both.index_add_(1, rows[:, 1], rows[:, 2:].T.double())
-            found.append(both.cumsum(1) / rows[:, 2].sum())
+            found.append(both[:, :LEVELS].cumsum(1) / rows[:, 2].sum())
     if not found:
         empty = torch.zeros(0, LEVELS, dtype=torch.float64)
         return empty, empty
@@ -123,8 +129,10 @@ def level_with_confidence(
     against it, the product over images of ``1 + bet * (error - x)`` with
     ``x = wrong + error * (1 - kept)`` in [0, 1], whose mean would be at least
     ``error``: it exceeds ``1 / alpha`` with a probability of at most
-    ``alpha`` (Waudby-Smith and Ramdas 2023, arXiv 2010.09686; here with one
-    fixed bet, so that the order of the images does not matter). Levels are
+    ``alpha`` for images drawn independently (Waudby-Smith and Ramdas 2023,
+    arXiv 2010.09686; here with one fixed bet, so that their order does not
+    matter). Being exchangeable is not enough: copies of one image would win
+    or lose each bet together. Levels are
     tested from each start on, towards looser ones, until one is not
     rejected; a chain that reaches the next start hands its share of
     ``1 - confidence`` on (the fallback procedure of Wiens 2003).
@@ -158,11 +166,12 @@ def smallest_error(
     starts: Sequence[int] = (),
 ) -> float:
     """The smallest error that these images can promise, to .001; else 1."""
-    for step in range(1, 1000):
-        if find_level(kept, wrong, step / 1000, confidence, starts) is None:
-            continue
-        return step / 1000
-    return 1.0
+
+    def can(step: int) -> bool:  # and then it can promise more errors, too
+        level = find_level(kept, wrong, step / 1000, confidence, starts)
+        return level is not None
+
+    return (bisect_left(range(1, 1000), True, key=can) + 1) / 1000
 
 
 def find_level(

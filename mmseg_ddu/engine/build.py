@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ EXAMPLES = dict(
 def read_config(
     config: str | os.PathLike | Config, cfg_options: dict | None = None
 ) -> Config:
-    """A config from a file, or the one given, with settings overridden.
+    """A config from a file, or a copy of the one given, with overrides.
 
     Raises:
         FileNotFoundError: If there is no such config.
@@ -51,6 +52,8 @@ def read_config(
         if not Path(config).is_file():
             raise FileNotFoundError(f'There is no config {config}.')
         config = _config_of_file(config)
+    else:
+        config = copy.deepcopy(config)
     if cfg_options:
         try:
             config.merge_from_dict(cfg_options)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.registry import HOOKS
@@ -45,13 +44,6 @@ class FitGDAHook(Hook):
         self.gda_head = gda_head
         self.fit_best = fit_best
         self.fit_options = fit_options
-
-    def before_train(self, runner) -> None:
-        """Densities of an earlier training would be wrong soon."""
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        for head in getattr(model, 'heads', {}).values():
-            head.reset()
 
     def after_train(self, runner) -> None:
         """Fit each checkpoint; one fit where weights are the same."""

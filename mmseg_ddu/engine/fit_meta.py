@@ -14,6 +14,11 @@ from mmseg_ddu.registry import bare_type
 HEAD_TYPES = ('GDAHead', 'mmseg_ddu.GDAHead')
 MAX_HEADS = 32
 PLAIN = (str, int, float, bool, type(None))
+WITH_A_MODE = dict(  # in meta of a checkpoint
+    gda='The densities were fitted with the test mode',
+    abstention='The thresholds of the abstention were found with the test '
+    'mode',
+)
 
 
 def fitted_heads(fit: Any) -> dict:
@@ -89,24 +94,23 @@ def test_mode(test_cfg: Mapping | None, pipeline: list[dict]) -> dict:
 def warn_of_other_mode(
     meta: Mapping, test_cfg: Mapping | None, pipeline: list[dict]
 ) -> None:
-    """Warn if images were treated in another way in the fit.
+    """Warn if images were treated otherwise when a checkpoint was made.
 
     Args:
         meta (Mapping): Of the checkpoint.
         test_cfg (Mapping, optional): Of the model that is used now.
         pipeline (list[dict]): That its images go through.
     """
-    fit = meta.get('gda')
-    then = fit.get('test_mode') if isinstance(fit, dict) else None
-    then = then and _in_words(then)
     now = _in_words(test_mode(test_cfg, pipeline))
-    if then in (None, now):
-        return
-    MMLogger.get_current_instance().warning(
-        f'The densities were fitted with the test mode {then} and are used '
-        f'with {now}. Features depend on it: fit again with this config, or '
-        'percentiles and maps mean something else.'
-    )
+    for key, what in WITH_A_MODE.items():
+        part = meta.get(key)
+        then = part.get('test_mode') if isinstance(part, dict) else None
+        if then and _in_words(then) != now:
+            MMLogger.get_current_instance().warning(
+                f'{what} {_in_words(then)} and are used with {now}. Features '
+                'depend on it: fit again with this config, or maps and '
+                'promises mean something else.'
+            )
 
 
 def _in_words(mode: Any) -> str:

@@ -231,15 +231,20 @@ def leave_signals_to_the_main_process(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def image_names(dataset: Dataset) -> list[str]:
-    """Paths of the images, or an empty list where they are not known."""
+def image_names(dataset: Dataset, key: str = 'img_path') -> list[str]:
+    """Paths of the images, or an empty list where they are not known.
+
+    Args:
+        dataset (Dataset): As mmengine has them, or a subset.
+        key (str): Of another file of each image; ``None`` where it has none.
+    """
     if isinstance(dataset, Subset):
-        names = image_names(dataset.dataset)
+        names = image_names(dataset.dataset, key)
         return [names[index] for index in dataset.indices] if names else []
     if not hasattr(dataset, 'get_data_info'):
         return []
     infos = map(dataset.get_data_info, range(len(dataset)))
-    return [str(info.get('img_path')) for info in infos]
+    return [str(info.get(key)) for info in infos]
 
 
 def as_batch(item: dict) -> dict:

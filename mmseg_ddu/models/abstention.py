@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.core.precise_module import PreciseModule
 
 PREFIX = 'abstention.'  # of its keys in the state dict of a segmentor
@@ -38,8 +39,15 @@ class Abstention(PreciseModule):
         self.ready = False
 
     def forward(self, total: Tensor, classes: Tensor) -> Tensor:
-        """Whether pixels are refused, bool, the shape of ``total``."""
-        return total > self.thresholds[classes.long()]
+        """Whether pixels are refused, bool, the shape of ``total``.
+
+        A pixel without a score is, whatever the threshold.
+        """
+        return is_lost(total) | (total > self.thresholds[classes.long()])
+
+    def reset(self) -> None:
+        """Refuse nothing."""
+        self.ready = False
 
     def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
         if self.ready:

@@ -9,6 +9,7 @@ from mmseg.models import CascadeEncoderDecoder, EncoderDecoder
 from torch import Tensor, nn
 
 from mmseg_ddu.core.bounds import lost_to_infinity, make_visible
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.surprise import Surprise, to_percentile, total_surprise
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.registry import MODELS
@@ -20,12 +21,7 @@ from .heads import classifying_head, count_classes
 from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
 from .map_names import NOVELTY, PERCENTILE
-from .tapped_modules import (
-    LOGITS,
-    find_channels,
-    image_channels,
-    tap_place,
-)
+from .tapped_modules import LOGITS, find_channels, image_channels, tap_place
 from .uncertainty_maps import (
     UncertaintyMapsMixin,
     concatenate_maps,
@@ -148,6 +144,13 @@ class DDUMixin(UncertaintyMapsMixin):
                 super().encode_decode(crop, metas)
             yield (y1, y2, x1, x2), self.features(tap)
 
+    def loss(self, inputs: Tensor, data_samples: list) -> dict:
+        """That of the network; training forgets what was fitted to it."""
+        for part in (*self.heads.values(), self.abstention):
+            if self.training and part.ready:
+                part.reset()
+        return super().loss(inputs, data_samples)
+
     # Prediction
 
     def predict(self, inputs: Tensor, data_samples=None):
@@ -162,14 +165,13 @@ class DDUMixin(UncertaintyMapsMixin):
     def _add_novelty(self, inputs: Tensor, samples: list) -> None:
         """The distance of each image, without its padding, and percentile."""
         metas = [sample.metainfo for sample in samples]
+        names = NOVELTY, NOVELTY + PERCENTILE
         for members, images in without_padding(inputs, metas):
             distances = self.image_novelty(images)
             shares = self.image_novelty.percentile(distances)
             for member, *values in zip(members, distances, shares):
                 # Not set_metainfo, which copies tensors.
-                for name, value in zip(
-                    (NOVELTY, NOVELTY + PERCENTILE), values
-                ):
+                for name, value in zip(names, values):
                     samples[member].set_field(
                         value, name, field_type='metainfo'
                     )
@@ -247,12 +249,9 @@ class DDUMixin(UncertaintyMapsMixin):
         )
 
     def _surprise(self, name: str) -> Surprise:
-        if name not in self.surprises:
-            raise ValueError(
-                f'Expected a map of {sorted(self.surprises)}, but got '
-                f'{name!r:.80}.'
-            )
-        return self.surprises[name]
+        maps = self.surprises
+        require(name in maps, f'a map of {sorted(maps)}', name)
+        return maps[name]
 
     def percentile(self, name: str, values: Tensor) -> Tensor:
         """Share of held-out training pixels with a lower value, in [0, 1].

@@ -11,7 +11,7 @@ import numpy as np
 from mmseg.structures import SegDataSample
 from torch import nn
 
-from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.models.abstention import REFUSED
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, UNITS
@@ -108,11 +108,6 @@ def sample_novelty(sample: SegDataSample) -> dict[str, float]:
         for key in (NOVELTY, NOVELTY + PERCENTILE)
         if key in sample.metainfo
     }
-
-
-def is_lost(values: np.ndarray) -> np.ndarray:
-    """Where there is no score; also after means with pixels that have one."""
-    return ~(values < WORST / 256)
 
 
 def surprise(percentile: np.ndarray) -> np.ndarray:

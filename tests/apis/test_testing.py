@@ -112,3 +112,15 @@ def test_another_mode_than_that_of_the_fit(plain_cfg, checkpoint, tmp_path):
     (log,) = tmp_path.glob('slide/*/*.log')
     (line,) = [s for s in log.read_text().splitlines() if 'test mode' in s]
     assert 'mode whole' in line and 'mode slide' in line
+
+
+def test_the_config_that_was_given_stays_as_it_is(plain_cfg, checkpoint):
+    before = plain_cfg.pretty_text
+    fitted = fit_gda(plain_cfg, checkpoint)
+    run_test(
+        plain_cfg,
+        fitted,
+        tta=True,
+        cfg_options={'model.test_cfg.mode': 'whole'},
+    )
+    assert plain_cfg.pretty_text == before

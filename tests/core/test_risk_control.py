@@ -22,18 +22,23 @@ def test_an_image_counted_by_hand():
         (0.02, 1, 0),
         (0.021, 1, 1),
         (5.0, 0, 0),
-        (1e30, 0, 1),
-        (math.inf, 0, 1),
+        (1e20, 0, 1),
+        *((lost, 0, 0) for lost in (1e30, math.inf, math.nan, 1e30 / 8)),
+        (math.nan, 1, 0),
         (0.5, 1, VOID),
     )
     last = risk.LEVELS - 1
     assert rows.tolist() == [
         [0, 250, 1, 0],
-        [0, last, 2, 2],
+        [0, last, 1, 1],
+        [0, last + 1, 4, 0],
         [1, 0, 1, 0],
         [1, 1, 1, 1],
         [1, 2, 1, 0],
+        [1, last + 1, 1, 1],
     ]
+    kept, wrong = risk.shares([rows])
+    assert kept[0, -1] == 5 / 10 and wrong[0, -1] == 2 / 10
 
 
 def test_shares_against_a_loop():
@@ -46,7 +51,7 @@ def test_shares_against_a_loop():
         risk.count_errors(*each, VOID) for each in zip(scores, classes, labels)
     ]
     limits = risk.thresholds()
-    assert limits[-1] == math.inf
+    assert limits[-1] > 1e20
     for of_class in (None, 2):
         kept, wrong = risk.shares(rows, of_class)
         for number in range(4):
@@ -155,5 +160,7 @@ def test_smallest_error_is_the_smallest(confidence):
     assert 0 < error < 0.2
     assert risk.find_level(kept, wrong, error, *args) is not None
     assert risk.find_level(kept, wrong, error - 0.001, *args) is None
+    for promised in (error + 0.001, 0.5, 0.999):  # all that are larger
+        assert risk.find_level(kept, wrong, promised, *args) is not None
     none = torch.zeros(0, risk.LEVELS, dtype=torch.float64)
     assert risk.smallest_error(none, none, *args) == 1.0

@@ -62,6 +62,19 @@ def test_the_same_mode_written_otherwise(said):
     assert len(said) == 1
 
 
+def test_thresholds_of_another_mode(said):
+    steps = [dict(type='LoadImageFromFile')]
+    mode = test_mode(SLIDE, steps)
+    meta = dict(gda=dict(test_mode=mode), abstention=dict(test_mode=mode))
+    warn_of_other_mode(meta, SLIDE, steps)
+    assert said == []
+    meta['abstention'] = dict(test_mode=test_mode({}, steps))
+    warn_of_other_mode(meta, SLIDE, steps)
+    (line,) = said
+    assert 'thresholds of the abstention were found' in line
+    assert 'mode whole' in line and 'promises mean something else' in line
+
+
 def test_heads_of_a_fit():
     fit = dict(format=FORMAT, head={}, extra_heads=dict(a=dict(rank=3)))
     kind = dict(type='mmseg_ddu.GDAHead')

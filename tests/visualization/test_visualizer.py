@@ -203,6 +203,43 @@ def test_tensorboard_gets_the_pictures(plain_cfg, checkpoint, tmp_path):
     assert (first.width, first.height) == Image.open(pictures(work)[0]).size
 
 
+def test_wandb_gets_the_pictures(plain_cfg, checkpoint, tmp_path, monkeypatch):
+    pytest.importorskip('wandb')
+    monkeypatch.setenv('WANDB_MODE', 'offline')
+    monkeypatch.setenv('WANDB_SILENT', 'true')
+    fitted = fit_gda(plain_cfg, checkpoint)
+    work = tmp_path / 'wandb'
+    chosen = options(interval=1, backends=['WandbVisBackend'])
+    run_test(plain_cfg, fitted, work_dir=work, cfg_options=chosen)
+    mine = pictures(work)
+    sent = sorted(work.rglob('media/images/*.png'))
+    assert len(sent) == len(mine) == 4
+    found, expected = (
+        sorted(np.asarray(Image.open(path)).tobytes() for path in paths)
+        for paths in (sent, mine)
+    )
+    assert found == expected
+
+
+def test_mlflow_gets_the_pictures(plain_cfg, checkpoint, tmp_path):
+    pytest.importorskip('mlflow')
+    fitted = fit_gda(plain_cfg, checkpoint)
+    work = tmp_path / 'mlflow'
+    chosen = options(interval=1, backends=['MLflowVisBackend'])
+    chosen['visualizer.vis_backends'][1].update(
+        exp_name='ddu',
+        tracking_uri=f'sqlite:///{tmp_path}/mlflow.db',
+        artifact_location=(tmp_path / 'sent').as_uri(),
+    )
+    run_test(plain_cfg, fitted, work_dir=work, cfg_options=chosen)
+    sent = sorted((tmp_path / 'sent').rglob('*.jpg'))
+    assert len(sent) == len(pictures(work)) == 4
+    for mine, path in zip(pictures(work), sent):
+        assert path.name in mine.name
+        difference = np.array(Image.open(mine), float) - Image.open(path)
+        assert np.abs(difference).mean() < 3  # as JPEG
+
+
 def test_validation_while_nothing_is_fitted(demo_cfg, tmp_path):
     from mmseg_ddu.apis.runner import build_runner
 

@@ -20,12 +20,11 @@ from mmseg_ddu.apis.image_files import check_image
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
 from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.own_formats import ABSTAIN
-from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.prediction import (
-    is_lost,
     sample_classes,
     sample_maps,
     sample_novelty,
@@ -33,6 +32,7 @@ from mmseg_ddu.visualization.prediction import (
 
 TOTAL_PERCENTILE = f'total{PERCENTILE}'
 CLASS_PIXELS = 'class_pixels'  # index of a class to its pixels
+REFUSED_SHARE = 'refused_share'
 UNUSUAL = 0.95
 MAX_REASON = 500
 
@@ -60,7 +60,7 @@ def export_one(
         return _left_out(name, path, 'is too much for the network', error)
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
     if ABSTAIN in writer.formats:
-        row['refused_share'] = float((classes == VOID).mean())
+        row[REFUSED_SHARE] = float((classes == VOID).mean())
     found, pixels = np.unique(classes, return_counts=True)
     row[CLASS_PIXELS] = dict(zip(map(str, found.tolist()), pixels.tolist()))
     return dict(row, files=writer.write(name, photo, classes, maps))
@@ -82,7 +82,7 @@ def is_done(
     if TOTAL_PERCENTILE in writer.scales:
         numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
     if ABSTAIN in writer.formats:
-        numbers |= {'refused_share'}
+        numbers |= {REFUSED_SHARE}
     others = {'name', 'image', 'height', 'width', 'files', CLASS_PIXELS}
     if set(row) != others | numbers:
         return False

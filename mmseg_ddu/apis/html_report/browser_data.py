@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from rich.progress import track
 
+from mmseg_ddu.apis.exporting.exported_maps import ORDERS, Export
+from mmseg_ddu.apis.exporting.one_image import REFUSED_SHARE
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 from mmseg_ddu.visualization.heatmap import LOST_COLOR, lookup_table
 from mmseg_ddu.visualization.prediction import (
@@ -20,7 +22,7 @@ from mmseg_ddu.visualization.prediction import (
 )
 
 from . import encode
-from .exported_maps import ORDERS, Export
+from .ranking import rows_of
 from .truth import OOD, VOID, TruthReader, error_map, error_share
 
 RED, PINK = (230, 30, 30), (255, 0, 200)
@@ -31,20 +33,23 @@ def browser(
     folders: Mapping[str, Path],
     reader: TruthReader | None = None,
     max_images: int = 60,
+    ranking: Mapping[str, dict] | None = None,
 ) -> dict:
     """What the page needs to show the images of one or more exports.
 
-    Only images that every export holds are shown, the most unusual ones of
-    the first export if they are too many.
+    Only images that every export holds are shown; the first ones of the
+    ranking, or else the most unusual ones of the first export, if they are
+    too many.
 
     Args:
         folders (Mapping[str, Path]): Name of the method to its export.
         reader (TruthReader, optional): Of the annotated classes.
         max_images (int): Most images in the page.
+        ranking (Mapping[str, dict], optional): Of :func:`read_ranking`.
 
     Raises:
-        ValueError: If the exports have no image in common, or not the same
-            classes.
+        ValueError: If the exports have no image in common, not the same
+            classes, or no image of the ranking.
     """
     exports = [Export(name, path) for name, path in folders.items()]
     first = exports[0]
@@ -60,24 +65,30 @@ def browser(
             'The exports have no image in common; export the same images '
             'with each method.'
         )
-    ranked = sorted(common, key=first.score, reverse=True)
-    palette = _palette(first)
+    listed = _listed(ranking or {}, first, common)
+    chosen = sorted(
+        common,
+        key=lambda key: (
+            listed[key]['rank'] if key in listed else math.inf,
+            -first.score(key),
+        ),
+    )[: max(1, max_images)]
     images = {
-        key: _image(key, first.rows[key], reader, palette)
-        for key in ranked[: max(1, max_images)]
+        key: dict(_image(key, first.rows[key], reader), listed=listed.get(key))
+        for key in chosen
     }
     methods = [
-        _method(export, images, palette)
-        for export in track(exports, 'Embedding maps')
+        _method(export, images) for export in track(exports, 'Embedding maps')
     ]
     labels = [image.pop('labels') for image in images.values()]
     return dict(
         images=list(images.values()),
         methods=methods,
         total=len(common),
+        ranked=bool(listed),
         maps=MAPS,
         classes=first.manifest['classes'],
-        palette=palette,
+        palette=_palette(first),
         luts={n: lookup_table(CMAPS[n]).tobytes().hex() for n in MAPS},
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
@@ -86,9 +97,25 @@ def browser(
     )
 
 
-def _image(
-    key: str, row: dict, reader: TruthReader | None, palette: Sequence
-) -> dict:
+def _listed(
+    ranking: Mapping[str, dict], export: Export, keys: Iterable[str]
+) -> dict[str, dict]:
+    """Of images in a ranking: the rows, with boxes as shares of the sides."""
+    paths = {key: export.rows[key]['image'] for key in keys}
+    found = rows_of(paths, ranking)
+    if ranking and not found:
+        raise ValueError(
+            f'The ranking lists none of the images of {export.folder}; give '
+            'that of these images.'
+        )
+    for key, row in found.items():
+        sides = 2 * [export.rows[key]['width'], export.rows[key]['height']]
+        box = row['box'] and [a / b for a, b in zip(row['box'], sides)]
+        found[key] = dict(row, box=box)
+    return found
+
+
+def _image(key: str, row: dict, reader: TruthReader | None) -> dict:
     """What all methods share; ``labels`` are for the errors."""
     shape = row['height'], row['width']
     size = encode.target_size(*shape)
@@ -110,16 +137,14 @@ def _image(
     if labels is not None:
         entry['labels'] = encode.shrink_labels(labels, shape)
         small = encode.shrink_labels(labels, size)
-        entry['truth'] = encode.map_uri(small, palette)
+        entry['truth'] = encode.map_uri(small)
         entry['in_truth'] = np.unique(small).tolist()
     return entry
 
 
-def _method(
-    export: Export, images: Mapping[str, dict], palette: Sequence
-) -> dict:
+def _method(export: Export, images: Mapping[str, dict]) -> dict:
     """The maps of a method and how to read their levels."""
-    rows = [_predicted(export, *item, palette) for item in images.items()]
+    rows = [_predicted(export, *item) for item in images.items()]
     scores = {}
     for name in MAPS:
         maps = [
@@ -139,7 +164,8 @@ def _method(
             shares=[0.0, *encode.SHARES[:-1].tolist()],
             training=_training(export, images, name, bounds),
         )
-    return dict(name=export.name, scores=scores, images=rows)
+    refused = export.share_of_pixels(REFUSED_SHARE)
+    return dict(name=export.name, scores=scores, images=rows, refused=refused)
 
 
 def _training(
@@ -158,15 +184,13 @@ def _training(
     return np.interp(bounds, scores, shares).tolist()
 
 
-def _predicted(
-    export: Export, key: str, image: dict, palette: Sequence
-) -> dict:
+def _predicted(export: Export, key: str, image: dict) -> dict:
     """The prediction of an image, its errors, and its scores."""
     size = image['height'], image['width']
     row, classes = export.rows[key], export.load(key, 'class')
     small = encode.shrink_labels(classes, size)
     result = dict(
-        prediction=encode.map_uri(small, palette),
+        prediction=encode.map_uri(small),
         in_prediction=np.unique(small).tolist(),
         error=None,
         scores={
@@ -178,7 +202,7 @@ def _predicted(
     if image['labels'] is not None:
         errors = error_map(image['labels'], classes)
         small = encode.shrink_labels(errors, size)
-        result['error'] = encode.map_uri(small, ERROR_COLORS)
+        result['error'] = encode.map_uri(small)
         share = error_share(errors)
         if share is not None:
             result['scores']['error_share'] = share

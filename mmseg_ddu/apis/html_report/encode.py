@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.visualization.heatmap import to_bytes
-from mmseg_ddu.visualization.prediction import is_lost
 
 MAX_SIDE = 320
 JPEG_QUALITY = 82
@@ -104,12 +104,9 @@ def photo_uri(path: Path, size: tuple[int, int]) -> str:
     return _uri(Image.fromarray(image), 'JPEG', quality=JPEG_QUALITY)
 
 
-def map_uri(values: np.ndarray, colors: Sequence | None = None) -> str:
-    """Bytes as PNG, exact; n in the n-th colour, or grey without colours."""
-    image = Image.fromarray(values.astype(np.uint8))
-    if colors is not None:
-        image.putpalette(np.asarray(colors, np.uint8).ravel().tolist())
-    return _uri(image, 'PNG', optimize=True)
+def map_uri(values: np.ndarray) -> str:
+    """Bytes as a grey PNG, exact."""
+    return _uri(Image.fromarray(values.astype(np.uint8)), 'PNG')
 
 
 def file_uri(path: Path) -> str:

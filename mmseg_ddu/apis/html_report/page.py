@@ -7,25 +7,21 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import jinja2
-
 from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.apis.page_templates import TEMPLATES
 from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
 
+from .alarm_links import drift_of
 from .browser_data import browser
 from .comparison import comparison
+from .ranking import read_ranking
 from .truth import truth_from_config, truth_from_masks
 
 PAGE = 'report.html'
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / 'parts'),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+LAYERS = ('prediction', 'error', *MAPS)
 
 
 def write_report(
@@ -35,6 +31,8 @@ def write_report(
     out: str | os.PathLike | None = None,
     config: str | os.PathLike | None = None,
     masks: str | os.PathLike | None = None,
+    ranking: str | os.PathLike | None = None,
+    monitor: str | os.PathLike | None = None,
     max_images: int = 60,
     title: str = 'Uncertainty report',
     cfg_options: dict | None = None,
@@ -50,7 +48,12 @@ def write_report(
         config (str, optional): The annotated classes of exported images are
             those of its test images.
         masks (str, optional): They are PNG files of class indices here.
-        max_images (int): Most images in the page, the most unusual ones.
+        ranking (str, optional): CSV file that orders the images
+            (``tools/rank_images.py``).
+        monitor (str, optional): State or log of ``tools/monitor.py``, for
+            its control charts.
+        max_images (int): Most images in the page: the first ones of the
+            ranking, or else the most unusual ones.
         title (str): Heading of the page.
         cfg_options (dict, optional): Overrides settings of the config.
 
@@ -59,7 +62,8 @@ def write_report(
 
     Raises:
         FileNotFoundError: If there is nothing to report.
-        ValueError: If ``config`` and ``masks`` are both given.
+        ValueError: If ``config`` and ``masks`` are both given, or the ranking
+            or the monitor is of other images.
     """
     results_dir = Path(results_dir)
     folders = {name: Path(folder) for name, folder in (maps or {}).items()}
@@ -73,21 +77,44 @@ def write_report(
         )
     if config is not None and masks is not None:
         raise ValueError('Expected config or masks, but got both.')
+    if ranking is not None and not folders:
+        raise ValueError(f'There are no exported maps for {ranking} to order.')
     truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
-    images = browser(folders, truth, max_images) if folders else None
+    order = None if ranking is None else read_ranking(Path(ranking))
+    images = drift = None
+    if folders:
+        images = browser(folders, truth, max_images, order)
+    if monitor is not None:
+        drift = drift_of(Path(monitor), folders, images)
+    pictures = _pictures_apart(images) if images else []
     html = TEMPLATES.get_template('page.html').render(
         title=title,
         version=__version__,
         table=comparison(results_dir) if compared else None,
         images=images,
+        drift=drift,
         data=script_json(images),
+        pictures=pictures,
     )
     path = results_dir / PAGE if out is None else Path(out)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding='utf-8')
     return path
+
+
+def _pictures_apart(images: dict) -> list[tuple[str, str]]:
+    """Take the pictures out of the data: the photo of each image, and those
+    of its layers, as JSON that is parsed only where it is looked at.
+    """
+    found = []
+    for place, image in enumerate(images['images']):
+        rows = [method['images'][place] for method in images['methods']]
+        layers = [{name: row.pop(name) for name in LAYERS} for row in rows]
+        others = dict(truth=image.pop('truth'), methods=layers)
+        found.append((script_json(image.pop('photo')), script_json(others)))
+    return found
 
 
 def script_json(value: object) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import jinja2
-
+from mmseg_ddu.apis.page_templates import TEMPLATES
 from mmseg_ddu.fileio import atomic_write, write_json
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
@@ -15,10 +14,6 @@ from .image_parts import CONSTANT, ROWS
 from .over_images import LEAST_IMAGES
 
 PAGE, DATA = 'card.html', 'card.json'
-PARTS = [
-    Path(__file__).parent / 'card_parts',
-    Path(__file__).parents[1] / 'html_report' / 'parts',
-]
 SIZE = 220  # of a diagram, in units of its own
 COLORS = dict(aleatoric='#d9822b', epistemic='#1f5fbf', total='#2a8a4a')
 
@@ -26,17 +21,10 @@ COLORS = dict(aleatoric='#d9822b', epistemic='#1f5fbf', total='#2a8a4a')
 def write_card(folder: Path, card: dict) -> None:
     """Write both files; the page needs no other file and no network."""
     write_json(folder / DATA, card)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PARTS),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(auroc=_auroc, percent=_percent)
+    TEMPLATES.filters.update(auroc=_auroc, percent=_percent)
     risks = {name: card['errors']['rows'][name] for name in MAPS}
     highest = max([0.01, *(max(r['risk'] or [0]) for r in risks.values())])
-    html = environment.get_template('card.html').render(
+    html = TEMPLATES.get_template('card.html').render(
         card=card,
         version=__version__,
         least=LEAST_IMAGES,

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.compare.results_file import strict
-from mmseg_ddu.apis.error_counts import training_images
+from mmseg_ddu.apis.error_counts import trained_on
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
@@ -101,8 +101,9 @@ def check_model(
         model, dataset, dataset_config, order, shift_images, parts, seed
     )
     card['data'] = f'{len(order)} of {len(dataset)} images of {source}'
-    chosen = {image_names(dataset)[i] for i in order}
-    card['trained_on'] = len(chosen & training_images(model.cfg))
+    names = image_names(dataset)
+    chosen = [names[i] for i in order] if names else []
+    card['trained_on'] = len(trained_on(model.cfg, chosen))
     card['checkpoint'] = Path(checkpoint).name
     card['sentences'] = sentences(card)
     card = strict(card)

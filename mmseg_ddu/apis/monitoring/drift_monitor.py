@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmseg_ddu.core.drift import DriftDetector, Step
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.fileio import alone_at
 from mmseg_ddu.models.map_names import NOVELTY
 
 from .alarm_words import say
@@ -97,20 +98,22 @@ class DriftMonitor:
         Raises:
             ValueError: If images are of another fit, or out of order, or
                 the state was begun with other settings.
+            BlockingIOError: If another process is at work on the state.
         """
         stream = read_stream(manifests)
         if self.reference is not None:
             require_same_fit(stream, self.reference, 'The stream')
         names = [NOVELTY, UNUSUAL, *(f'class {c}' for c in stream.classes)]
         settings = self._settings(stream)
-        self.lines, state = self.files.read(settings)
-        detector = self._detector(len(stream.classes), state)
-        start = len(self.lines)
-        for image in self._new_images(stream):
-            self.lines.append(self._line(image, names, detector))
-        new = self.lines[start:]
-        self.files.write(new, settings, detector.state())
-        write_page(self.files.page, self.lines, settings)
+        with alone_at(self.files.path):
+            self.lines, state = self.files.read(settings, names)
+            detector = self._detector(len(stream.classes), state)
+            start = len(self.lines)
+            for image in self._new_images(stream):
+                self.lines.append(self._line(image, names, detector))
+            new = self.lines[start:]
+            self.files.write(new, settings, detector.state())
+            write_page(self.files.page, self.lines, settings)
         return new
 
     def _settings(self, stream: Stream) -> dict[str, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg_ddu.apis.html_report.page import TEMPLATES
+from mmseg_ddu.apis.page_templates import TEMPLATES
 from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.models.map_names import NOVELTY
 from mmseg_ddu.version import __version__
@@ -23,19 +23,41 @@ def write_page(
     path: Path, lines: Sequence[dict], settings: dict[str, Any]
 ) -> None:
     """Write one HTML file that needs no other file and no network."""
-    good = [line for line in lines if 'error' not in line]
-    alarms = [
-        (line['number'], line['name'], alarm['words'])
-        for line in good
-        for alarm in line['alarms']
-    ]
     html = TEMPLATES.get_template('drift.html').render(
         title='Drift',
         version=__version__,
+        drift=drift_content(lines, settings),
+    )
+    with atomic_write(path) as temporary:
+        temporary.write_text(html, encoding='utf-8')
+
+
+def drift_content(
+    lines: Sequence[dict],
+    settings: dict[str, Any],
+    places: Mapping[str, int | None] | None = None,
+) -> dict[str, Any]:
+    """What ``drift_charts.html`` is filled with.
+
+    Args:
+        lines (Sequence[dict]): Of the log.
+        settings (dict): Of the state.
+        places (Mapping[str, int], optional): ``key`` of a line to the place
+            of its image in the page, to link to.
+    """
+    good = [line for line in lines if 'error' not in line]
+    alarms, place_of = [], {}
+    for line in good:
+        place_of[line['name']] = (places or {}).get(line['key'])
+        for alarm in line['alarms']:
+            names = dict.fromkeys([line['name'], *alarm['images']])
+            found = {name: place_of.get(name) for name in names}
+            alarms.append((line['number'], found, alarm['words']))
+    return dict(
         seen=len(lines),
         alarmed=sum(bool(line['alarms']) for line in lines),
         rate=settings['false_alarms'],
-        reference=settings['reference'],
+        reference=settings.get('reference'),
         checkpoint=settings['fit']['checkpoint_sha256'][:12],
         many=len(good) > SHOWN,
         shown=SHOWN,
@@ -48,8 +70,6 @@ def write_page(
             if line.get('lost_share')
         ],
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding='utf-8')
 
 
 def _charts(lines: Sequence[dict]) -> list[dict[str, Any]]:

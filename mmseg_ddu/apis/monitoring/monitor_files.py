@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mmseg_ddu.fileio import atomic_write, read_json
-
-from .json_form import has_form, is_number, is_text
+from mmseg_ddu.apis.json_form import has_form, is_number, is_text
+from mmseg_ddu.fileio import atomic_write, parse_json, read_json
 
 
 class MonitorFiles:
@@ -19,12 +18,16 @@ class MonitorFiles:
 
     Args:
         path (Path): Of the state.
+
+    Attributes:
+        settings (dict): Of the state, once it was read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log = path.with_suffix('.jsonl')
         self.page = path.with_suffix('.html')
+        self.settings: dict[str, Any] = {}
         self._bytes = 0
         if path in (self.log, self.page):
             raise ValueError(
@@ -32,8 +35,14 @@ class MonitorFiles:
                 '.jsonl and .html are written beside it.'
             )
 
-    def read(self, settings: dict[str, Any]) -> tuple[list[dict], Any]:
+    def read(
+        self, settings: dict[str, Any], names: list[str]
+    ) -> tuple[list[dict], Any]:
         """Lines of the log, and the state of the detector; None at first.
+
+        Args:
+            settings (dict): What must be as it was.
+            names (list[str]): Of what is watched: each line has them.
 
         Raises:
             ValueError: If something is damaged or was begun otherwise.
@@ -61,8 +70,9 @@ class MonitorFiles:
                 f'{", ".join(different)} differ. Go on with the same ones, '
                 'or begin another state.'
             )
+        self.settings = state['settings']
         self._bytes = state['log_bytes']
-        return self._read_log(), state['detector']
+        return self._read_log(names), state['detector']
 
     def write(
         self, lines: list[dict], settings: dict[str, Any], detector: Any
@@ -80,14 +90,17 @@ class MonitorFiles:
         with atomic_write(self.path) as temporary:
             temporary.write_text(json.dumps(state) + '\n')
 
-    def _read_log(self) -> list[dict]:
+    def _read_log(self, names: list[str]) -> list[dict]:
+        numbers = dict.fromkeys(names, is_number)
+        good = dict(GOOD, values=numbers, p=numbers, level=numbers)
         content = self.log.read_bytes() if self.log.is_file() else b''
         whole = len(content) >= self._bytes
         try:
             known = content[: self._bytes].splitlines()
-            lines = [json.loads(line) for line in known]
-            sound = whole and has_form(lines, [_is_line])
-        except (ValueError, RecursionError):
+            lines = [parse_json(line) for line in known]
+            forms = [LEFT_OUT if 'error' in x else good for x in lines]
+            sound = whole and all(map(has_form, lines, forms))
+        except (TypeError, ValueError):
             sound = False
         if not sound:
             raise ValueError(
@@ -97,25 +110,12 @@ class MonitorFiles:
         return lines
 
 
-def _are_numbers(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(is_number, value.values()))
-
-
-def _is_line(value: Any) -> bool:
-    good = isinstance(value, dict) and 'error' not in value
-    return has_form(value, GOOD if good else LEFT_OUT)
-
-
 ALARM = dict(statistic=is_text, since=is_text, words=is_text, images=[is_text])
 LINE = dict(number=is_number, name=is_text, key=is_text, alarms=[ALARM])
 LEFT_OUT = dict(LINE, error=is_text)
-GOOD = dict(
-    LINE,
-    lost_share=is_number,
-    **dict.fromkeys(('values', 'p', 'level'), _are_numbers),
-)
+GOOD = dict(LINE, lost_share=is_number)
 STATE = dict(
-    settings=lambda value: isinstance(value, dict),
+    settings=dict(fit=dict(checkpoint_sha256=is_text), false_alarms=is_number),
     log_bytes=lambda value: type(value) is int and value >= 0,
     detector=lambda value: isinstance(value, dict),
 )

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.apis.exporting.exported_maps import Export
 from mmseg_ddu.apis.exporting.one_image import CLASS_PIXELS, are_counts
-from mmseg_ddu.apis.html_report.exported_maps import Export
+from mmseg_ddu.apis.json_form import is_number, is_text
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import printable
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
-
-from .json_form import is_number, is_text
 
 UNUSUAL = 'unusual_share'
 NEEDED = NOVELTY, UNUSUAL, NOVELTY + PERCENTILE

@@ -23,7 +23,7 @@ from mmseg_ddu.apis.error_counts import (
     SPLITS,
     built_images,
     dataset_config,
-    training_images,
+    trained_on,
 )
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
@@ -118,8 +118,8 @@ def labelled(model: nn.Module, split: str) -> tuple[dict, Dataset]:
 
 
 def _warn_of_training(model: nn.Module, dataset: Dataset, split: str) -> None:
-    names = set(image_names(dataset))
-    seen = names if split == 'train' else training_images(model.cfg) & names
+    names = image_names(dataset)
+    seen = names if split == 'train' else trained_on(model.cfg, names)
     if seen:
         MMLogger.get_current_instance().warning(
             f'{len(seen)} of {len(dataset)} images were trained on. A network '

@@ -1,5 +1,7 @@
 """Exports of two methods and a comparison, on the small sample."""
 
+import shutil
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -12,6 +14,8 @@ from mmseg_ddu.models.convert import to_plain_model
 from mmseg_ddu.registry import DATASETS, MODELS
 from tests.conftest import CONFIGS, DEMO, shrink
 from tests.stand_in import make_stand_in
+
+BINARIES = ('chromium', 'chromium-browser', 'google-chrome')
 
 
 @pytest.fixture(scope='session')
@@ -92,3 +96,26 @@ def page(config, compared, exports, tmp_path_factory):
         out=tmp_path_factory.mktemp('page') / 'all.html',
         title='A </title> & more',
     )
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    webdriver = pytest.importorskip(
+        'selenium.webdriver', reason='selenium is not installed'
+    )
+    from selenium.webdriver.chrome.service import Service
+
+    binary = next(filter(None, map(shutil.which, BINARIES)), None)
+    driver = shutil.which('chromedriver')
+    if binary is None or driver is None:
+        pytest.skip('there is no Chromium with chromedriver')
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu'):
+        options.add_argument(flag)
+    logs = {'browser': 'ALL', 'performance': 'ALL'}
+    options.set_capability('goog:loggingPrefs', logs)
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    browser.set_script_timeout(20)
+    yield browser
+    browser.quit()

@@ -1,9 +1,7 @@
 """The page in a real browser; skipped where there is none."""
 
 import base64
-import io
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -13,86 +11,9 @@ from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.visualization.heatmap import colorize
 from mmseg_ddu.visualization.prediction import surprise
 
-BINARIES = ('chromium', 'chromium-browser', 'google-chrome')
+from .browser_page import Page
+
 LAYERS = ('image', 'truth', 'prediction', 'error', *MAPS)
-
-
-@pytest.fixture(scope='module')
-def chromium():
-    webdriver = pytest.importorskip(
-        'selenium.webdriver', reason='selenium is not installed'
-    )
-    from selenium.webdriver.chrome.service import Service
-
-    binary = next(filter(None, map(shutil.which, BINARIES)), None)
-    driver = shutil.which('chromedriver')
-    if binary is None or driver is None:
-        pytest.skip('there is no Chromium with chromedriver')
-    options = webdriver.ChromeOptions()
-    options.binary_location = binary
-    for flag in ('--headless=new', '--no-sandbox', '--disable-gpu'):
-        options.add_argument(flag)
-    logs = {'browser': 'ALL', 'performance': 'ALL'}
-    options.set_capability('goog:loggingPrefs', logs)
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    browser.set_script_timeout(20)
-    yield browser
-    browser.quit()
-
-
-class Page:
-    """The page, freshly opened, and what a test does to it."""
-
-    def __init__(self, browser, path):
-        self.browser = browser
-        browser.get(path.as_uri())
-        self.settle()
-
-    def run(self, script, *args):
-        return self.browser.execute_script(script, *args)
-
-    def settle(self):
-        """Wait until the canvas shows the present state."""
-        done = self.browser.execute_async_script(
-            'const done = arguments[0], end = Date.now() + 15000;'
-            'const look = () => typeof drawing !== "undefined"'
-            ' && canvas.dataset.drawn === String(drawing)'
-            ' ? done(true) : Date.now() > end ? done(false)'
-            ' : setTimeout(look, 20); look();'
-        )
-        assert done, 'the canvas was not drawn'
-
-    def pixels(self):
-        uri = self.run('return canvas.toDataURL("image/png")')
-        content = base64.b64decode(uri.split(',', 1)[1])
-        return np.asarray(Image.open(io.BytesIO(content)).convert('RGB'))
-
-    def press(self, keys):
-        for key in keys:
-            self.browser.switch_to.active_element.send_keys(key)
-            self.settle()
-
-    def set(self, name, value):
-        self.run(
-            'const field = document.getElementById(arguments[0]);'
-            'field.value = arguments[1];'
-            'for (const kind of ["input", "change"])'
-            ' field.dispatchEvent(new Event(kind, {bubbles: true}));',
-            name,
-            str(value),
-        )
-        self.settle()
-
-    def text(self, name):
-        script = 'return document.getElementById(arguments[0]).textContent'
-        return self.run(script, name)
-
-    def name(self):
-        return self.run('return data.images[state.image].name')
-
-    def shown(self):
-        """Pixels in colour: what is below the threshold is grey."""
-        return np.ptp(self.pixels().astype(int), axis=-1) > 0
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ def test_nothing_but_the_file_is_needed(page):
     reader = Reader(text)
     assert len(reader.links) > 5
     assert all(link.startswith(('data:', '#')) for link in reader.links)
+    assert 'data:' not in reader.data  # pictures stand by themselves
     assert not re.search(r'@import|url\(|https?://|fetch\(', text)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from mmseg_ddu.apis import DriftMonitor
 from mmseg_ddu.core.drift import DriftDetector
+from mmseg_ddu.fileio import alone_at
 
 from .manifests import rows, write
 
@@ -232,6 +233,8 @@ def test_a_model_without_densities(name, tmp_path, state):
     [
         dict(image_novelty=float('nan')),
         dict(image_novelty=10**400),
+        dict(unusual_share=-(10**400)),
+        dict(lost_share=10**400),
         dict(unusual_share=float('inf')),
         dict(name='\udcff'),
         dict(class_pixels={'200': 3}),
@@ -252,6 +255,8 @@ def test_odd_numbers_and_names(changes, tmp_path, reference, state):
         dict(class_pixels={'-1': 3}),
         dict(class_pixels={'1': -3}),
         dict(class_pixels=[1]),
+        dict(class_pixels={'1': 10**400}),
+        dict(height=10**400),
         dict(lost_share='1'),
         dict(name=7),
         dict(files={'class': '../class/a.png'}),
@@ -263,6 +268,35 @@ def test_hostile_rows(changes, tmp_path, state):
     images[0].update(changes)
     with pytest.raises(ValueError, match='damaged|outside'):
         DriftMonitor(state).watch(write(tmp_path / 'a', images))
+
+
+@pytest.mark.parametrize('part', ['values', 'p', 'level', 'lost_share'])
+def test_a_log_that_lacks_what_is_watched(part, tmp_path, reference, state):
+    stream = write(tmp_path / 'a', rows(3, seed=2))
+    DriftMonitor(state, reference).watch(stream)
+    log = state.with_suffix('.jsonl')
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    if part == 'lost_share':
+        lines[1][part] = None
+    else:
+        del lines[1][part]['class cat']
+    log.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+    content = dict(json.loads(state.read_text()))
+    content['log_bytes'] = log.stat().st_size
+    state.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='damaged or gone'):
+        DriftMonitor(state, reference).watch(stream)
+
+
+def test_one_monitor_at_a_time(tmp_path, reference, state):
+    stream = write(tmp_path / 'a', rows(3, seed=2))
+    with (
+        alone_at(state),
+        pytest.raises(OSError, match='Another process is at work'),
+    ):
+        DriftMonitor(state, reference).watch(stream)
+    assert not state.exists()
+    assert len(DriftMonitor(state, reference).watch(stream)) == 3
 
 
 def test_a_reference_of_the_stream(tmp_path, reference, state):

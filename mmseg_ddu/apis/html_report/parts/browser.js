@@ -6,8 +6,11 @@ const canvas = $('canvas');
 const SCORES = data.maps;
 const luts = Object.fromEntries(SCORES.map((s) => [s, readColors(data.luts[s])]));
 const ORDERS = {
+  listed: ['ranking score', 'as ranked'],
+  alarms: ['alarms', 'images with an alarm first'],
   unusual_share: ['unusual pixels', 'most unusual pixels first'],
   image_novelty: ['image novelty', 'most novel image first'],
+  refused_share: ['refused pixels', 'most refused pixels first'],
   total_mean: ['mean total', 'highest mean total first'],
   epistemic_mean: ['mean epistemic', 'highest mean epistemic first'],
   aleatoric_mean: ['mean aleatoric', 'highest mean aleatoric first'],
@@ -26,7 +29,10 @@ const percentile = (share) => `${(100 * share).toFixed(share > 0.99 ? 2 : 1)} %`
 const oneIn = (share) => Math.round(1 / Math.max(1 - share, 1e-6)).toLocaleString('en');
 const method = () => data.methods[state.method];
 const mapsOf = (index) => method().images[index];
-const className = (label) => (label === 255 ? 'void' : label === 254
+// What a pixel without a class is called in a layer.
+const voidName = () => (state.layer === 'truth' ? 'void' : state.layer === 'prediction'
+  ? 'refused' : method().refused === null ? 'void' : 'void or refused');
+const className = (label) => (label === VOID ? voidName() : label === 254
   ? 'out of distribution' : data.classes[label] || `class ${label}`);
 const rgb = (color) => `rgb(${color.join(',')})`;
 
@@ -36,8 +42,15 @@ function element(tag, properties, parent) {
   return made;
 }
 
+// By what an image is ordered, and as what it is shown.
+function scoreOf(index, key) {
+  const { listed, alarms } = data.images[index];
+  if (key === 'listed') return listed?.score;
+  return key === 'alarms' ? alarms?.length : mapsOf(index).scores[key];
+}
+
 function scoreText(key, value, scores) {
-  if (key === 'unusual_share' || key === 'error_share') return percent(value);
+  if (key.endsWith('_share')) return percent(value);
   const among = scores[`${key}_percentile`];
   if (among === undefined) return number(value);
   return `${number(value)} (above ${percent(among)} of training images)`;
@@ -45,59 +58,14 @@ function scoreText(key, value, scores) {
 
 function describeImage() {
   const { scores } = mapsOf(state.image);
+  const { listed, alarms, name } = data.images[state.image];
   const words = Object.keys(ORDERS).filter((key) => key in scores)
     .map((key) => `${ORDERS[key][0]} ${scoreText(key, scores[key], scores)}`);
   const many = data.methods.length > 1 ? `${method().name}: ` : '';
-  return `${data.images[state.image].name} (${many}${words.join(', ')})`;
-}
-
-function swatches(entries) {
-  for (const [color, text] of entries) {
-    element('span', { className: 'swatch', textContent: text }, $('legend'))
-      .style.setProperty('--swatch', rgb(color));
-  }
-}
-
-function drawLegend() {
-  const legend = $('legend');
-  legend.replaceChildren();
-  const image = data.images[state.image];
-  if (state.layer === 'truth' || state.layer === 'prediction') {
-    const labels = state.layer === 'truth'
-      ? image.in_truth || [] : mapsOf(state.image).in_prediction;
-    swatches(labels.map((label) => [data.palette[label], className(label)]));
-  } else if (state.layer === 'error') {
-    swatches([[data.error_colors[1], 'wrong'],
-      [data.error_colors[2], 'out of distribution'],
-      [data.error_colors[3], 'void'], [[80, 80, 80], 'right (photo, dark)']]);
-  } else if (SCORES.includes(state.layer)) {
-    drawBar(legend, method().scores[state.layer]);
-  }
-}
-
-function drawBar(legend, score) {
-  const stops = luts[state.layer].filter((_, i) => i % 17 === 0).map(rgb);
-  element('div', { className: 'bar' }, legend)
-    .style.background = `linear-gradient(to right, ${stops.join(',')})`;
-  const ticks = element('div', { className: 'ticks' }, legend);
-  const { top } = data.rarity;
-  const [low, high] = score.bounds;
-  const marks = score.training ? data.rarity.ticks
-    : [0, 0.25, 0.5, 0.75, 1].map((p) => [p, number(low + p * (high - low))]);
-  for (const [place, text] of marks) {
-    const tick = element('span', {}, ticks);
-    element('span', { textContent: text }, tick);
-    if (!score.training) continue;
-    const level = score.values.findIndex((_, i) => position(score, i, top) >= place / top);
-    const value = level < 0 ? '' : number(score.values[level]);
-    element('span', { textContent: value }, tick);
-  }
-  element('span', { textContent: score.training
-    ? `colour: how rare among training pixels · ${state.layer} score (${score.unit})`
-    : `colour: ${state.layer} score (${score.unit})` }, legend);
-  if (shownGrey[state.layer].some((level, i) => i % 4 === 0 && level === LOST)) {
-    swatches([[data.lost_color, 'no score']]);
-  }
+  const labels = [['labelled', listed?.label], ['predicted', listed?.predicted]]
+    .map(([word, label]) => (label ? `, ${word} ${label}` : '')).join('');
+  const rank = listed ? ` Rank ${listed.rank}, score ${number(listed.score)}${labels}.` : '';
+  return `${name} (${many}${words.join(', ')}).${rank} ${(alarms || []).join(' ')}`;
 }
 
 async function draw() {
@@ -105,14 +73,16 @@ async function draw() {
   const turn = drawing;
   const index = state.image;
   const image = data.images[index];
-  const maps = mapsOf(index);
   const size = [image.width, image.height];
   const layer = state.layer;
   const opacity = Number($('opacity').value) / 100;
   const cutShare = 1 - 10 ** -Number($('threshold').value);
-  const uri = layer === 'image' ? null : layer === 'truth' ? image.truth : maps[layer];
-  const [photo, over, ...greys] = await Promise.all([
-    decode(image.photo, ...size), uri ? decode(uri, ...size) : null,
+  const [photoUri, block] = await Promise.all([load('photo', index), load('pictures', index)]);
+  const maps = block.methods[state.method];
+  const uri = layer === 'truth' ? block.truth : maps[layer];
+  const [photo, over, classes, ...greys] = await Promise.all([
+    decode(photoUri, ...size), uri ? decode(uri, ...size) : null,
+    decode(maps.prediction, ...size),
     ...SCORES.map((score) => decode(maps[score], ...size)),
   ]);
   if (turn !== drawing) return;
@@ -127,12 +97,16 @@ async function draw() {
     const share = composeScore(pixels, photo, over, colors, cut, opacity);
     note = `${percent(share)} of the pixels of this image are shown.`;
   } else if (over) {
-    composeColors(pixels, photo, over, layer === 'error' && data.error_colors[0], opacity);
+    const colors = layer === 'error' ? data.error_colors : data.palette;
+    composeColors(pixels, photo, over, colors, layer === 'error' ? 0 : -1, opacity);
   } else if (layer !== 'image') {
     note = `There is no ${layer} for this image.`;
   }
+  if ($('hatch').checked) hatch(pixels, classes, image.width);
   [canvas.width, canvas.height] = size;
-  canvas.getContext('2d').putImageData(result, 0, 0);
+  const context = canvas.getContext('2d');
+  context.putImageData(result, 0, 0);
+  if (image.listed?.box) drawBox(context, image.listed.box, size);
   $('threshold-note').textContent = note;
   $('caption').textContent = describeImage();
   canvas.setAttribute('aria-label', `${layer} of ${describeImage()}`);
@@ -140,29 +114,48 @@ async function draw() {
   canvas.dataset.drawn = turn;
 }
 
+const buttons = data.images.map((image, index) => {
+  const button = element('button', { type: 'button', title: image.name });
+  button.dataset.index = index;
+  button.classList.toggle('alarmed', Boolean(image.alarms));
+  element('img', { alt: '' }, button);
+  for (const textContent of [image.name, '']) element('span', { textContent }, button);
+  button.addEventListener('click', () => select(index));
+  return button;
+});
+
 function showThumbnails() {
-  const strip = $('thumbnails');
-  strip.replaceChildren();
-  for (const index of ranking) {
-    const image = data.images[index];
-    const { scores } = mapsOf(index);
-    const score = scores[state.order];
-    const button = element('button', { type: 'button', title: image.name }, strip);
-    button.dataset.index = index;
-    element('img', { src: image.photo, alt: '', loading: 'lazy' }, button);
-    element('span', { textContent: image.name }, button);
-    if (score !== undefined) {
-      element('span', { textContent: scoreText(state.order, score, {}) }, button);
-    }
-    button.addEventListener('click', () => select(index));
+  $('thumbnails').replaceChildren(...ranking.map((index) => {
+    const score = scoreOf(index, state.order);
+    buttons[index].lastChild.textContent = score === undefined
+      ? '' : scoreText(state.order, score, {});
+    return buttons[index];
+  }));
+}
+
+// Photos of the strip, a few whenever there is nothing else to do.
+async function fillStrip(order) {
+  for (const [place, index] of order.entries()) {
+    buttons[index].firstChild.src = await load('photo', index);
+    if (place % 4 === 3) await new Promise((resolve) => { requestIdleCallback(resolve); });
   }
 }
 
 function rank() {
-  const score = (index) => mapsOf(index).scores[state.order] ?? -Infinity;
+  const key = state.order;
   const name = (index) => data.images[index].name;
-  ranking = data.images.map((_, index) => index).sort((a, b) =>
-    (state.order === 'name' ? 0 : score(b) - score(a)) || name(a).localeCompare(name(b)));
+  const place = (index) => (key === 'name' ? 0 : key === 'listed'
+    ? data.images[index].listed?.rank ?? Infinity : -(scoreOf(index, key) ?? -Infinity));
+  const wanted = $('filter').value.toLowerCase();
+  const least = key === 'name' ? NaN
+    : $('least').valueAsNumber / (key.endsWith('_share') ? 100 : 1);
+  $('least').disabled = key === 'name';
+  $('least-unit').textContent = `${ORDERS[key][0]}${key.endsWith('_share') ? ' (%)' : ''}`;
+  ranking = data.images.map((_, index) => index)
+    .filter((index) => name(index).toLowerCase().includes(wanted)
+      && !(least > (scoreOf(index, key) ?? -Infinity)))
+    .sort((a, b) => (place(a) === place(b) ? name(a).localeCompare(name(b))
+      : place(a) - place(b)));
   showThumbnails();
 }
 
@@ -181,6 +174,10 @@ function update() {
   $('threshold-text').textContent = cutShare > 0
     ? `${percentile(cutShare)} (1 in ${oneIn(cutShare)})` : 'all';
   $('method').value = state.method;
+  const { refused } = method();
+  $('hatch').disabled = refused === null;
+  $('hatch-field').classList.toggle('gone', refused === null);
+  $('refused').textContent = refused === null ? '' : percent(refused);
   $('layers').querySelector(`[value=${state.layer}]`).checked = true;
   $('position').textContent = `${ranking.indexOf(state.image) + 1} of ${ranking.length}`;
   for (const button of $('thumbnails').children) {
@@ -197,6 +194,7 @@ function select(index) {
 
 function step(by) {
   const count = ranking.length;
+  if (!count) return;
   select(ranking[(ranking.indexOf(state.image) + by + count) % count]);
   const current = $('thumbnails').querySelector('[aria-current=true]');
   const strip = $('thumbnails');
@@ -207,6 +205,12 @@ function setMethod(index) {
   state.method = index;
   rank();
   update();
+}
+
+// Another order or another filter.
+function refine() {
+  rank();
+  select(ranking[0] ?? state.image);
 }
 
 function read(event) {
@@ -227,10 +231,11 @@ function read(event) {
 
 function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.tagName === 'SELECT') return;
+  if (event.target.matches('select, [type=search], [type=number]')) return;
   const layer = $('layers').querySelectorAll('input')[Number(event.key) - 1];
   if (event.key === 'n') step(1);
   else if (event.key === 'p') step(-1);
+  else if (event.key === 'h' && !$('hatch').disabled) $('hatch').click();
   else if (event.key === 'm') setMethod((state.method + 1) % data.methods.length);
   else if ((event.key === '[' || event.key === ']') && !$('threshold').disabled) {
     $('threshold').value = Number($('threshold').value) + (event.key === ']' ? 0.2 : -0.2);
@@ -240,22 +245,29 @@ function press(event) {
 
 function start() {
   const keys = Object.keys(ORDERS).filter((key) => key === 'name'
-    || data.methods.some((m) => m.images.some((row) => key in row.scores)));
+    || data.methods.some((m) => m.images.some((row) => key in row.scores))
+    || data.images.some((image) => image[key]));
   for (const key of keys) element('option', { value: key, textContent: ORDERS[key][1] }, $('order'));
-  [state.order] = keys;
+  [state.order] = keys.filter((key) => key !== 'alarms');
   rank();
   [state.image] = ranking;
+  fillStrip(ranking);
   $('layers').addEventListener('change', (event) => {
     state.layer = event.target.value;
     update();
   });
   $('method').addEventListener('change', () => setMethod(Number($('method').value)));
+  $('order').value = state.order;
   $('order').addEventListener('change', () => {
     state.order = $('order').value;
-    rank();
-    select(ranking[0]);
+    $('least').value = '';
+    refine();
   });
-  for (const id of ['opacity', 'threshold', 'reference']) $(id).addEventListener('input', update);
+  for (const id of ['filter', 'least']) $(id).addEventListener('input', refine);
+  for (const link of document.querySelectorAll('[data-image]')) {
+    link.addEventListener('click', () => select(Number(link.dataset.image)));
+  }
+  for (const id of ['opacity', 'threshold', 'reference', 'hatch']) $(id).addEventListener('input', update);
   $('next').addEventListener('click', () => step(1));
   $('previous').addEventListener('click', () => step(-1));
   canvas.addEventListener('pointermove', read);

@@ -2,7 +2,20 @@
 // Pixels: decoding the embedded pictures and laying a layer over the photo.
 
 const LOST = 255; // the level of pixels without a score
+const VOID = 255; // the class of refused pixels
 const decoded = new Map();
+
+// The photo or the other pictures of an image. They stand at the end of the
+// page, which may still be loading: a block is whole once something follows.
+async function load(what, index) {
+  for (;;) {
+    const loading = document.readyState === 'loading';
+    const block = document.getElementById(`${what}-${index}`);
+    if (block && (block.nextElementSibling || !loading)) return JSON.parse(block.textContent);
+    if (!loading) throw new Error('The page is cut off.');
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
+}
 
 // RGBA bytes of an embedded picture.
 function decode(uri, width, height) {
@@ -96,11 +109,27 @@ function composeScore(target, photo, grey, colors, cut, opacity) {
   return shown / (photo.length / 4);
 }
 
-// Colours over a photo; pixels of the colour `clear` show the photo, dim.
-function composeColors(target, photo, layer, clear, opacity) {
+// Colours over a photo; pixels of the index `clear` show the photo, dim.
+function composeColors(target, photo, grey, colors, clear, opacity) {
   for (let i = 0; i < photo.length; i += 4) {
-    const isClear = clear && clear.every((value, c) => layer[i + c] === value);
-    if (isClear) dim(target, photo, i);
-    else mix(target, photo, i, layer.subarray(i, i + 3), opacity);
+    if (grey[i] === clear) dim(target, photo, i);
+    else mix(target, photo, i, colors[grey[i]], opacity);
+  }
+}
+
+// Stripes over refused pixels.
+function hatch(target, classes, width) {
+  for (let i = 0; i < target.length; i += 4) {
+    const stripe = ((i / 4) % width + Math.floor(i / 4 / width)) % 8;
+    if (classes[i] === VOID && stripe < 2) target.fill(stripe ? 0 : 255, i, i + 3);
+  }
+}
+
+// The worst region of a ranked image; its sides are shares of the image.
+function drawBox(context, [left, top, width, height], size) {
+  const sides = [left * size[0], top * size[1], width * size[0], height * size[1]];
+  for (const [color, lineWidth] of [['#000', 3], ['#ffe500', 1.5]]) {
+    Object.assign(context, { strokeStyle: color, lineWidth });
+    context.strokeRect(...sides);
   }
 }

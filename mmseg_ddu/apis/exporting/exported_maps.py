@@ -7,14 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.fileio import read_json
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+
+from .journal import MANIFEST
+from .one_image import REFUSED_SHARE
 
 # By which images are sorted, from the most telling on.
 ORDERS = (
     'unusual_share',
     NOVELTY,
+    REFUSED_SHARE,
     'total_mean',
     'epistemic_mean',
     'aleatoric_mean',
@@ -63,6 +66,14 @@ class Export:
         """The image score by which the most unusual images are first."""
         row = self.rows[key]
         return next(row[order] for order in ORDERS if order in row)
+
+    def share_of_pixels(self, name: str) -> float | None:
+        """A share over the pixels of all images; None if one lacks it."""
+        rows = self.rows.values()
+        if not all(name in row for row in rows):
+            return None
+        pixels = [row['height'] * row['width'] for row in rows]
+        return float(np.average([row[name] for row in rows], weights=pixels))
 
     def load(self, key: str, what: str) -> np.ndarray:
         """The classes or a map of an image, (H, W)."""
