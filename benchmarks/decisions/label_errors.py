@@ -201,7 +201,7 @@ def main() -> None:
     sorts = review(plain)
     print(markdown_table(['score', *names], lines))
     print(f'Found among {FIRST}: {kinds}\nSpearman with the error: {sorts}')
-    entry.update(
+    set_up = dict(
         images=len(plain),
         spoiled=len(spoiled[0]),
         share_of_each_kind=SHARE,
@@ -209,8 +209,10 @@ def main() -> None:
         found_by_kind=kinds,
     )
     there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    there.setdefault('label_errors', {})[args.name] = entry
-    there.setdefault('review', {})[args.name] = sorts
+    for key, value in dict(
+        label_errors=entry, label_errors_set_up=set_up, review=sorts
+    ).items():
+        there.setdefault(key, {})[args.name] = value
     write_json(args.json, there)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mmseg_ddu.apis.exporting import MANIFEST
-from mmseg_ddu.apis.html_report.exported_maps import Export
+from mmseg_ddu.apis.exporting.exported_maps import Export
 from mmseg_ddu.apis.monitoring.watched_images import (
     header_of,
     require_same_fit,
