@@ -103,7 +103,9 @@ setup(
             'regex',
         ],
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        'geo': ['rasterio', 'filelock'],
         'tests': [
+            'rasterio',
             'pytest',
             'pytest-xdist',
             'hypothesis',

@@ -17,6 +17,7 @@ COMMANDS = {
     'check': ('check_model', 'hear what the maps are worth on your images'),
     'test': ('test', 'print mIoU and how good each map is, in words'),
     'export': ('export_uncertainty', 'write the maps of images to files'),
+    'raster': ('export_raster', 'the same for large geo-referenced rasters'),
     'report': ('report', 'make one HTML page of an export'),
     'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
     'rank': ('rank_images', 'list the images to look at or label next'),

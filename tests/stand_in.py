@@ -42,15 +42,22 @@ class StandIn(nn.Module):
         sampled (bool): As MC dropout: no percentiles, and every prediction
             is another.
         extra_heads (tuple): Names of further densities.
+        in_channels (int): Of the images.
     """
 
     out_channels = len(CLASSES)
     test_cfg = MappingProxyType({'mode': 'whole'})
 
     def __init__(
-        self, channel: int = 0, sampled: bool = False, extra_heads=(), **_
+        self,
+        channel: int = 0,
+        sampled: bool = False,
+        extra_heads=(),
+        in_channels: int = 3,
+        **_,
     ) -> None:
         super().__init__()
+        self.backbone = nn.Conv2d(in_channels, 1, 1)  # to ask for channels
         self.weight = nn.Parameter(torch.ones(1))
         self.channel, self.sampled = channel, sampled
         if not sampled:
@@ -108,7 +115,9 @@ class StandIn(nn.Module):
         return sample
 
 
-def make_stand_in(folder: Path, **options) -> tuple[Path, Path]:
+def make_stand_in(
+    folder: Path, loader: dict | None = None, img_suffix='.jpg', **options
+) -> tuple[Path, Path]:
     """A config file of the stand-in, for images as they are; a checkpoint."""
     from .conftest import CONFIGS, DEMO
 
@@ -116,8 +125,9 @@ def make_stand_in(folder: Path, **options) -> tuple[Path, Path]:
     cfg.custom_hooks = []
     cfg.custom_imports = dict(imports=['tests.stand_in'])
     cfg.model = dict(type='mmseg_ddu.StandIn', **options)
+    cfg.test_dataloader.dataset.img_suffix = img_suffix
     cfg.test_dataloader.dataset.pipeline = [
-        dict(type='LoadImageFromFile'),
+        loader or dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations'),
         dict(type='PackSegInputs'),
     ]

@@ -12,6 +12,7 @@ from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .promise import fit_abstention
 from .ranking import rank_images
+from .rasters import export_raster
 from .runner import train
 from .testing import test
 
@@ -23,6 +24,7 @@ __all__ = [
     'compare',
     'export',
     'export_onnx',
+    'export_raster',
     'fit_abstention',
     'fit_gda',
     'init_ddu',

@@ -1,0 +1,157 @@
+"""Cloud optimized GeoTIFFs from the files of windows.
+
+A VRT, the XML in which GDAL describes a raster that is made of others, puts
+them together; GDAL's own driver makes the GeoTIFF of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from xml.etree import ElementTree as xml
+
+import numpy as np
+
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.visualization.prediction import color_table, default_palette
+
+from .window_grid import Tile
+
+TAG = 'mmseg_ddu'  # of the settings, in the metadata of a file
+PLACE = ('SRS', 'GeoTransform', 'GCPList')
+Sources = Sequence[tuple[str, Tile]]
+
+
+class Mosaic:
+    """A VRT at the place of a raster, without bands at first.
+
+    Args:
+        folder (Path): Of the windows; files are written into it.
+        raster (Path): The one that was predicted.
+        settings (dict): For the metadata.
+    """
+
+    def __init__(self, folder: Path, raster: Path, settings: dict) -> None:
+        from rasterio.shutil import copy
+
+        self.folder = folder
+        copy(str(raster), str(folder / 'place.vrt'), driver='VRT')
+        found = xml.parse(folder / 'place.vrt').getroot()
+        size = {f'raster{a}Size': found.get(f'raster{a}Size') for a in 'XY'}
+        self.root = xml.Element('VRTDataset', size)
+        for part in found:
+            rational = part.get('domain') == 'RPC'  # of satellite images
+            if part.tag in PLACE or rational:
+                self.root.append(part)
+        data = xml.SubElement(self.root, 'Metadata')
+        _add(data, 'MDI', json.dumps(settings), key=TAG)
+        area = found.findtext('Metadata/MDI[@key="AREA_OR_POINT"]')
+        if area:
+            _add(data, 'MDI', area, key='AREA_OR_POINT')
+
+    def add_band(
+        self, dtype: str, name: str, unit: str, nodata: float
+    ) -> xml.Element:
+        """A band, the next one; without sources."""
+        number = str(len(self.root.findall('VRTRasterBand')) + 1)
+        kind = dict(dataType=dtype, band=number)
+        band = xml.SubElement(self.root, 'VRTRasterBand', kind)
+        _add(band, 'Description', name)
+        _add(band, 'UnitType', unit)
+        _add(band, 'NoDataValue', str(nodata))
+        return band
+
+    def write(self, name: str, **options) -> Path:
+        """The GeoTIFF, beside the windows.
+
+        GDAL does not always notice that the disk is full, so all blocks are
+        read once.
+
+        Raises:
+            OSError: If it cannot be written whole.
+        """
+        import rasterio
+        from rasterio.shutil import copy
+
+        vrt, path = self.folder / f'{name}.vrt', self.folder / f'{name}.tif'
+        xml.ElementTree(self.root).write(vrt)
+        path.unlink(missing_ok=True)
+        compact = dict(compress='DEFLATE', predictor='YES', bigtiff='IF_SAFER')
+        try:
+            with rasterio.Env(GDAL_NUM_THREADS='ALL_CPUS'):
+                copy(str(vrt), str(path), driver='COG', **compact, **options)
+                with rasterio.open(path) as file:
+                    for _, window in file.block_windows():
+                        file.read(window=window)
+        except Exception as error:  # the classes of GDAL's are not public
+            raise OSError(
+                f'{path} cannot be written ({error}). Windows that are done '
+                'are kept: free some room if the disk is full, then run the '
+                'same command with --resume.'
+            ) from error
+        return path
+
+
+def write_classes(
+    mosaic: Mosaic, sources: Sources, meta: dict, name: str
+) -> Path:
+    """One band of 8 bits with the names and colours of the classes."""
+    band = mosaic.add_band('Byte', 'class', '', VOID)
+    _add(band, 'ColorInterp', 'Palette')
+    names = xml.SubElement(band, 'CategoryNames')
+    for text in meta.get('classes') or ():
+        _add(names, 'Category', str(text))
+    table = xml.SubElement(band, 'ColorTable')
+    palette = meta.get('palette') or default_palette()[:VOID]
+    for index, color in enumerate(color_table(palette).tolist()):
+        values = [*color, 0 if index == VOID else 255]
+        entry = {f'c{n}': str(value) for n, value in enumerate(values, 1)}
+        xml.SubElement(table, 'Entry', entry)
+    _add_sources(band, sources, 1)
+    return mosaic.write(name, overview_resampling='NEAREST')
+
+
+def write_maps(
+    mosaic: Mosaic, sources: Sources, bands: dict[str, str], name: str
+) -> Path:
+    """A float32 band for each map, from the second of the sources on."""
+    for number, (title, unit) in enumerate(bands.items(), 2):
+        band = mosaic.add_band('Float32', title, unit, np.nan)
+        _add_sources(band, sources, number)
+    return mosaic.write(name, overview_resampling='AVERAGE')
+
+
+def settings_of(path: Path) -> dict:
+    """What :class:`Mosaic` has put into a file, or nothing."""
+    import rasterio
+
+    try:
+        with rasterio.open(path) as file:
+            return dict(json.loads(file.tags().get(TAG, '{}')))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _add(parent: xml.Element, tag: str, text: str, **attributes) -> None:
+    xml.SubElement(parent, tag, attributes).text = text
+
+
+def _add_sources(
+    band: xml.Element, sources: Iterable[tuple[str, Tile]], number: int
+) -> None:
+    for name, tile in sources:
+        rows, columns = tile.kept_rows, tile.kept_columns
+        width, height = columns.stop - columns.start, rows.stop - rows.start
+        size = dict(xSize=str(width), ySize=str(height))
+        source = xml.SubElement(band, 'SimpleSource')
+        _add(source, 'SourceFilename', name, relativeToVRT='1')
+        _add(source, 'SourceBand', str(number))
+        # So that not all files are opened to ask them.
+        properties = dict(
+            RasterXSize=str(width), RasterYSize=str(height), DataType='Float32'
+        )
+        xml.SubElement(source, 'SourceProperties', properties)
+        xml.SubElement(source, 'SrcRect', dict(xOff='0', yOff='0', **size))
+        place = dict(xOff=str(columns.start), yOff=str(rows.start))
+        xml.SubElement(source, 'DstRect', dict(place, **size))

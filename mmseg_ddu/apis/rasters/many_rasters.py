@@ -1,0 +1,278 @@
+"""The export of rasters, one after another, each window by window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+from rich.progress import track
+from torch import nn
+
+from mmseg_ddu.apis.exporting.journal import is_disk_full
+from mmseg_ddu.apis.image_files import output_names
+from mmseg_ddu.apis.inference import init_ddu, require_bare_images
+from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.checkpoint import digest, plain
+from mmseg_ddu.engine.fit_report import versions
+from mmseg_ddu.engine.fitting_data import evaluation_pipeline
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
+from mmseg_ddu.fileio import require_writable_folder, sha256
+
+from . import geotiff
+from .finished_windows import FinishedWindows, require_same
+from .raster_file import RasterFile, require_rasterio
+from .window_grid import Tile, check_sizes, tiles
+from .window_prediction import WindowPredictor, network_channels, set_scale
+
+OUTPUTS = ('class', 'uncertainty')
+CACHE = 256  # MB of blocks that GDAL keeps
+LOCK = '.raster.lock'
+
+
+def export_raster(
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    files: Sequence[str | os.PathLike],
+    out_dir: str | os.PathLike,
+    *,
+    bands: Sequence[int] | None = None,
+    window: int = 1024,
+    overlap: int = 256,
+    scale: float | None = None,
+    percentiles: bool = False,
+    device: str | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    cfg_options: dict | None = None,
+) -> list[dict]:
+    """Predict rasters and write their maps at their place.
+
+    ``out_dir`` gets for each ``NAME_class.tif``, 8 bits with the colours and
+    names of the classes, and ``NAME_uncertainty.tif``, a float32 band for
+    each map. Memory does not grow with the raster.
+
+    After Ctrl-C, SIGTERM or a kill, windows that are done are in
+    ``NAME.part/``.
+
+    Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        files (list): Rasters, whatever GDAL reads.
+        out_dir (str): Created if need be.
+        bands (list[int], optional): Which go into the network, from 1; all
+            but alpha by default.
+        window (int): Side of what the network sees at once, in pixels of
+            the raster.
+        overlap (int): What neighbouring windows share; half of it is not
+            used of each.
+        scale (float, optional): Pixels that the network sees for one of the
+            raster, in place of a Resize of the test pipeline.
+        percentiles (bool): Also write those of the maps.
+        overwrite (bool): Replace what is there.
+        resume (bool): Go on with what was stopped.
+        device, cfg_options: As in :func:`init_ddu`.
+
+    Returns:
+        list[dict]: For each raster ``raster``, ``files``, ``windows`` and
+        ``empty_windows``, those without a pixel.
+
+    Raises:
+        ImportError: If rasterio is not installed.
+        FileExistsError: If outputs are there already.
+        ValueError: If bands, test pipeline or settings do not fit.
+        OSError: If a file cannot be read or written.
+    """
+    require_rasterio()
+    if overwrite and resume:
+        raise ValueError('Expected overwrite or resume, but got both.')
+    if scale is not None and not scale > 0:
+        raise ValueError(f'Expected scale above 0, but got {scale}.')
+    check_sizes(window, overlap)
+    cfg = read_config(config, cfg_options)
+    set_scale(cfg, scale)
+    out_dir = require_writable_folder(out_dir)
+    paths = list(dict.fromkeys(map(Path, files)))
+    names = list(output_names([Path(path.name) for path in paths], paths))
+    with _locked(out_dir):
+        _require_free(out_dir, names, paths, overwrite or resume)
+        model = init_ddu(cfg, checkpoint, device)
+        shared = dict(
+            _model_settings(model, checkpoint),
+            window=window,
+            overlap=overlap,
+            percentiles=percentiles,
+        )
+        channels = network_channels(model)
+        for path in paths:  # what is wrong is said before the hours
+            RasterFile(path, bands, channels)
+        work = _Work(model, out_dir, resume, shared)
+        with StopRequest() as stop:
+            return [
+                work.export(RasterFile(path, bands, channels), name, stop)
+                for path, name in zip(paths, names)
+            ]
+
+
+@contextmanager
+def _locked(out_dir: Path) -> Iterator[None]:
+    """Lets no other process in, and GDAL take little memory."""
+    import filelock
+    import rasterio
+
+    try:
+        with (
+            filelock.FileLock(out_dir / LOCK, timeout=0),
+            rasterio.Env(GDAL_CACHEMAX=CACHE),
+        ):
+            yield
+    except filelock.Timeout as error:
+        raise OSError(
+            f'Another process exports rasters into {out_dir}. Wait for it, '
+            'or choose another folder.'
+        ) from error
+
+
+def _require_free(
+    out_dir: Path, names: Sequence[str], inputs: Sequence[Path], used: bool
+) -> None:
+    """Refuse to write over what is there (unless used), or over an input."""
+    rasters = {os.path.realpath(path) for path in inputs}
+    for name in names:
+        outputs = [f'{name}_{kind}.tif' for kind in OUTPUTS]
+        for path in (out_dir / part for part in (*outputs, f'{name}.part')):
+            if os.path.realpath(path) in rasters:
+                raise ValueError(
+                    f'{path} is one of the rasters, and an output of another '
+                    'one. Choose another folder (--out-dir).'
+                )
+            if path.exists() and not used:
+                raise FileExistsError(
+                    f'{path} is there already. Go on with an export that was '
+                    'stopped (--resume), or replace it (--overwrite).'
+                )
+
+
+def _model_settings(model: nn.Module, checkpoint: str | os.PathLike) -> dict:
+    """All of the network that determines the maps."""
+    require_bare_images(model)
+    if model.out_channels > VOID:
+        raise ValueError(
+            f'Expected at most {VOID} classes, as many as 8 bits hold, but '
+            f'the network has {model.out_channels}.'
+        )
+    cfg = model.cfg
+    settings = dict(
+        checkpoint=Path(checkpoint).name,
+        checkpoint_sha256=sha256(checkpoint),
+        config_sha256=digest([cfg.model, evaluation_pipeline(cfg)], 64),
+        versions=versions(),
+    )
+    return plain(settings)
+
+
+class _Work:
+    """Exports one raster after another."""
+
+    def __init__(
+        self, model: nn.Module, out_dir: Path, resume: bool, settings: dict
+    ) -> None:
+        self.model, self.out_dir, self.resume = model, out_dir, resume
+        self.settings = settings
+        self.predict = WindowPredictor(model, settings['percentiles'])
+
+    def export(self, raster: RasterFile, name: str, stop: StopRequest) -> dict:
+        """All of one raster; what was done."""
+        settings = {**raster.settings(), **self.settings}
+        outputs = [self.out_dir / f'{name}_{kind}.tif' for kind in OUTPUTS]
+        sizes = settings['window'], settings['overlap']
+        grid = list(tiles(*raster.shape, *sizes, self.predict.extra))
+        row = dict(
+            raster=str(raster.path),
+            files=list(map(str, outputs)),
+            windows=len(grid),
+        )
+        part = self.out_dir / f'{name}.part'
+        if self.resume and not part.exists() and outputs[1].exists():
+            require_same(geotiff.settings_of(outputs[1]), settings, outputs[1])
+            return row
+        if not raster.placed:
+            MMLogger.get_current_instance().warning(
+                f'{raster.path} has no coordinate reference system; its maps '
+                'get none either.'
+            )
+        done = FinishedWindows(part, settings, 1 + len(self.predict.bands))
+        done.begin(self.resume)
+        self.predict.check(raster.dtype, part)
+        try:
+            empty = self._predict_all(raster, done, grid, stop)
+            sources = list(done.sources(grid))
+            if len(sources) + empty != len(grid):
+                raise OSError(
+                    f'Windows have gone from {part} or were cut off; run the '
+                    'same command with --resume.'
+                )
+            self._put_together(raster, done, sources, outputs)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise OSError(
+                f'The disk of {self.out_dir} is full. Windows that are done '
+                'are kept: free some room, then run the same command with '
+                '--resume.'
+            ) from error
+        return dict(row, empty_windows=empty)
+
+    def _predict_all(
+        self,
+        raster: RasterFile,
+        done: FinishedWindows,
+        grid: Sequence[Tile],
+        stop: StopRequest,
+    ) -> int:
+        """All windows that are not done; how many are empty."""
+        todo = [tile for tile in grid if not done.has(tile)]
+        empty = 0
+        for tile in track(todo, raster.path.name):
+            pixels, there = raster.read(*tile[:2])
+            if there[tile.inside].any():
+                key = done.path(tile).name
+                done.write(tile, self.predict(pixels, there, key, done.folder))
+            else:
+                empty += 1
+            if stop.made:
+                ready = sum(map(done.has, grid))
+                raise Interrupted(
+                    f'Stopped after {ready:,} of {len(grid):,} windows of '
+                    f'{raster.path}; the same command with --resume goes on.'
+                )
+        return empty
+
+    def _put_together(
+        self,
+        raster: RasterFile,
+        done: FinishedWindows,
+        sources: geotiff.Sources,
+        outputs: Sequence[Path],
+    ) -> None:
+        logger = MMLogger.get_current_instance()
+        logger.info(f'Putting {len(sources):,} windows together.')
+        about = done.folder, raster.path, done.settings
+        meta, bands = self.model.dataset_meta, self.predict.bands
+        made = [
+            geotiff.write_classes(
+                geotiff.Mosaic(*about), sources, meta, OUTPUTS[0]
+            ),
+            geotiff.write_maps(
+                geotiff.Mosaic(*about), sources, bands, OUTPUTS[1]
+            ),
+        ]
+        for source, target in zip(made, outputs):
+            names = source.with_name(f'{source.name}.aux.xml')
+            if names.exists():  # of the classes
+                names.replace(target.with_name(f'{target.name}.aux.xml'))
+            source.replace(target)
+        done.remove()

@@ -1,0 +1,208 @@
+"""Kills, Ctrl-C and full disks lose no window; two runs do not meet."""
+
+import errno
+import os
+import signal
+import time
+
+import filelock
+import numpy as np
+import pytest
+
+from mmseg_ddu.apis import export_raster
+from mmseg_ddu.apis.rasters import finished_windows
+from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
+from mmseg_ddu.engine.stopping import Interrupted
+from tests.apis.exporting.checks import end_of, start_child
+
+from .drawn_rasters import colors, rasterio, read, write_raster
+from .test_place_and_maps import SMALL, assert_maps_of_stand_in
+
+PIXELS = colors(64, 800)
+WINDOWS = 12
+
+
+@pytest.fixture
+def scene(tmp_path):
+    return write_raster(tmp_path / 'scene.tif', PIXELS)
+
+
+@pytest.fixture
+def run(tiny, scene, tmp_path):
+    def run(**options):
+        options = {**SMALL, **options}
+        return export_raster(*tiny, [scene], tmp_path / 'out', **options)
+
+    return run
+
+
+@pytest.fixture
+def before_window(monkeypatch):
+    """Do something before a window, by its number; count them."""
+    real = WindowPredictor.__call__
+
+    def install(number, action):
+        seen = []
+
+        def call(*args):
+            seen.append(args[3])
+            if len(seen) == number:
+                action()
+            return real(*args)
+
+        monkeypatch.setattr(WindowPredictor, '__call__', call)
+        return seen
+
+    return install
+
+
+def broken():
+    raise RuntimeError('out of order')
+
+
+def test_an_error_loses_no_window(run, before_window, tmp_path):
+    before_window(5, broken)
+    with pytest.raises(RuntimeError, match='out of order'):
+        run()
+    assert len(list((tmp_path / 'out/scene.part').glob('*_*.tif'))) == 4
+    assert not list((tmp_path / 'out').glob('*.tif'))
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert len(seen) == WINDOWS - 4
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+    assert not (tmp_path / 'out/scene.part').exists()
+    seen.clear()
+    run(resume=True)
+    assert not seen
+
+
+def test_a_kill_loses_no_window(run, before_window, tmp_path):
+    before_window(6, lambda: time.sleep(600))
+    child = start_child(run)
+    part = tmp_path / 'out' / 'scene.part'
+    while len(list(part.glob('[0-9]*_*.tif'))) < 5:
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    assert end_of(child) == -signal.SIGKILL
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert len(seen) == WINDOWS - 5
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
+def test_ctrl_c_finishes_the_window(run, before_window, tmp_path):
+    before_window(3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(
+        Interrupted, match=r'Stopped after 3 of 12 windows .*--resume'
+    ):
+        run()
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert len(seen) == WINDOWS - 3
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
+def test_a_window_that_was_cut_off_is_done_again(run, before_window, tmp_path):
+    before_window(4, broken)
+    with pytest.raises(RuntimeError):
+        run()
+    path = tmp_path / 'out/scene.part/0_64.tif'
+    path.write_bytes(path.read_bytes()[:-1000])
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert seen[0] == '0_64.tif' and len(seen) == WINDOWS - 2
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
+def test_other_settings_are_not_mixed(run, before_window, scene, tmp_path):
+    before_window(4, broken)
+    with pytest.raises(RuntimeError):
+        run()
+    with pytest.raises(ValueError, match=r'overlap \(was 64, now 0\)'):
+        run(resume=True, overlap=0)
+    write_raster(scene, colors(64, 801))
+    with pytest.raises(ValueError, match='shape .*Resume it with the same'):
+        run(resume=True)
+    before_window(0, broken)
+    run(overwrite=True)
+    assert_maps_of_stand_in(tmp_path / 'out', colors(64, 801))
+    with pytest.raises(ValueError, match=r'window \(was 128, now 192\)'):
+        run(resume=True, window=192)
+
+
+def test_what_is_there_is_not_replaced(run, before_window, tmp_path):
+    run()
+    before = read(tmp_path / 'out' / 'scene_class.tif')
+    with pytest.raises(FileExistsError, match='--resume.*--overwrite'):
+        run()
+    with pytest.raises(ValueError, match='overwrite or resume'):
+        run(overwrite=True, resume=True)
+    run(overwrite=True)
+    after = read(tmp_path / 'out' / 'scene_class.tif')
+    assert np.array_equal(before, after)
+
+
+def test_rasters_are_not_written_over(tiny, tmp_path):
+    files = [tmp_path / 'scene.tif', tmp_path / 'scene_class.tif']
+    for file in files:
+        write_raster(file, PIXELS)
+    with pytest.raises(ValueError, match='class.tif is one of the rasters'):
+        export_raster(*tiny, files, tmp_path, overwrite=True)
+
+
+def test_windows_that_have_gone_are_noticed(run, before_window, tmp_path):
+    first = tmp_path / 'out/scene.part/0_0.tif'
+    before_window(WINDOWS, lambda: first.unlink())
+    with pytest.raises(OSError, match='Windows have gone from'):
+        run()
+    run(resume=True)
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
+def test_a_full_disk(run, monkeypatch, before_window, tmp_path):
+    real, calls = finished_windows.tiff_bytes, []
+
+    def full(*args, **options):
+        calls.append(args)
+        if len(calls) == 4:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return real(*args, **options)
+
+    monkeypatch.setattr(finished_windows, 'tiff_bytes', full)
+    with pytest.raises(OSError, match=r'is full\. .*--resume'):
+        run()
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert len(seen) == WINDOWS - 3
+
+
+def test_a_file_that_was_cut_off_in_silence(
+    run, monkeypatch, before_window, tmp_path
+):
+    """As GDAL does where the disk is full at the very end."""
+    real = rasterio.shutil.copy
+
+    def cut(source, target, **options):
+        real(source, target, **options)
+        if options['driver'] == 'COG':
+            os.truncate(target, os.path.getsize(target) - 2000)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rasterio.shutil, 'copy', cut)
+        with pytest.raises(OSError, match=r'class\.tif cannot be .*--resume'):
+            run()
+    assert not list((tmp_path / 'out').glob('*.tif'))
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert not seen
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
+def test_one_run_at_a_time(run, tmp_path):
+    (tmp_path / 'out').mkdir()
+    with (
+        filelock.FileLock(tmp_path / 'out' / '.raster.lock'),
+        pytest.raises(OSError, match='Another process exports rasters into'),
+    ):
+        run()
+    run()
