@@ -20,6 +20,7 @@ COMMANDS = {
     'raster': ('export_raster', 'the same for large geo-referenced rasters'),
     'report': ('report', 'make one HTML page of an export'),
     'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
+    'rank': ('rank_images', 'list the images to look at or label next'),
     'monitor': ('monitor', 'say when new images are no longer ordinary'),
     'distances': ('check_distances', 'see what the features cannot see'),
     'compare': ('compare_uncertainty', 'compare with MC dropout, ensembles'),

@@ -148,3 +148,8 @@ def require_writable_folder(path: str | os.PathLike) -> Path:
             'folder, or change its permissions.'
         ) from error
     return path
+
+
+def printable(value: Any) -> str:
+    """As text; file names may hold bytes that are none."""
+    return str(value).encode('utf-8', 'backslashreplace').decode()

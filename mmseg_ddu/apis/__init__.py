@@ -11,6 +11,7 @@ from .model_check import check_model
 from .monitoring import DriftMonitor
 from .onnx_export import export_onnx
 from .promise import fit_abstention
+from .ranking import rank_images
 from .rasters import export_raster
 from .runner import train
 from .testing import test
@@ -28,6 +29,7 @@ __all__ = [
     'fit_gda',
     'init_ddu',
     'predict',
+    'rank_images',
     'test',
     'train',
     'write_report',

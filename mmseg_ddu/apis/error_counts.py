@@ -106,13 +106,7 @@ def dataset_config(model: nn.Module, split: str) -> dict:
 
 def labelled_images(model: nn.Module, split: str) -> Dataset:
     """The images of a split, none of which was trained on."""
-    config = dataset_config(model, split)
-    with naming_empty_folders(config):
-        dataset = DATASETS.build(config)
-        dataset.full_init()
-    check_classes(
-        model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
-    )
+    dataset = built_images(model, dataset_config(model, split))
     seen = trained_on(model.cfg, image_names(dataset))
     if seen:
         raise ValueError(
@@ -120,6 +114,17 @@ def labelled_images(model: nn.Module, split: str) -> Dataset:
             f'on, for example {seen[0]}. On them the network errs less than '
             'on new images, so no promise can be made. Use others.'
         )
+    return dataset
+
+
+def built_images(model: nn.Module, config: dict) -> Dataset:
+    """A data set whose classes are those of the model."""
+    with naming_empty_folders(config):
+        dataset = DATASETS.build(config)
+        dataset.full_init()
+    check_classes(
+        model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
+    )
     return dataset
 
 

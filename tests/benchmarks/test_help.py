@@ -11,7 +11,8 @@ import benchmarks
 ROOT = Path(benchmarks.__file__).parent
 HELPERS = ('drawn_images', 'measure', 'tables')
 DECISIONS = tuple(
-    f'decisions.{name}' for name in ('abstention', 'drift', 'raster')
+    f'decisions.{name}'
+    for name in ('abstention', 'drift', 'label_errors', 'raster')
 )
 NAMES = sorted(
     path.stem if path.parent == ROOT else path.parent.name

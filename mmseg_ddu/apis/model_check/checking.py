@@ -19,37 +19,25 @@ from torch.utils.data import Dataset
 from mmseg_ddu.apis.compare.results_file import strict
 from mmseg_ddu.apis.error_counts import trained_on
 from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
 from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
-from mmseg_ddu.fileio import (
-    read_json,
-    remove_temporary,
-    require_writable_folder,
-    sha256,
-    write_json,
-)
+from mmseg_ddu.fileio import require_writable_folder, sha256
 from mmseg_ddu.registry import DATASETS
 
 from .card import write_card
 from .error_figures import error_figures
 from .gaussian_fit import fit_figures
-from .image_parts import (
-    Part,
-    kept,
-    measure_fit,
-    measure_image,
-    measure_pasted,
-)
+from .image_parts import measure_fit, measure_image, measure_pasted
 from .sentences import sentences
 from .strangeness_figures import pasted_figures, shift_figures
 from .whole_and_slide import measure_modes, mode_figures
 
 IMAGES, SHIFT_IMAGES, MODE_IMAGES = 40, 12, 3
 PIXELS = 2000  # of an image
-SETTING = 'setting.json'
 
 
 @safe_loading()
@@ -153,9 +141,6 @@ def _parts_folder(
     seed: int,
 ) -> Path:
     """Where the parts of this very check are; says if there are others."""
-    parts = folder / 'parts'
-    parts.mkdir(exist_ok=True)
-    remove_temporary(parts)
     told = repr((model.cfg.model, dataset_config)).encode()
     setting = dict(
         checkpoint=sha256(checkpoint),
@@ -163,16 +148,11 @@ def _parts_folder(
         seed=seed,
         pixels=PIXELS,
     )
-    file = parts / SETTING
     other = (
         f'{folder} holds the check of another checkpoint, config or seed. '
         'Choose another --out, or delete that folder.'
     )
-    if file.exists():
-        read_json(file, lambda there: there == setting, other)
-    else:
-        write_json(file, setting)
-    return parts
+    return parts_folder(folder / 'parts', setting, other)
 
 
 def measure(

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmseg_ddu.apis.kept_parts import Part
 from mmseg_ddu.core.metrics import selective_risk
 from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 
-from .image_parts import ROWS, Part
+from .image_parts import ROWS
 from .over_images import ImagePixels, draws, with_interval
 
 CORRECTED = (0.005, 0.01, 0.02, 0.05, 0.10)

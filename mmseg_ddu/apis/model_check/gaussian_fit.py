@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from .image_parts import Part
+from mmseg_ddu.apis.kept_parts import Part
 
 FEW_VECTORS = 10  # times the features
 

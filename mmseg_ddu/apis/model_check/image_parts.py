@@ -1,15 +1,12 @@
-"""What is measured on one image, and kept in a file of its own."""
+"""What is measured on one image."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmseg_ddu.apis.kept_parts import Part
 from mmseg_ddu.core.metrics.calibration_error import CalibrationCounts
 from mmseg_ddu.core.metrics.metric import JudgedImage
 from mmseg_ddu.core.scores import energy
@@ -22,25 +19,13 @@ from mmseg_ddu.datasets.pasted_patches import (
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.labelled_windows import labelled_image
 from mmseg_ddu.evaluation.judged_samples import judge
-from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.models.map_names import MAPS
 
-Part = dict[str, np.ndarray]
 CONSTANT = 'constant per image'
 ROWS = (*MAPS, 'energy', 'random')
 PASTED = (textured, scrambled, recoloured)
 FIT_VECTORS = 64  # of a class and an image
-
-
-def kept(file: Path, measure: Callable[[], Part]) -> Part:
-    """What a file holds, measured and written first if there is none."""
-    if not file.exists():
-        part = measure()
-        with atomic_write(file) as temporary, open(temporary, 'wb') as out:
-            np.savez(out, **part)
-    with np.load(file, allow_pickle=False) as content:
-        return dict(content)
 
 
 @torch.no_grad()

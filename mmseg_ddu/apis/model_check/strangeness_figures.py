@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from mmseg_ddu.apis.kept_parts import Part
+
 from .error_figures import calibration_of, column, error_rate, numbers
-from .image_parts import CONSTANT, ROWS, Part
+from .image_parts import CONSTANT, ROWS
 from .over_images import ImagePixels, draws, interval_of, with_interval
 
 LEFT_OUT = 'upside_down'  # of the means: every texture is as it was

@@ -9,10 +9,9 @@ import torch
 from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
+from mmseg_ddu.apis.kept_parts import Part
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.models.map_names import PERCENTILE
-
-from .image_parts import Part
 
 MOST_PIXELS = 2_000_000  # of an image that is predicted as a whole
 FLAGGED = 0.95

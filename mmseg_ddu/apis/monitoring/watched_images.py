@@ -15,6 +15,7 @@ from mmseg_ddu.apis.exporting.one_image import CLASS_PIXELS, are_counts
 from mmseg_ddu.apis.json_form import is_number, is_text
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.fileio import printable
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 
 UNUSUAL = 'unusual_share'
@@ -91,20 +92,26 @@ def require_same_fit(stream: Stream, other: Stream, name: str) -> None:
 
 def _read(path: Path) -> Stream:
     folder = path.parent if path.name == MANIFEST else path
-    manifest = Export('', folder).manifest
-    source = str(folder / MANIFEST)
-    fit = {key: manifest.get(key) for key in SAME}
+    export = Export('', folder)
+    stream = header_of(export)
+    count = len(stream.classes)
+    for row in export.manifest['images']:
+        good = 'files' in row
+        image = _good(row, count, stream.source) if good else _left_out(row)
+        stream.images.append(image)
+    return stream
+
+
+def header_of(export: Export) -> Stream:
+    """What all images of an export share, without the images."""
+    source = str(export.path)
+    fit = {key: export.manifest.get(key) for key in SAME}
     if not all(isinstance(fit[key], str) for key in SAME[:2]):
         raise ValueError(
             f'{source} does not say which checkpoint and config it is of; '
             'export the maps again.'
         )
-    classes = manifest['classes']
-    images = [
-        _good(row, len(classes), source) if 'files' in row else _left_out(row)
-        for row in manifest['images']
-    ]
-    return Stream(source, fit, classes, images)
+    return Stream(source, fit, export.manifest['classes'], [])
 
 
 def _good(row: dict, classes: int, source: str) -> WatchedImage:
@@ -124,7 +131,7 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
     counts = row[CLASS_PIXELS]
     shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
     values = [novelty, unusual, *shares]
-    name = _printable(row.get('name', row['files']['class']))
+    name = printable(row.get('name', row['files']['class']))
     return WatchedImage(
         name,
         _digest(name, percentile, values),
@@ -136,8 +143,8 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
 
 
 def _left_out(row: dict) -> WatchedImage:
-    name = _printable(row.get('name', row.get('image', 'without a name')))
-    error = _printable(row.get('error') or 'no reason given')[:500]
+    name = printable(row.get('name', row.get('image', 'without a name')))
+    error = printable(row.get('error') or 'no reason given')[:500]
     nothing = np.zeros(0)
     return WatchedImage(name, _digest(name, error), nothing, 0.0, 0.0, error)
 
@@ -145,11 +152,6 @@ def _left_out(row: dict) -> WatchedImage:
 def _number(value: float) -> float:
     """What is no number is the worst there is."""
     return float(max(min(value, WORST), -WORST)) if value == value else WORST
-
-
-def _printable(value: Any) -> str:
-    """File names may hold bytes that are no text."""
-    return str(value).encode('utf-8', 'backslashreplace').decode()
 
 
 def _digest(*parts: object) -> str:

@@ -1,0 +1,44 @@
+"""What was measured of each image, kept until the whole is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mmseg_ddu.fileio import (
+    atomic_write,
+    read_json,
+    remove_temporary,
+    write_json,
+)
+
+Part = dict[str, np.ndarray]
+SETTING = 'setting.json'
+
+
+def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
+    """A folder for the parts of one setting.
+
+    Raises:
+        ValueError: With the text ``otherwise`` if it holds those of another.
+    """
+    parts.mkdir(exist_ok=True)
+    remove_temporary(parts)
+    file = parts / SETTING
+    if file.exists():
+        read_json(file, lambda there: there == setting, otherwise)
+    else:
+        write_json(file, setting)
+    return parts
+
+
+def kept(file: Path, measure: Callable[[], Part]) -> Part:
+    """What a file holds, measured and written first if there is none."""
+    if not file.exists():
+        part = measure()
+        with atomic_write(file) as temporary, open(temporary, 'wb') as out:
+            np.savez_compressed(out, **part)
+    with np.load(file, allow_pickle=False) as content:
+        return dict(content)

@@ -1,0 +1,124 @@
+"""Exported images by how uncertain they are."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mmseg_ddu.apis.exporting import MANIFEST
+from mmseg_ddu.apis.exporting.exported_maps import Export
+from mmseg_ddu.apis.monitoring.watched_images import (
+    header_of,
+    require_same_fit,
+)
+from mmseg_ddu.core.errors import require
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
+
+from .found_images import FoundImages
+from .ranked_image import RankedImage
+from .worst_region import worst_pixels, worst_region
+
+# What --score takes, and the map whose mean over the image it is. Densities
+# can be negative, their percentiles cannot.
+SCORES = dict(
+    total='total', entropy='aleatoric', epistemic='epistemic' + PERCENTILE
+)
+
+
+def rank_exported(
+    manifests: Sequence[str | os.PathLike], score: str, overlap: bool
+) -> FoundImages:
+    """All images of exports of one fit, with their scores.
+
+    Args:
+        manifests (Sequence): ``manifest.json`` files or their folders.
+        score (str): Of ``SCORES``.
+        overlap (bool): Multiply the score by the share of training images
+            that are stranger than the image.
+
+    Raises:
+        ValueError: If exports are of different fits, or lack the score.
+    """
+    require(score in SCORES, f'score of {tuple(SCORES)}', score)
+    exports = [_open(Path(path)) for path in manifests]
+    headers = [header_of(export) for export in exports]
+    for header in headers[1:]:
+        require_same_fit(header, headers[0], header.source)
+    sources = [header.source for header in headers]
+    found = FoundImages(
+        headers[0].classes, dict(manifests=sources, score=score)
+    )
+    needed = [f'{SCORES[score]}_mean']
+    needed += [NOVELTY + PERCENTILE] * overlap
+    seen: set[str] = set()
+    for export in exports:
+        for row in export.manifest['images']:
+            path = str(row.get('image'))
+            if 'files' not in row:
+                why = f'it was not exported: {row.get("error")!r}'
+                found.leave_out(path, why)
+            elif os.path.abspath(path) in seen:
+                found.leave_out(path, 'it is in two exports')
+            else:
+                seen.add(os.path.abspath(path))
+                value = _score(export, row, needed)
+                _add(found, export, row, value, SCORES[score])
+    return found
+
+
+def _open(path: Path) -> Export:
+    if path.suffix in ('.py', '.pth'):
+        raise ValueError(
+            f'{path} is not exported maps. Write them with '
+            'tools/export_uncertainty.py and give their folder; only label '
+            'errors take CONFIG and CHECKPOINT.'
+        )
+    return Export('', path.parent if path.name == MANIFEST else path)
+
+
+def _score(export: Export, row: dict, needed: Sequence[str]) -> float:
+    missing = [name for name in needed if name not in row]
+    if missing:
+        raise ValueError(
+            f'{export.path} lacks {", ".join(missing)}: it is of a model '
+            'without fitted densities, or of an earlier version. Export '
+            'again, with a *_gda.pth of tools/fit_gda.py.'
+        )
+    value, *stranger = (float(row[name]) for name in needed)
+    return value * math.prod(1 - min(max(p, 0.0), 1.0) for p in stranger)
+
+
+def _add(
+    found: FoundImages, export: Export, row: dict, score: float, what: str
+) -> None:
+    """An image whose region is only looked for if it is chosen."""
+    if not math.isfinite(score):
+        found.leave_out(row['image'], 'its score is not a number')
+        return
+    key = row['files']['class']
+    found.images.append(
+        RankedImage(
+            image=row['image'],
+            score=score,
+            size=(row['height'], row['width']),
+            read_classes=lambda: np.asarray(export.load(key, 'class')),
+            find_region=partial(_region, found, export, key, what),
+        )
+    )
+
+
+def _region(found: FoundImages, export: Export, key: str, what: str) -> tuple:
+    """Box and prediction where the map is highest; none without a map."""
+    files = export.rows[key]['files']
+    file = next((f for f in (what, f'{what}_png') if f in files), None)
+    if file is None:
+        return None, ''
+    values = np.asarray(export.load(key, file), np.float64)
+    region, box = worst_region(values, worst_pixels(values)[1])
+    classes = np.asarray(export.load(key, 'class'))[region]
+    return box, found.name(int(np.bincount(classes.ravel()).argmax()))

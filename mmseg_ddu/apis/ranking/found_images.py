@@ -1,0 +1,57 @@
+"""Images that can be ranked, and those that cannot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mmengine.logging import MMLogger
+
+from mmseg_ddu.core.metrics.metric import VOID
+
+from .ranked_image import RankedImage
+
+MOST_REASON = 300
+
+
+@dataclass
+class FoundImages:
+    """All images of a ranking.
+
+    Attributes:
+        classes (list[str]): Names.
+        source (dict): What the images are of.
+        images (list[RankedImage]): In the order in which they were found.
+        left_out (list[dict]): ``image`` and ``reason``.
+    """
+
+    classes: list[str]
+    source: dict[str, Any]
+    images: list[RankedImage] = field(default_factory=list)
+    left_out: list[dict[str, str]] = field(default_factory=list)
+
+    def name(self, number: int) -> str:
+        """Of a class; its number if it has no name."""
+        if number == VOID:
+            return 'refused'
+        known = number < len(self.classes)
+        return self.classes[number] if known else str(number)
+
+    def leave_out(self, image: str, why: str) -> None:
+        """Say that an image cannot be ranked, and why."""
+        self.left_out.append(dict(image=image, reason=why[:MOST_REASON]))
+        MMLogger.get_current_instance().warning(
+            f'{image!r} is left out: {why[:MOST_REASON]}'
+        )
+
+    def require_some(self) -> None:
+        """Raise ValueError if no image can be ranked."""
+        if self.images:
+            return
+        if not self.left_out:
+            raise ValueError('There is no image to rank.')
+        raise ValueError(
+            f'None of the {len(self.left_out)} images can be ranked. The '
+            f'first, {self.left_out[0]["image"]}: '
+            f'{self.left_out[0]["reason"]}'
+        )

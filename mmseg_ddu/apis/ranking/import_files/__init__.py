@@ -1,0 +1,11 @@
+"""Files that label tools import. To add one is to add a module here."""
+
+import sys
+
+from mmseg_ddu.core.name_registry import import_all
+
+from .import_file import IMPORTS
+
+import_all(sys.modules[__name__])
+
+__all__ = ['IMPORTS']

@@ -1,0 +1,233 @@
+"""Images whose labels the network finds hard to believe.
+
+The score of an image is the mean of -log p(label) over the worst 2% of its
+labelled pixels.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.logging import MMLogger
+from rich.progress import track
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmseg_ddu.apis.error_counts import (
+    SPLITS,
+    built_images,
+    dataset_config,
+    trained_on,
+)
+from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
+from mmseg_ddu.core.metrics.metric import JudgedImage
+from mmseg_ddu.core.scores import log_probabilities
+from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
+from mmseg_ddu.engine.fitting_data import (
+    as_batch,
+    bare_datasets,
+    evaluation_pipeline,
+    fitting_dataset,
+    image_names,
+    with_whole_pipelines,
+)
+from mmseg_ddu.engine.ranks import reason
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
+from mmseg_ddu.evaluation.judged_samples import judge
+from mmseg_ddu.models.heads import last_decode_head
+
+from .found_images import FoundImages
+from .ranked_image import RankedImage, file_stamp
+from .worst_region import worst_pixels, worst_region
+
+
+def rank_label_errors(
+    sources: Sequence[str | os.PathLike],
+    split: str,
+    parts: Path,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+) -> FoundImages:
+    """All labelled images of a split, with their scores.
+
+    Args:
+        sources (Sequence): Config and checkpoint.
+        split (str): ``train``, ``val`` or ``test``.
+        parts (Path): A folder where what was found of an image is kept.
+        device, cfg_options: As for :func:`init_ddu`.
+    """
+    if len(sources) != 2:
+        raise ValueError(
+            'To find label errors, give CONFIG and CHECKPOINT_gda.pth, but '
+            f'got {len(sources)} arguments: the probabilities of all classes '
+            'are needed, and exported maps do not hold them.'
+        )
+    config, checkpoint = sources
+    model = init_ddu(config, checkpoint, device, cfg_options)
+    settings, dataset = labelled(model, split)
+    _warn_of_training(model, dataset, split)
+    found = FoundImages(
+        list(dataset.metainfo['classes']),
+        dict(config=str(config), checkpoint=str(checkpoint), split=split),
+    )
+    belongs = dict(
+        weights=weights_digest(checkpoint),
+        model=digest([model.cfg.model, settings]),
+    )
+    parts_folder(
+        parts,
+        plain(belongs),
+        f'{parts} belongs to the ranking of another checkpoint, config or '
+        'split. Choose another --out, or delete that folder.',
+    )
+    total = len(dataset)
+    with StopRequest() as stop:
+        for index in track(range(total), 'Looking at labels'):
+            _look(model, dataset, index, parts, found)
+            if stop.made:
+                raise Interrupted(
+                    f'Stopped; {index + 1} of {total} images are kept in '
+                    f'{parts}. The same command goes on from there.'
+                )
+    return found
+
+
+def labelled(model: nn.Module, split: str) -> tuple[dict, Dataset]:
+    """The images of a split, prepared as for a test, and their config."""
+    if split in SPLITS:
+        config = dataset_config(model, split)
+        return config, built_images(model, config)
+    loader = model.cfg.get('train_dataloader')
+    if split != 'train' or loader is None:
+        raise ValueError(
+            f'Expected split of {("train", *SPLITS)} with a data loader in '
+            f'the config, but got {split!r:.80}.'
+        )
+    config = copy.deepcopy(with_whole_pipelines(loader['dataset']))
+    for bare in bare_datasets(config):
+        bare['pipeline'] = evaluation_pipeline(model.cfg)
+    built_images(model, config)
+    return config, fitting_dataset(config)  # each image once
+
+
+def _warn_of_training(model: nn.Module, dataset: Dataset, split: str) -> None:
+    names = image_names(dataset)
+    seen = names if split == 'train' else trained_on(model.cfg, names)
+    if seen:
+        MMLogger.get_current_instance().warning(
+            f'{len(seen)} of {len(dataset)} images were trained on. A network '
+            'has learned their labels, wrong ones too, so errors are harder '
+            'to see: better rank each part of the images with a network that '
+            'was trained on the others.'
+        )
+
+
+def _look(
+    model: nn.Module,
+    dataset: Dataset,
+    index: int,
+    parts: Path,
+    found: FoundImages,
+) -> None:
+    """Rank one image, or say why it cannot be ranked."""
+    info = dataset.get_data_info(index)
+    path = str(info.get('img_path'))
+    # Corrected labels are looked at again.
+    stem = f'{index:06d}_{file_stamp(path, info.get("seg_map_path"))}'
+    find = partial(find_label_error, model, dataset, index)
+    try:
+        part = kept(parts / f'{stem}.npz', find)
+    except Exception as error:  # whatever a decoder raises
+        ours = isinstance(error, ValueError)
+        found.leave_out(path, str(error) if ours else reason(error))
+        return
+    label, predicted = part['pair'].tolist()
+    classes = partial(predicted_classes, model, dataset, index)
+    file = parts / f'{stem}_classes.npz'
+    found.images.append(
+        RankedImage(
+            image=path,
+            score=float(part['score']),
+            size=tuple(part['size'].tolist()),
+            read_classes=lambda: kept(file, classes)['classes'],
+            box=tuple(part['box'].tolist()),
+            label=found.name(label),
+            predicted=found.name(predicted),
+        )
+    )
+
+
+@torch.no_grad()
+def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
+    """Where the label of an image is believed least.
+
+    Returns:
+        Part: ``score``, ``box``, ``size``, and the ``pair`` of label and
+        prediction that most pixels of the worst region have.
+
+    Raises:
+        ValueError: If there are no labels, or they do not fit.
+    """
+    image = _judged(model, dataset[index])
+    log_probs = log_probabilities(image.logits[None])[0]
+    labels, known = image.labels.long(), image.known
+    highest = int(labels.where(known, -1).max())
+    if highest < 0:
+        raise ValueError('no pixel has a label')
+    if highest >= len(log_probs):
+        raise ValueError(
+            f'label {highest}, but there are {len(log_probs)} classes'
+        )
+    chosen = log_probs.gather(0, labels.where(known, 0)[None])[0]
+    disbelief = -chosen.where(known, torch.nan).float().cpu().numpy()
+    if np.isnan(disbelief).all():
+        raise ValueError('the network gives no probabilities')
+    score, worst = worst_pixels(disbelief)
+    region, box = worst_region(disbelief, worst)
+    pairs = np.stack(
+        [each.cpu().numpy()[region] for each in (labels, image.classes)]
+    ).astype(np.int64)
+    values, counts = np.unique(pairs, axis=1, return_counts=True)
+    # Those that differ first.
+    counts = counts * (1 + len(pairs[0]) * (values[0] != values[1]))
+    return dict(
+        score=np.array(score),
+        box=np.array(box),
+        size=np.array(labels.shape),
+        pair=values[:, counts.argmax()],
+    )
+
+
+def _judged(model: nn.Module, item: dict) -> JudgedImage:
+    """A prediction with its labels, which are of its size."""
+    sample = model.test_step(as_batch(item))[0].to_dict()
+    if 'gt_sem_seg' not in sample:
+        raise ValueError(
+            'no labels; the pipeline of the data set needs LoadAnnotations'
+        )
+    labels, classes = (
+        tuple(sample[name]['data'].shape[-2:])
+        for name in ('gt_sem_seg', 'pred_sem_seg')
+    )
+    if labels != classes:
+        raise ValueError(
+            f'the labels are {labels} and the image is {classes}; if that is '
+            'so everywhere, put LoadAnnotations behind Resize, as mmseg has '
+            'it'
+        )
+    return judge(sample, last_decode_head(model).ignore_index)
+
+
+@torch.no_grad()
+def predicted_classes(model: nn.Module, dataset: Dataset, index: int) -> Part:
+    """The classes of an image."""
+    sample = model.test_step(as_batch(dataset[index]))[0]
+    classes = sample.pred_sem_seg.data[0].cpu().numpy()
+    return dict(classes=classes.astype(np.uint8))

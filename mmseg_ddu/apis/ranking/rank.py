@@ -1,0 +1,135 @@
+"""Which images to look at next, for one of three purposes."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.logging import MMLogger
+
+from mmseg_ddu.core.errors import require
+from mmseg_ddu.engine.safe_load import safe_loading
+from mmseg_ddu.fileio import require_writable_folder, write_json
+
+from .choice import choose, mean_features
+from .exported_images import rank_exported
+from .found_images import FoundImages
+from .import_files import IMPORTS
+from .label_errors import rank_label_errors
+from .ranked_image import RankedImage, write_csv
+
+LABEL_ERRORS, REVIEW, LABELLING = 'label-errors', 'review', 'labelling'
+PURPOSES = (LABEL_ERRORS, REVIEW, LABELLING)
+
+
+@safe_loading()
+def rank_images(
+    *sources: str | os.PathLike,
+    purpose: str,
+    out: str | os.PathLike = 'ranking.csv',
+    budget: int = 50,
+    formats: Sequence[str] = (),
+    split: str | None = None,
+    score: str | None = None,
+    temperature: float = 0.0,
+    overlap: bool = False,
+    diverse: Sequence[str | os.PathLike] | None = None,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Rank images and list the first; see ``tools/rank_images.py --help``.
+
+    Args:
+        sources (str): For label errors the config and a ``*_gda.pth`` file,
+            else exported maps.
+        purpose (str): ``label-errors``, ``review`` or ``labelling``.
+        out (str): The list, a ``.csv`` file. ``.json`` and the import files
+            are written beside it.
+        budget (int): How many images to list.
+        formats (Sequence[str]): Import files to write: ``cvat``,
+            ``fiftyone``, ``labelstudio``.
+        split (str): Whose labels to look at: ``train``, ``val`` (default),
+            ``test``.
+        score (str): Of exported maps: ``total`` (default), ``entropy``,
+            ``epistemic``.
+        temperature, seed: For labelling: how much chance there is in the
+            choice; 0 is none.
+        overlap (bool): For labelling: images unlike those of the training
+            count less.
+        diverse (Sequence, optional): For labelling: config and checkpoint of
+            a network in whose features the images are to be far apart.
+        device, cfg_options: As in :func:`init_ddu`, where a network is run.
+
+    Returns:
+        dict: The content of the JSON file: ``images`` in their order,
+        ``left_out`` with reasons, ``files`` written.
+
+    Raises:
+        ValueError: If no image can be ranked, or the arguments do not fit.
+    """
+    out = Path(out)
+    require(purpose in PURPOSES, f'purpose of {PURPOSES}', purpose)
+    require(budget >= 1, 'budget to be at least 1', budget)
+    require(out.suffix == '.csv', 'out to end in .csv', str(out))
+    finite = 0 <= temperature < math.inf
+    require(finite, 'temperature of 0 or more', temperature)
+    if purpose != LABELLING:
+        options = dict(overlap=overlap, diverse=diverse)
+        _require_of(LABELLING, purpose, temperature=temperature, **options)
+    writers = {name: IMPORTS.find(name) for name in dict.fromkeys(formats)}
+    require_writable_folder(out.parent)
+    places = out.with_name(f'{out.stem}_parts'), device, cfg_options
+    if purpose == LABEL_ERRORS:
+        _require_of(f'{REVIEW}, {LABELLING}', purpose, score=score)
+        found = rank_label_errors(sources, split or 'val', *places)
+    else:
+        _require_of(LABEL_ERRORS, purpose, split=split)
+        found = rank_exported(sources, score or 'total', overlap)
+    found.require_some()
+    features = (
+        mean_features(found.images, *diverse, *places) if diverse else None
+    )
+    chosen = choose(found.images, budget, temperature, seed, features)
+    chosen = [each.with_region() for each in chosen]
+    if not all(each.box for each in chosen):
+        MMLogger.get_current_instance().warning(
+            'Images without a box: their export has no maps. Export with '
+            '--formats npy.'
+        )
+    write_csv(out, chosen)
+    files = [out, out.with_suffix('.json')]
+    for name, write in writers.items():
+        where = out.with_name(f'{out.stem}_{name}')
+        files += write(where, chosen, found.classes)
+    report = _report(purpose, found, chosen, files)
+    write_json(files[1], report)
+    return report
+
+
+def _require_of(other: str, purpose: str, **options: object) -> None:
+    """Raise ValueError if an option was given that is of other purposes."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(
+                f'Expected no {name} for {purpose}; it is for {other}.'
+            )
+
+
+def _report(
+    purpose: str,
+    found: FoundImages,
+    chosen: Sequence[RankedImage],
+    files: Sequence[Path],
+) -> dict:
+    return dict(
+        purpose=purpose,
+        **found.source,
+        classes=found.classes,
+        ranked=len(found.images),
+        images=[each.row(rank) for rank, each in enumerate(chosen, 1)],
+        left_out=found.left_out,
+        files=[str(file) for file in files],
+    )

@@ -1,0 +1,92 @@
+"""An image with its score, and the files that list such images."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mmseg_ddu.engine.checkpoint import digest
+from mmseg_ddu.fileio import atomic_write
+
+from .worst_region import Box
+
+COLUMNS = (
+    *('rank', 'image', 'score', 'left', 'top', 'width', 'height'),
+    *('label', 'predicted'),
+)
+
+
+class RankedImage(NamedTuple):
+    """An image to look at.
+
+    Attributes:
+        image (str): Its file.
+        score (float): Higher ones come first.
+        size (tuple): Height and width.
+        box (tuple, optional): Left, top, width and height of the worst
+            region, in pixels.
+        label (str): What most of the region is labelled as, or empty.
+        predicted (str): What it is predicted as, or empty.
+        read_classes (Callable): Gives the predicted classes, (H, W) uint8.
+        find_region (Callable, optional): Gives ``box`` and ``predicted``
+            where they are not known yet.
+    """
+
+    image: str
+    score: float
+    size: tuple[int, int]
+    read_classes: Callable[[], np.ndarray]
+    box: Box | None = None
+    label: str = ''
+    predicted: str = ''
+    find_region: Callable[[], tuple[Box | None, str]] | None = None
+
+    def with_region(self) -> RankedImage:
+        """The same with its region, if there is one."""
+        if self.find_region is None:
+            return self
+        box, predicted = self.find_region()
+        return self._replace(box=box, predicted=predicted, find_region=None)
+
+    def row(self, rank: int) -> dict[str, Any]:
+        """For JSON."""
+        return dict(
+            rank=rank,
+            image=self.image,
+            score=self.score,
+            size=self.size,
+            box=self.box,
+            label=self.label,
+            predicted=self.predicted,
+        )
+
+
+def write_csv(path: Path, images: Sequence[RankedImage]) -> None:
+    """A line for each image, the first one first."""
+    with (
+        atomic_write(path) as temporary,
+        # File names may hold bytes that are no text.
+        temporary.open(
+            'w', newline='', encoding='utf-8', errors='surrogateescape'
+        ) as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for rank, each in enumerate(images, 1):
+            box = each.box or [''] * 4
+            score = f'{each.score:.6g}'
+            row = rank, each.image, score, *box, each.label, each.predicted
+            writer.writerow(row)
+
+
+def file_stamp(*paths: str | None) -> str:
+    """A name that is another one when a file has changed."""
+    states = []
+    for path in filter(None, paths):
+        state = Path(path).stat() if Path(path).exists() else None
+        states.append([path, state and [state.st_mtime_ns, state.st_size]])
+    return digest(states)
