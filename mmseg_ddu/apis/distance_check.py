@@ -20,6 +20,7 @@ from mmseg_ddu.core.distances import (
     distance_ratio,
     flattest_direction,
 )
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.fileio import require_writable_folder, write_json
 from mmseg_ddu.models.gda_head import PENULTIMATE
@@ -73,10 +74,18 @@ def check_distances(
         one, as the network gets them.
 
     Raises:
-        ValueError: If there are fewer than two images, or none of the size.
+        ValueError: If there are fewer than two images of the size, or the
+            model has no density.
     """
+    require(number >= 2, 'number of at least 2', number)
+    require(size >= 2 * BANDS, f'size of at least {2 * BANDS}', size)
     out = require_writable_folder(out_dir)
     model = init_ddu(config, checkpoint, device, cfg_options)
+    if not hasattr(model, 'gda_head'):
+        raise ValueError(
+            f'{type(model).__name__} has no density. Fit one with '
+            'tools/fit_gda.py and use that checkpoint.'
+        )
     inputs = _squares(model, images, number, size)
     if len(inputs) < 2:
         raise ValueError(
@@ -84,7 +93,9 @@ def check_distances(
             f'pixels, but found {len(inputs)}; set size, or give more.'
         )
     answers = {}
-    with Progress() as progress:
+    # TF32 would be noise as large as the changes.
+    exact = torch.backends.cudnn.flags(allow_tf32=False)
+    with exact, Progress() as progress:
         steps = len(taps) * len(inputs)
         task = progress.add_task('Distances', total=steps)
         for tap in taps:

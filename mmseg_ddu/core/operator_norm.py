@@ -30,6 +30,7 @@ class OperatorNorm:
         shape = (1, weight.shape[1] * groups, side, side)
         generator = torch.Generator().manual_seed(0)
         image = torch.randn(shape, generator=generator)
+        image = image / image.norm()
         self.image = image.to(weight.device, weight.dtype)
 
     @torch.no_grad()
@@ -38,9 +39,9 @@ class OperatorNorm:
 
         From below: it grows with the steps and ends at the norm.
         """
-        image = self.image / self.image.norm()
+        image = self.image
         pad = [size - 1 for size in weight.shape[2:]]
-        norm = image.norm()
+        norm = image.new_zeros(())
         for _ in range(steps):
             wide = F.pad(image, (0, pad[1], 0, pad[0]), mode='circular')
             out = F.conv2d(wide, weight, groups=self.groups)
@@ -49,6 +50,8 @@ class OperatorNorm:
             image = F.conv_transpose2d(
                 wide, weight, groups=self.groups, padding=pad
             )
-            image = image / image.norm().clamp(min=1e-12)
+            if not norm > 0:  # a weight that is zero, as some begin
+                return norm
+            image = image / image.norm()
         self.image = image
         return norm

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 
 import torch
 from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import is_model_wrapper, revert_sync_batchnorm
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader
 
-from mmseg_ddu.models.heads import decode_heads
 from mmseg_ddu.registry import HOOKS
 
 MASKS = 'prospr_masks'  # in a checkpoint
@@ -29,9 +29,9 @@ class ProsPrHook(Hook):
     in the training (Alizadeh et al., ICLR 2022, arXiv 2202.08132).
 
     Weights of convolutions and linear layers are pruned, but those of the
-    classifiers ``conv_seg``; norms and biases never are. Each layer keeps
-    its best weight. The loss is that of mmseg: void pixels count in
-    nothing, auxiliary heads in it.
+    classifiers (``conv_seg`` in their names); norms and biases never are.
+    Each layer keeps its best weight. The loss is that of mmseg: void pixels
+    count in nothing, auxiliary heads in it.
 
     Args:
         sparsity (float): Share of the prunable weights to remove, in (0, 1).
@@ -61,33 +61,52 @@ class ProsPrHook(Hook):
         self.sparsity, self.steps = sparsity, steps
         self.lr, self.momentum = lr, momentum
         self.masks: dict[str, Tensor] = {}
+        self._loaded: dict[str, Tensor] = {}
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Take the masks of a training that goes on."""
-        self.masks = dict(checkpoint.get(MASKS, {}))
+        """Keep its masks, in case that its training goes on."""
+        self._loaded = dict(checkpoint.get(MASKS, {}))
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep the masks beside the weights."""
         checkpoint[MASKS] = {k: v.cpu() for k, v in self.masks.items()}
 
     def before_train(self, runner) -> None:
-        """Score and prune, unless this training goes on."""
+        """Score and prune, or take the masks of a training that goes on.
+
+        Raises:
+            ValueError: If it goes on, and there are no such masks.
+        """
         model = _bare(runner.model)
         weights = prunable_weights(model)
-        if not self.masks:
-            batches = _batches(runner.train_dataloader, self.steps + 1)
-            losses = [_loss_of(model, batch) for batch in batches]
-            scores = meta_gradients(weights, losses, self.lr, self.momentum)
-            for score in scores.values():
-                all_reduce(score)
-            self.masks = best_weights(scores, self.sparsity)
-            kept = sum(int(mask.sum()) for mask in self.masks.values())
-            number = sum(mask.numel() for mask in self.masks.values())
-            runner.logger.info(
-                f'ProsPr keeps {kept} of {number} weights in '
-                f'{len(self.masks)} layers.'
+        masks = self._loaded if runner.iter else self._found(runner, model)
+        shapes = {name: weight.shape for name, weight in weights.items()}
+        if {name: mask.shape for name, mask in masks.items()} != shapes:
+            raise ValueError(
+                'ProsPr prunes before the first step, but this training goes '
+                'on and its checkpoint holds no masks of this network. Start '
+                'it anew, or leave the hook out.'
             )
+        self.masks = {k: m.to(weights[k].device) for k, m in masks.items()}
         self._apply(model)
+
+    def _found(self, runner, model: nn.Module) -> dict[str, Tensor]:
+        """Masks from trial steps of a copy."""
+        trial = revert_sync_batchnorm(copy.deepcopy(model)).train()
+        batches = _batches(runner.train_dataloader, self.steps + 1)
+        losses = [_loss_of(trial, batch) for batch in batches]
+        scores = meta_gradients(
+            prunable_weights(trial), losses, self.lr, self.momentum
+        )
+        for score in scores.values():
+            all_reduce(score)
+        masks = best_weights(scores, self.sparsity)
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        number = sum(mask.numel() for mask in masks.values())
+        runner.logger.info(
+            f'ProsPr keeps {kept} of {number} weights in {len(masks)} layers.'
+        )
+        return masks
 
     def after_train_iter(
         self, runner, batch_idx, data_batch=None, outputs=None
@@ -99,25 +118,16 @@ class ProsPrHook(Hook):
     def _apply(self, model: nn.Module) -> None:
         weights = prunable_weights(model)
         for name, mask in self.masks.items():
-            weights[name].mul_(mask.to(weights[name].device))
+            weights[name].mul_(mask)
 
 
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name to weight of each layer that may be pruned."""
-    heads = [*decode_heads(model)]
-    if model.with_auxiliary_head:
-        others = model.auxiliary_head
-        heads += others if isinstance(others, nn.ModuleList) else [others]
-    classifiers = {
-        id(module)
-        for head in heads
-        for module in getattr(head, 'conv_seg', nn.Module()).modules()
-    }
     return {
         f'{name}.weight': module.weight
         for name, module in model.named_modules()
         if isinstance(module, (nn.Conv2d, nn.Linear))
-        and id(module) not in classifiers
+        and 'conv_seg' not in name
         and module.weight.requires_grad
     }
 
@@ -169,7 +179,15 @@ def best_weights(
 
     Exactly the share asked for is dropped, as far as each layer can keep
     its best weight.
+
+    Raises:
+        ValueError: If a score is not finite.
     """
+    if not all(bool(score.isfinite().all()) for score in scores.values()):
+        raise ValueError(
+            'The trial steps of ProsPr diverged, so there is nothing to '
+            'choose weights by. Set a lower lr of the hook.'
+        )
     raised = {}
     for name, score in scores.items():
         score = score.flatten().clone()
@@ -179,7 +197,7 @@ def best_weights(
     keep = values.numel() - round(sparsity * values.numel())
     keep = max(keep, len(scores))
     chosen = torch.zeros_like(values, dtype=torch.bool)
-    chosen[values.nan_to_num(nan=-1.0).topk(keep).indices] = True
+    chosen[values.topk(keep).indices] = True
     parts = chosen.split([len(score) for score in raised.values()])
     return {
         name: part.view(scores[name].shape)
@@ -199,13 +217,11 @@ def _batches(loader: DataLoader, number: int) -> Iterator[dict]:
 def _loss_of(model: nn.Module, batch: dict):
     """The loss of a batch as a function of some weights."""
     data = model.data_preprocessor(batch, True)
-    buffers = {k: b.clone() for k, b in model.named_buffers()}
 
     def loss(weights: dict[str, Tensor]) -> Tensor:
-        model.train()
         found = functional_call(
             model,
-            {**weights, **{k: b.clone() for k, b in buffers.items()}},
+            weights,
             args=(data['inputs'], data['data_samples']),
             kwargs=dict(mode='loss'),
         )

@@ -155,15 +155,19 @@ class GaussianClassifier(nn.Module):
         )
         rows = z.movedim(1, -1).reshape(-1, z.shape[1])
         classes = small.flatten().long()
-        sums = [torch.zeros_like(self.weights), torch.zeros_like(self.sums)]
-        sums.append(torch.zeros_like(self.squares))
-        for number in range(self.out_channels):
-            mine = rows[classes == number]
-            if len(mine) and number != ignore_index:
-                self._add(mine, number, sums)
-        for kept, new in zip((self.weights, self.sums, self.squares), sums):
+        moments = self.weights, self.sums, self.squares
+        found = [torch.zeros_like(each) for each in moments]
+        with torch.autocast(z.device.type, enabled=False):
+            for number in range(self.out_channels):
+                mine = rows[classes == number]
+                if len(mine) and number != ignore_index:
+                    self._add(mine, number, found)
+        for new in found:
             all_reduce(new)
-            kept.mul_(self.momentum).add_(new)
+        # A class without pixels keeps its moments.
+        there = found[0].sum(1) > 0
+        for kept, new in zip(moments, found):
+            kept[there] = self.momentum * kept[there] + new[there]
 
     def _add(self, mine: Tensor, number: int, sums: list[Tensor]) -> None:
         """Moments of the pixels of one class, shared out over components."""

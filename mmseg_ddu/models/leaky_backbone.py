@@ -23,10 +23,21 @@ def leaky_backbone(
         backbone (str or type): A backbone of mmseg.
         negative_slope (float): Below zero.
         options: Arguments of the backbone.
+
+    Raises:
+        ValueError: If it has no ReLU.
     """
     model = MODELS.build(dict(options, type=backbone))
+    found = False
     for module in list(model.modules()):
         for name, child in module.named_children():
             if isinstance(child, (nn.ReLU, nn.ReLU6)):
-                setattr(module, name, nn.LeakyReLU(negative_slope, True))
+                # Not in place: some backbones use the input again.
+                setattr(module, name, nn.LeakyReLU(negative_slope))
+                found = True
+    if not found:
+        raise ValueError(
+            f'{type(model).__name__} has no ReLU that could get a slope; '
+            'leave LeakyBackbone out.'
+        )
     return model

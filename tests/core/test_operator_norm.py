@@ -58,3 +58,10 @@ def test_the_matrix_of_the_kernel_is_no_bound():
     norm = OperatorNorm(weight).estimate(weight, 50)
     assert float(norm) == pytest.approx(9, rel=1e-4)
     assert float(torch.linalg.matrix_norm(weight.flatten(1), 2)) < 4
+
+
+def test_a_weight_that_begins_at_zero():
+    weight = torch.zeros(2, 2, 3, 3)
+    norm = OperatorNorm(weight)
+    assert norm.estimate(weight, 3) == 0
+    assert float(norm.estimate(weight + 1, 100)) == pytest.approx(18, 1e-3)

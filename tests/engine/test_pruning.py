@@ -1,6 +1,7 @@
 """Pruning at initialisation: the scores, the masks, a training."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -109,3 +110,16 @@ def test_a_training_keeps_its_zeros(plain_cfg, tmp_path):
 def test_options_that_make_no_sense(wrong):
     with pytest.raises(ValueError, match='sparsity to be in'):
         ProsPrHook(**{'sparsity': 0.5, **wrong})
+
+
+def test_trial_steps_that_diverge_are_an_error():
+    scores = dict(a=torch.tensor([1.0, float('nan')]))
+    with pytest.raises(ValueError, match='lower lr'):
+        best_weights(scores, 0.5)
+
+
+def test_a_training_that_went_on_without_it_is_refused(plain_cfg):
+    model = MODELS.build(plain_cfg.model)
+    runner = SimpleNamespace(model=model, iter=3)
+    with pytest.raises(ValueError, match='holds no masks of this network'):
+        ProsPrHook(0.5).before_train(runner)

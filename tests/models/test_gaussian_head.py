@@ -121,10 +121,35 @@ def test_void_and_other_labels_move_nothing():
     labels = torch.full((1, 12, 12), 255)
     labels[:, :6] = 2
     classifier.observe(labels, ignore_index=2)
-    momentum = classifier.momentum
     for name in ('weights', 'sums', 'squares'):
         after = classifier.state_dict()[name]
-        torch.testing.assert_close(after, momentum * before[name])
+        assert torch.equal(after, before[name])
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_mixed_precision_changes_no_moment(dtype):
+    found = []
+    for enabled in (False, True):
+        torch.manual_seed(0)
+        classifier = GaussianClassifier(5, 3, 4)
+        classifier(noise(1, 5, 6, 6))
+        with torch.autocast('cpu', dtype, enabled=enabled):
+            classifier.seen = noise(1, 4, 300, 300)
+            classifier.observe(torch.ones(1, 300, 300))
+        found.append(classifier.covariances())
+        assert classifier.forward(noise(1, 5, 6, 6)).dtype == torch.float32
+    assert torch.equal(*found)
+
+
+def test_a_class_without_pixels_keeps_its_gaussian():
+    classifier = GaussianClassifier(5, 3, 4, momentum=0)
+    moved(classifier)
+    before = classifier.means[2].clone()
+    for _ in range(3):
+        classifier(noise(1, 5, 6, 6))
+        classifier.observe(torch.zeros(1, 6, 6))
+    assert torch.equal(classifier.means[2], before)
+    assert classifier(noise(1, 5, 6, 6)).isfinite().all()
 
 
 @pytest.mark.parametrize(

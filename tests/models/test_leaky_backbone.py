@@ -43,3 +43,18 @@ def test_no_relu_is_left_and_plain_weights_load(backbone):
             if backbone == 'ResNetV1c':  # ReLU6 has a ceiling as well
                 torch.testing.assert_close(one, same)
             assert not torch.equal(one, other)
+
+
+def test_a_backbone_that_uses_an_input_again_can_be_trained():
+    init_default_scope('mmseg')
+    model = MODELS.build(dict(type=LEAKY, backbone='DDRNet', channels=8))
+    model.train()
+    outputs = model(torch.rand(2, 3, 64, 64))
+    sum(each.mean() for each in outputs).backward()
+
+
+def test_a_backbone_without_a_relu_is_refused():
+    init_default_scope('mmseg')
+    config = dict(type=LEAKY, backbone='MixVisionTransformer')
+    with pytest.raises(ValueError, match='has no ReLU'):
+        MODELS.build(config)

@@ -23,7 +23,7 @@ def read_ranking(path: Path) -> dict[str, dict]:
     """
     try:
         with path.open(
-            newline='', encoding='utf-8', errors='surrogateescape'
+            newline='', encoding='utf-8-sig', errors='surrogateescape'
         ) as file:
             rows = [
                 (each['image'], _row(each)) for each in csv.DictReader(file)

@@ -25,6 +25,7 @@ from mmseg_ddu.apis.error_counts import (
     dataset_config,
     trained_on,
 )
+from mmseg_ddu.apis.exporting.journal import is_disk_full
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
 from mmseg_ddu.core.metrics.metric import JudgedImage
@@ -145,6 +146,8 @@ def _look(
     try:
         part = kept(parts / f'{stem}.npz', find)
     except Exception as error:  # whatever a decoder raises
+        if is_disk_full(error):
+            raise
         ours = isinstance(error, ValueError)
         found.leave_out(path, str(error) if ours else reason(error))
         return

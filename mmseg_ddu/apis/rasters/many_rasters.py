@@ -77,7 +77,8 @@ def export_raster(
 
     Returns:
         list[dict]: For each raster ``raster``, ``files``, ``windows`` and
-        ``empty_windows``, those without a pixel.
+        ``empty_windows``, those without a pixel; not the last of a raster
+        that an earlier run had finished.
 
     Raises:
         ImportError: If rasterio is not installed.
@@ -179,7 +180,8 @@ class _Work:
             windows=len(grid),
         )
         part = self.out_dir / f'{name}.part'
-        if self.resume and not part.exists() and outputs[1].exists():
+        finished = all(path.exists() for path in outputs)
+        if self.resume and finished and not part.exists():
             require_same(geotiff.settings_of(outputs[1]), settings, outputs[1])
             return row
         if not raster.placed:

@@ -137,7 +137,7 @@ function showThumbnails() {
 async function fillStrip(order) {
   for (const [place, index] of order.entries()) {
     buttons[index].firstChild.src = await load('photo', index);
-    if (place % 4 === 3) await new Promise((resolve) => { requestIdleCallback(resolve); });
+    if (place % 4 === 3) await new Promise((resolve) => { (window.requestIdleCallback ?? setTimeout)(resolve); });
   }
 }
 
