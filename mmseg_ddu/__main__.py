@@ -18,6 +18,7 @@ COMMANDS = {
     'abstain': ('fit_abstention', 'refuse unsure pixels, with a promise'),
     'rank': ('rank_images', 'list the images to look at or label next'),
     'monitor': ('monitor', 'say when new images are no longer ordinary'),
+    'distances': ('check_distances', 'see what the features cannot see'),
     'compare': ('compare_uncertainty', 'compare with MC dropout, ensembles'),
     'onnx': ('export_onnx', 'write network and maps as one ONNX file'),
     'train': ('train', 'train as mmseg does, and fit at the end'),
@@ -45,7 +46,7 @@ def main() -> None:
 
 def overview() -> str:
     """What there is, from what a person wants to do."""
-    lines = [f'  {name:9}{wish}' for name, (_, wish) in COMMANDS.items()]
+    lines = [f'  {name:10}{wish}' for name, (_, wish) in COMMANDS.items()]
     return '\n'.join(
         [
             f'usage: {PROGRAM} COMMAND …',

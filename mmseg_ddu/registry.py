@@ -47,3 +47,14 @@ def type_name(config: object) -> str:
 def bare_type(config: object) -> str:
     """The same without any prefix."""
     return type_name(config).split('.')[-1]
+
+
+def registered_class(name: str | type) -> type | None:
+    """The class of a model that a config may name; None if there is none."""
+    if isinstance(name, type):
+        return name
+    with MODELS.switch_scope_and_registry(None) as registry:
+        try:
+            return registry.get(name)
+        except RuntimeError:  # what mmengine takes for the path of a module
+            return None

@@ -1,12 +1,14 @@
 """Every score on networks that nobody tuned on, and what they would choose.
 
 `scores` fits every network with several seeds and judges every score on it.
+`components` asks whether unknown objects are found as objects.
 `defaults` asks what each network would choose of the settings that it was
 not asked about; the rule is in `choose_defaults.py`. Each network (and seed)
 is one file in the folder of runs, so an interrupted proof goes on where it
 was. The answers stand side by side in the file of results.
 
   python -m benchmarks.proof scores --networks A --weights B --data C
+  python -m benchmarks.proof components --networks A --weights B --data C
   python -m benchmarks.proof defaults --networks A --weights B --data C
 """
 
@@ -22,6 +24,10 @@ from benchmarks.proof.choose_defaults import (
     leave_one_out,
 )
 from benchmarks.proof.figures import mean_and_std
+from benchmarks.proof.judge_components import (
+    component_table,
+    judge_components,
+)
 from benchmarks.proof.judge_scores import judge_scores, score_table
 from benchmarks.proof.networks import NETWORKS
 from mmseg_ddu.apis import cli
@@ -61,7 +67,18 @@ def defaults(args) -> dict:
     return dict(choice=chosen, choice_answers=found)
 
 
-QUESTIONS = dict(scores=scores, defaults=defaults)
+def components(args) -> dict:
+    """Network to the components of its unknown objects, first seed."""
+    found = {}
+    seed = args.seeds[0]
+    for name in args.only or NETWORKS:
+        file = args.runs / f'{name}_{seed}_components.json'
+        found[name] = kept(file, judge_components, NETWORKS[name], seed, args)
+        print(f'\n{name}\n\n{component_table(found[name])}\n')
+    return dict(components=found)
+
+
+QUESTIONS = dict(scores=scores, components=components, defaults=defaults)
 
 
 def main() -> None:

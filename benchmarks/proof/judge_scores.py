@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.registry import init_default_scope
 from rich.progress import track
+from torch import nn
 
 from benchmarks.proof import foreign_data
 from benchmarks.proof.figures import (
@@ -18,7 +20,10 @@ from benchmarks.proof.figures import (
 from benchmarks.proof.members import sampling_methods, trained_members
 from benchmarks.proof.networks import Network, files
 from benchmarks.proof.pixel_scores import score_pixels
-from benchmarks.proof.training_statistics import training_statistics
+from benchmarks.proof.training_statistics import (
+    TrainingStatistics,
+    training_statistics,
+)
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.datasets.shifts import shifted
@@ -32,8 +37,16 @@ from mmseg_ddu.models.map_names import MAPS
 PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 
 
-def judge_scores(network: Network, seed: int, args) -> dict:
-    """Row to figures, for one seed of the fit and of the pixels."""
+class Fitted(NamedTuple):
+    """A fitted network, and what the scores of others need."""
+
+    model: nn.Module
+    statistics: TrainingStatistics
+    peers: dict[str, nn.Module]
+
+
+def fitted_network(network: Network, seed: int, args) -> Fitted:
+    """The network of one seed of the fit, made where there is none."""
     config, weights = files(network, args.networks, args.weights, args.data)
     peers = {}
     if network.members:
@@ -53,7 +66,23 @@ def judge_scores(network: Network, seed: int, args) -> dict:
         args.fit_images or 10**9,
         seed,
     )
-    statistics = training_statistics(model, training, seed)
+    return Fitted(model, training_statistics(model, training, seed), peers)
+
+
+def sets_of_unknown(
+    network: Network, test: dict, data: Path
+) -> dict[str, tuple[dict, tuple[int, ...]]]:
+    """Name to a data set, and what unknown objects are in its masks."""
+    sets = {name: (test, values) for name, values in network.unknown.items()}
+    if 'CAMVID' in network.data:
+        roads = foreign_data.road_anomaly(data, test['pipeline'])
+        sets['road_anomaly'] = roads, (foreign_data.ANOMALY,)
+    return sets
+
+
+def judge_scores(network: Network, seed: int, args) -> dict:
+    """Row to figures, for one seed of the fit and of the pixels."""
+    model, statistics, peers = fitted_network(network, seed, args)
     test = model.cfg.test_dataloader.dataset
 
     def scores(dataset: dict, images: int, pixels: int):
@@ -71,14 +100,14 @@ def judge_scores(network: Network, seed: int, args) -> dict:
         other(args.data, test.pipeline), args.shift_images, SHIFTED_PIXELS
     )
     unknown = {
-        name: (plain, values) for name, values in network.unknown.items()
-    }
-    if 'CAMVID' in network.data:
-        roads = foreign_data.road_anomaly(args.data, test.pipeline)
-        unknown['road_anomaly'] = (
-            scores(roads, args.images, PIXELS),
-            (foreign_data.ANOMALY,),
+        name: (
+            plain if data is test else scores(data, args.images, PIXELS),
+            values,
         )
+        for name, (data, values) in sets_of_unknown(
+            network, test, args.data
+        ).items()
+    }
     rows = {
         row: dict(
             **error_figures(plain, row),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from mmseg.structures import SegDataSample
 from PIL import Image
 from torch import Tensor, nn
 
@@ -65,7 +66,7 @@ class PixelScores:
 def score_pixels(
     model: nn.Module,
     config: dict,
-    statistics: TrainingStatistics,
+    statistics: TrainingStatistics | None,
     number: int,
     pixels: int,
     seed: int,
@@ -74,10 +75,11 @@ def score_pixels(
     """Score sampled pixels of a seeded choice of images.
 
     Args:
-        model (nn.Module): A fitted DDU segmentor with the extra head
-            ``paper``, in whole mode.
+        model (nn.Module): A fitted DDU segmentor in whole mode; with
+            statistics, it has the extra head ``paper``.
         config (dict): Of the data set.
-        statistics (TrainingStatistics): Of the same network.
+        statistics (TrainingStatistics, optional): Of the same network;
+            without it, there are no rows of other methods.
         number, pixels (int): Most images, and pixels of each.
         seed (int): Of both choices.
         peers (Mapping[str, nn.Module], optional): Name to a sampling method,
@@ -88,18 +90,10 @@ def score_pixels(
     generator = torch.Generator().manual_seed(seed)
     parts: dict[str, list[Tensor]] = {}
     for image in seeded_order(len(dataset), seed)[:number]:
-        with model.tap(classes=True) as tap:
-            item = dataset[image]
-            sample = model.test_step(as_batch(item))[0]
-            features, logits = tap[PENULTIMATE], tap[LOGITS]
+        item = dataset[image]
+        sample, found = score_image(model, item, statistics)
         size = sample.pred_sem_seg.data.shape[1:]
         where = torch.randint(size.numel(), (pixels,), generator=generator)
-        found = _others(statistics, features, logits, size, model)
-        for name in MAPS:
-            found[name] = sample.get(f'pred_{name}').data[None]
-        found[PAPER] = sample.pred_epistemic_paper.data[None]
-        full = sample.seg_logits.data[None]
-        found['energy'], found['max logit'] = energy(full), max_logit(full)
         novelty = float(sample.metainfo[NOVELTY])
         chosen = {row: v.flatten()[where] for row, v in found.items()}
         chosen[CONSTANT] = torch.full((pixels,), novelty)
@@ -113,7 +107,7 @@ def score_pixels(
             for field, score in OF_PEERS.items():
                 values = other.get(f'pred_{field}').data.flatten()[where]
                 chosen[name + JOINT + score] = values
-        chosen['values'] = _mask_values(sample, size)[where]
+        chosen['values'] = mask_values(sample, size).flatten()[where]
         chosen['images'] = torch.full((pixels,), image)
         for name, values in chosen.items():
             parts.setdefault(name, []).append(values)
@@ -124,6 +118,29 @@ def score_pixels(
     classes = {name.removeprefix(CLASSES): every.pop(name) for name in named}
     void = last_decode_head(model).ignore_index
     return PixelScores(every, **fields, classes=classes, void=void)
+
+
+def score_image(
+    model: nn.Module, item: dict, statistics: TrainingStatistics | None
+) -> tuple[SegDataSample, dict[str, Tensor]]:
+    """One image of a data set: its prediction, and row to (1, 1, H, W).
+
+    Rows that no pixel decides alone (constant per image, random) are left
+    out.
+    """
+    with model.tap(classes=True) as tap:
+        sample = model.test_step(as_batch(item))[0]
+        features, logits = tap[PENULTIMATE], tap[LOGITS]
+    size = sample.pred_sem_seg.data.shape[1:]
+    found = {}
+    if statistics is not None:
+        found = _others(statistics, features, logits, size, model)
+        found[PAPER] = sample.pred_epistemic_paper.data[None]
+    for name in MAPS:
+        found[name] = sample.get(f'pred_{name}').data[None]
+    full = sample.seg_logits.data[None]
+    found['energy'], found['max logit'] = energy(full), max_logit(full)
+    return sample, found
 
 
 def _others(
@@ -153,10 +170,10 @@ def _others(
     }
 
 
-def _mask_values(sample, size: Sequence[int]) -> Tensor:
-    """Values of the mask file, (H * W,); -1 if it has another size."""
+def mask_values(sample: SegDataSample, size: Sequence[int]) -> Tensor:
+    """Values of the mask file, (H, W); -1 if it has another size."""
     with Image.open(sample.metainfo['seg_map_path']) as file:
         values = np.array(file)
     if values.shape != tuple(size):
-        return torch.full((size[0] * size[1],), -1)
-    return torch.from_numpy(values).flatten().long()
+        return torch.full(tuple(size), -1)
+    return torch.from_numpy(values).long()

@@ -2,6 +2,15 @@
 
 from .fit import fit_gda
 from .fit_hook import FitGDAHook
+from .pruning import ProsPrHook
 from .safe_load import safe_loading, trust_checkpoints
+from .spectral_cap import SpectralCapHook
 
-__all__ = ['FitGDAHook', 'fit_gda', 'safe_loading', 'trust_checkpoints']
+__all__ = [
+    'FitGDAHook',
+    'ProsPrHook',
+    'SpectralCapHook',
+    'fit_gda',
+    'safe_loading',
+    'trust_checkpoints',
+]

@@ -3,7 +3,9 @@
 from .ddu_segmentor import DDUCascadeEncoderDecoder, DDUEncoderDecoder
 from .ddu_subclass import ddu_subclass
 from .ensemble import EnsembleSegmentor
+from .gaussian_head import gaussian_head
 from .gda_head import GDAHead
+from .leaky_backbone import leaky_backbone
 from .mc_dropout import MCDropoutEncoderDecoder
 from .tta_model import DDUTTAModel
 
@@ -15,4 +17,6 @@ __all__ = [
     'GDAHead',
     'MCDropoutEncoderDecoder',
     'ddu_subclass',
+    'gaussian_head',
+    'leaky_backbone',
 ]

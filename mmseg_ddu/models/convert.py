@@ -6,9 +6,9 @@ import copy
 
 from mmengine.config import ConfigDict
 
-from mmseg_ddu.registry import OWN_SCOPE, type_name
+from mmseg_ddu.registry import OWN_SCOPE, registered_class, type_name
 
-from .ddu_subclass import segmentor_class, why_not_derived
+from .ddu_subclass import why_not_derived
 from .heads import REFUSED_HEADS, UnsupportedModelError, refusal
 
 DDU_TYPES = {
@@ -91,7 +91,7 @@ def _require_derived(model: dict) -> None:
             and what to use instead.
     """
     head = _name(last_head(model))
-    why = why_not_derived(segmentor_class(model.get('type', '')))
+    why = why_not_derived(registered_class(model.get('type', '')))
     if _name(model) not in REFUSED_TYPES and head and not why:
         return
     if _name(model) in REFUSED_TYPES:

@@ -7,7 +7,7 @@ from functools import cache
 from mmseg.models import EncoderDecoder
 from torch import nn
 
-from mmseg_ddu.registry import MODELS
+from mmseg_ddu.registry import MODELS, registered_class
 
 from .ddu_segmentor import DDUMixin
 
@@ -27,23 +27,12 @@ def ddu_subclass(segmentor: str | type, **options) -> nn.Module:
             :func:`why_not_derived` says nothing.
         options: Its arguments, and those of :class:`DDUMixin`.
     """
-    return _with_density(segmentor_class(segmentor))(**options)
+    return _with_density(registered_class(segmentor))(**options)
 
 
 @cache
 def _with_density(kind: type) -> type:
     return type(f'DDU{kind.__name__}', (DDUMixin, kind), {})
-
-
-def segmentor_class(segmentor: str | type) -> type | None:
-    """A class by its registered name; None if there is none."""
-    if isinstance(segmentor, type):
-        return segmentor
-    with MODELS.switch_scope_and_registry(None) as registry:
-        try:
-            return registry.get(segmentor)
-        except RuntimeError:  # what mmengine takes for the path of a module
-            return None
 
 
 def why_not_derived(kind: type | None) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from mmseg.models.decode_heads import IterativeDecodeHead, PointHead
 from torch import nn
 
+from .gaussian_classifier import GaussianClassifier
+
 USE_INSTEAD = (
     'Use a decode head that ends in cls_seg: DepthwiseSeparableASPPHead, '
     'FCNHead, UPerHead, SegformerHead and most others do.'
@@ -82,7 +84,9 @@ def classifying_head(segmentor: nn.Module) -> nn.Module:
     if isinstance(head, IterativeDecodeHead):
         head = head.kernel_generate_head
     if not (
-        isinstance(getattr(head, 'conv_seg', None), nn.Conv2d)
+        isinstance(
+            getattr(head, 'conv_seg', None), (nn.Conv2d, GaussianClassifier)
+        )
         and hasattr(head, 'cls_seg')
     ):
         raise UnsupportedModelError(refusal(type(head).__name__))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg_ddu.core.taps import FeatureTap
 
+from .gaussian_classifier import GaussianClassifier
 from .gda_head import PENULTIMATE
 from .heads import classifying_head
 
@@ -24,8 +25,12 @@ def tap_place(segmentor: nn.Module, name: str) -> tuple:
         ValueError: If there is no such module; the text lists what there is.
     """
     if name in (PENULTIMATE, LOGITS):
-        side = 'input' if name == PENULTIMATE else 'output'
-        return (classifying_head(segmentor).conv_seg, side)
+        classifier = classifying_head(segmentor).conv_seg
+        if name == LOGITS:
+            return (classifier, 'output')
+        if isinstance(classifier, GaussianClassifier):
+            return (classifier.embedding, 'output')
+        return (classifier, 'input')
     match = re.fullmatch(r'(.*)\[(-?\d+)\]', name)
     if match:
         module = named_module(segmentor, match[1])
@@ -76,7 +81,7 @@ def find_channels(
         ValueError: If there are none, with the reason.
     """
     if tap == PENULTIMATE:
-        return classifying_head(segmentor).conv_seg.in_channels
+        return classifying_head(segmentor).conv_seg.weight.shape[1]
     place = tap_place(segmentor, tap)
     training = segmentor.training
     device = next(segmentor.parameters()).device

@@ -1,0 +1,48 @@
+"""What is changed in a plain network, one thing at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mmengine.config import Config
+
+
+def spectral_cap(coefficient: float) -> Callable[[Config], None]:
+    """Cap the norms of the backbone's convolutions."""
+
+    def change(cfg: Config) -> None:
+        hook = dict(type='mmseg_ddu.SpectralCapHook', coefficient=coefficient)
+        cfg.custom_hooks = [*cfg.get('custom_hooks', []), hook]
+
+    return change
+
+
+def leaky(cfg: Config) -> None:
+    """A slope below zero in the backbone."""
+    backbone = cfg.model.backbone
+    backbone.update(type='mmseg_ddu.LeakyBackbone', backbone=backbone.type)
+
+
+def gaussians(components: int) -> Callable[[Config], None]:
+    """Class log densities for logits."""
+
+    def change(cfg: Config) -> None:
+        head = cfg.model.decode_head
+        head.update(
+            type='mmseg_ddu.GaussianHead',
+            head=head.type,
+            gaussian=dict(components=components),
+        )
+
+    return change
+
+
+VARIANTS: dict[str, tuple[Callable[[Config], None], ...]] = {
+    'plain': (),
+    'spectral cap 3': (spectral_cap(3),),
+    'spectral cap 6': (spectral_cap(6),),
+    'leaky': (leaky,),
+    'gaussian head': (gaussians(1),),
+    'gaussian head, 5 components': (gaussians(5),),
+    'gaussian head, spectral cap 6': (gaussians(1), spectral_cap(6)),
+}

@@ -1,0 +1,212 @@
+"""Do the features of a network keep the distances between images?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import torch
+from rich.progress import Progress
+from torch import Tensor, nn
+
+from mmseg_ddu.core.distances import (
+    Feature,
+    band_noise,
+    band_shares,
+    distance_ratio,
+    flattest_direction,
+)
+from mmseg_ddu.core.taps import FeatureTap
+from mmseg_ddu.fileio import require_writable_folder, write_json
+from mmseg_ddu.models.gda_head import PENULTIMATE
+from mmseg_ddu.models.tapped_modules import tap_place
+from mmseg_ddu.visualization.heatmap import to_bytes
+
+from .image_sources import iter_sources
+from .inference import init_ddu, prepare
+
+BANDS = 8
+# Of a perturbation, in standard deviations of a training image's pixels.
+SMALL, VISIBLE = 1e-3, 0.15
+
+
+def check_distances(
+    config: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    images: str | os.PathLike | Sequence,
+    out_dir: str | os.PathLike,
+    *,
+    taps: Sequence[str] = (PENULTIMATE,),
+    number: int = 4,
+    size: int = 128,
+    seed: int = 0,
+    device: str | None = None,
+    cfg_options: dict | None = None,
+) -> dict:
+    """Ratios ``‖f(x) - f(x')‖ / ‖x - x'‖`` of images and small changes.
+
+    For each tap: how many values it has for each of the input (below one, no
+    map can keep all distances); ratios of pairs of images; of noise of eight
+    bands of spatial frequency (the claim to test is that of arXiv 2106.02469:
+    a lower bound holds for low frequencies); and, for each image, a
+    direction that the feature hardly sees, with the share of each band in
+    it. ``out_dir`` gets ``distances.json`` and, for the first tap, pictures
+    of each image beside its changed copy.
+
+    Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        images (str or list): What ``DDUInferencer`` takes; two or more.
+        out_dir (str): Created if need be.
+        taps (Sequence[str]): Features, named as in ``GDAHead``.
+        number (int): Most images.
+        size (int): Side of the square in their middle that is used.
+        seed (int): Of the noise.
+        device, cfg_options: As in :func:`init_ddu`.
+
+    Returns:
+        dict: What ``distances.json`` has; images have standard deviation
+        one, as the network gets them.
+
+    Raises:
+        ValueError: If there are fewer than two images, or none of the size.
+    """
+    out = require_writable_folder(out_dir)
+    model = init_ddu(config, checkpoint, device, cfg_options)
+    inputs = _squares(model, images, number, size)
+    if len(inputs) < 2:
+        raise ValueError(
+            f'Expected two images or more of at least {size} x {size} '
+            f'pixels, but found {len(inputs)}; set size, or give more.'
+        )
+    answers = {}
+    with Progress() as progress:
+        steps = len(taps) * len(inputs)
+        task = progress.add_task('Distances', total=steps)
+        for tap in taps:
+            feature = _feature(model, tap)
+            rows = []
+            for name, image in inputs.items():
+                rows.append(_of_image(feature, image, seed))
+                if tap == taps[0]:
+                    _draw(model, image, rows[-1]['direction'], out, name)
+                progress.advance(task)
+            answers[tap] = _summary(feature, inputs, rows)
+    write_json(out / 'distances.json', answers)
+    return answers
+
+
+def _squares(
+    model: nn.Module, images: object, number: int, size: int
+) -> dict[str, Tensor]:
+    """Middles of images as the network gets them, (1, C, size, size)."""
+    found: dict[str, Tensor] = {}
+    for source in iter_sources(images):
+        if len(found) == number:
+            break
+        if source.image is None:
+            continue
+        batch = prepare(model, source.image)
+        image = model.data_preprocessor(batch)['inputs']
+        top, left = ((n - size) // 2 for n in image.shape[2:])
+        if min(top, left) >= 0:
+            found[source.name] = image[
+                ..., top : top + size, left : left + size
+            ].float()
+    return found
+
+
+def _feature(model: nn.Module, tap: str) -> Feature:
+    """Image to feature; other modules run as they do in a prediction."""
+    place = tap_place(model, tap)
+
+    def feature(image: Tensor) -> Tensor:
+        with FeatureTap({tap: place}) as found:
+            model(image, mode='tensor')
+            return found[tap]
+
+    return feature
+
+
+def _of_image(feature: Feature, image: Tensor, seed: int) -> dict:
+    """Ratios of the bands, and the direction that is seen least."""
+    length = SMALL * image.numel() ** 0.5
+    bands = [
+        distance_ratio(
+            feature, image, image + length * band_noise(image, b, BANDS, seed)
+        )
+        for b in range(BANDS)
+    ]
+    direction, ratio = flattest_direction(feature, image)
+    return dict(bands=bands, direction=direction, flattest=ratio)
+
+
+def _summary(
+    feature: Feature, inputs: dict[str, Tensor], rows: list[dict]
+) -> dict:
+    images = list(inputs.values())
+    pairs = [
+        distance_ratio(feature, one, other)
+        for i, one in enumerate(images)
+        for other in images[:i]
+    ]
+    with torch.no_grad():
+        values = feature(images[0]).numel() / images[0].numel()
+    shares = [band_shares(row['direction'], BANDS) for row in rows]
+    return dict(
+        values_per_input=values,
+        pairs=dict(min=min(pairs), median=median(pairs), max=max(pairs)),
+        bands=[median(row['bands'][b] for row in rows) for b in range(BANDS)],
+        flattest=dict(
+            ratios=dict(zip(inputs, (row['flattest'] for row in rows))),
+            bands=torch.stack(shares).mean(0).tolist(),
+        ),
+    )
+
+
+@torch.no_grad()
+def _draw(
+    model: nn.Module, image: Tensor, direction: Tensor, out: Path, name: str
+) -> None:
+    """An image beside the copy that the feature hardly tells from it.
+
+    The mean epistemic score of each is in the name of the file.
+    """
+    changed = image + VISIBLE * image.numel() ** 0.5 * direction
+    head, pictures, scores = model.gda_head, [], []
+    for shown in (image, changed):
+        scores.append(float(head(_feature(model, head.tap)(shown)).mean()))
+        pictures.append(shown[0, :3].movedim(0, -1).cpu().numpy()[..., ::-1])
+    pixels = to_bytes(np.concatenate(pictures, axis=1))
+    file = f'{Path(name).name}_{scores[0]:.1f}_{scores[1]:.1f}.png'
+    cv2.imwrite(str(out / file), pixels)
+
+
+def sentences(answers: dict) -> list[str]:
+    """What the figures say, in words."""
+    found = []
+    for tap, figures in answers.items():
+        values = figures['values_per_input']
+        low, high = figures['bands'][0], figures['bands'][-1]
+        found.append(
+            f'{tap} has {values:.2g} values for each of the image'
+            + (': it cannot keep all distances.' if values < 1 else '.')
+        )
+        pairs = figures['pairs']
+        found.append(
+            f'Between images it stretches by {pairs["min"]:.3g} to '
+            f'{pairs["max"]:.3g}; noise of the lowest frequencies by '
+            f'{low:.3g}, of the highest by {high:.3g}.'
+        )
+        ratios = figures['flattest']['ratios'].values()
+        share = figures['flattest']['bands'][0]
+        found.append(
+            f'The least it was found to stretch a change of an image is '
+            f'{min(ratios):.2g}; {share:.0%} of such changes are of the '
+            'lowest frequencies.'
+        )
+    return found

@@ -1,0 +1,77 @@
+"""Distances of a tiny network, as the tool measures them."""
+
+import json
+
+import cv2
+import pytest
+import torch
+
+from mmseg_ddu.apis import fit_gda, init_ddu, predict
+from mmseg_ddu.apis.distance_check import check_distances, sentences
+from mmseg_ddu.core.distances import distance_ratio
+
+
+@pytest.fixture
+def fitted(plain_cfg, checkpoint):
+    return fit_gda(plain_cfg, checkpoint)
+
+
+def test_figures_files_and_sentences(plain_cfg, fitted, sample_root, tmp_path):
+    folder = next(sample_root.rglob('*.jpg')).parent
+    options = dict(number=2, size=32, taps=['penultimate', 'backbone[0]'])
+    answers = check_distances(
+        plain_cfg, fitted, folder, tmp_path / 'out', **options
+    )
+    written = json.loads((tmp_path / 'out' / 'distances.json').read_text())
+    assert written == answers
+    # 12 channels at a quarter of the rows and columns, for three colours.
+    assert answers['penultimate']['values_per_input'] == 12 / 3 / 16
+    pictures = sorted((tmp_path / 'out').glob('*.png'))
+    assert len(pictures) == 2
+    assert cv2.imread(str(pictures[0])).shape == (32, 64, 3)
+    for figures in answers.values():
+        assert len(figures['bands']) == 8
+        least = min(figures['flattest']['ratios'].values())
+        assert least < min(figures['bands'])
+    lines = sentences(answers)
+    assert 'cannot keep all distances' in lines[0]
+    assert len(lines) == 6
+
+
+def test_pairs_are_those_of_the_features(
+    plain_cfg, fitted, sample_root, tmp_path
+):
+    files = sorted(sample_root.rglob('*.jpg'))[:2]
+    answers = check_distances(
+        plain_cfg, fitted, files, tmp_path / 'out', size=48
+    )
+    model = init_ddu(plain_cfg, fitted)
+    found = {}
+    conv = model.decode_head.conv_seg
+    conv.register_forward_pre_hook(lambda _, args: found.update(z=args[0]))
+    images, features = [], []
+    preprocess = model.data_preprocessor.forward
+
+    def keep(data, training=False):
+        data = preprocess(data, training)
+        images.append(data['inputs'])
+        return data
+
+    model.data_preprocessor.forward = keep
+    for file in files:
+        predict(model, str(file))
+        features.append(found['z'])
+    wanted = torch.dist(*features) / torch.dist(*images)
+    pairs = answers['penultimate']['pairs']
+    assert pairs['max'] == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_one_image_is_too_few(plain_cfg, fitted, sample_root, tmp_path):
+    file = next(sample_root.rglob('*.jpg'))
+    with pytest.raises(ValueError, match='two images or more'):
+        check_distances(plain_cfg, fitted, file, tmp_path, size=32)
+
+
+def test_ratio_of_known_images():
+    one, other = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2)
+    assert distance_ratio(lambda x: 3 * x, one, other) == pytest.approx(3)

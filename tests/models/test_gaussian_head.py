@@ -1,0 +1,198 @@
+"""A Gaussian classifier against torch.distributions, and in training."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.structures import PixelData
+from sklearn.mixture import GaussianMixture
+from torch.distributions import MultivariateNormal
+
+from mmseg_ddu.models.gaussian_classifier import (
+    GaussianClassifier,
+    _even_shares,
+)
+from mmseg_ddu.models.heads import classifying_head
+from mmseg_ddu.registry import MODELS
+from tests.models.fitting import build, fit, noise, samples
+
+CONFIG = 'configs/ddu/ddu_deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
+
+
+def gaussian_config(**gaussian):
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.decode_head.update(
+        type='mmseg_ddu.GaussianHead',
+        head=cfg.model.decode_head.type,
+        gaussian=dict(dim=8, **gaussian),
+    )
+    return cfg
+
+
+def moved(classifier, pixels=4000):
+    """Let it see features of two blobs a class; their embeddings."""
+    rng = torch.Generator().manual_seed(1)
+    labels = torch.randint(0, 3, (1, 40, pixels // 40), generator=rng)
+    side = torch.randint(0, 2, labels.shape, generator=rng) * 2 - 1
+    feature = 0.3 * torch.randn((1, 5, *labels.shape[1:]), generator=rng)
+    for c in range(3):
+        feature[:, c] += 2 * (labels == c)
+    feature[:, 3] += side
+    classifier.train()
+    classifier(feature)
+    classifier.observe(labels)
+    z = classifier.embedding(feature).movedim(1, -1).flatten(0, 2).detach()
+    return z, labels.flatten()
+
+
+@pytest.mark.parametrize('covariance_type', ['diag', 'full'])
+@pytest.mark.parametrize('components', [1, 3])
+def test_log_density_is_that_of_torch(covariance_type, components):
+    torch.manual_seed(0)
+    classifier = GaussianClassifier(
+        5, 3, 4, components, covariance_type=covariance_type
+    )
+    z, _ = moved(classifier)
+    covariances = classifier.covariances()
+    if covariance_type == 'diag':
+        covariances = torch.diag_embed(covariances)
+    wanted = torch.stack(
+        [
+            MultivariateNormal(mean.double(), covariance.double()).log_prob(
+                z[:50].double()
+            )
+            for mean, covariance in zip(
+                classifier.means.flatten(0, 1), covariances.flatten(0, 1)
+            )
+        ],
+        1,
+    ).view(-1, 3, components)
+    torch.testing.assert_close(
+        classifier.log_prob(z[:50]).double(), wanted, atol=1e-3, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize('covariance_type', ['diag', 'full'])
+def test_one_gaussian_a_class_has_the_moments_of_its_pixels(covariance_type):
+    torch.manual_seed(0)
+    classifier = GaussianClassifier(
+        5, 3, 4, covariance_type=covariance_type, momentum=0, reg_covar=1e-4
+    )
+    z, labels = moved(classifier)
+    for c in range(3):
+        wanted = GaussianMixture(
+            1, covariance_type=covariance_type, reg_covar=1e-4
+        ).fit(z[labels == c].numpy())
+        np.testing.assert_allclose(
+            classifier.means[c, 0], wanted.means_[0], atol=1e-4
+        )
+        np.testing.assert_allclose(
+            classifier.covariances()[c, 0], wanted.covariances_[0], atol=1e-4
+        )
+
+
+def test_what_is_remembered_fades():
+    classifier = GaussianClassifier(5, 3, 4, momentum=0.5)
+    z, labels = moved(classifier)
+    moved(classifier)
+    number = (labels == 1).sum()
+    # The pixel it began with counts a quarter, the first step a half.
+    assert classifier.weights[1, 0] == pytest.approx(1.5 * number + 0.25)
+    mean = z[labels == 1].mean(0)
+    torch.testing.assert_close(classifier.means[1, 0], mean, atol=1e-3, rtol=0)
+
+
+def test_pixels_are_shared_out_evenly():
+    rng = torch.Generator().manual_seed(0)
+    log_prob = torch.randn(3000, 4, generator=rng)
+    log_prob[:, 0] += 2  # one component would take most
+    shares = _even_shares(log_prob)
+    torch.testing.assert_close(shares.sum(1), torch.ones(3000))
+    assert shares.sum(0).min() > 0.8 * 3000 / 4
+
+
+def test_void_and_other_labels_move_nothing():
+    classifier = GaussianClassifier(5, 3, 4).train()
+    before = copy.deepcopy(classifier.state_dict())
+    classifier(noise(1, 5, 6, 6))
+    labels = torch.full((1, 12, 12), 255)
+    labels[:, :6] = 2
+    classifier.observe(labels, ignore_index=2)
+    momentum = classifier.momentum
+    for name in ('weights', 'sums', 'squares'):
+        after = classifier.state_dict()[name]
+        torch.testing.assert_close(after, momentum * before[name])
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        dict(covariance_type='tied'),
+        dict(dim=0),
+        dict(components=1.5),
+        dict(momentum=1.0),
+        dict(reg_covar=0),
+    ],
+)
+def test_options_that_make_no_sense(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        GaussianClassifier(5, 3, **wrong)
+
+
+@pytest.mark.parametrize('components', [1, 2])
+def test_a_network_learns_with_it_and_is_saved(components, tmp_path):
+    torch.manual_seed(0)
+    cfg = gaussian_config(components=components)
+    cfg.model.type = 'EncoderDecoder'
+    cfg.model.pop('gda_head', None)
+    model = MODELS.build(cfg.model).train()
+    inputs = noise(2, 3, 64, 64)
+    batch = samples(inputs)
+    for sample, image in zip(batch, inputs):
+        label = (image[:1] > 0).long()
+        label[:, :8] = 255
+        sample.gt_sem_seg = PixelData(data=label)
+    optim = OptimWrapper(torch.optim.Adam(model.parameters(), lr=3e-3))
+    losses = []
+    for _ in range(12):
+        found = model.loss(inputs, batch)
+        losses.append(float(found['decode.loss_ce']))
+        optim.update_params(sum(v for k, v in found.items() if 'loss' in k))
+    assert losses[-1] < 0.8 * losses[0]
+    other = MODELS.build(cfg.model).eval()
+    other.load_state_dict(model.state_dict())
+    model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            other.encode_decode(inputs, [s.metainfo for s in batch]),
+            model.encode_decode(inputs, [s.metainfo for s in batch]),
+        )
+
+
+def test_the_fit_sees_the_embedding():
+    model = fit(build(gaussian_config()))
+    assert model.gda_head.channels == 8
+    assert classifying_head(model).conv_seg.weight.shape == (6, 8)
+    (sample,) = model.predict(
+        noise(1, 3, 48, 48), samples(noise(1, 3, 48, 48))
+    )
+    assert sample.pred_epistemic.data.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ('head', 'error'), [('PointHead', TypeError), ('Nothing', KeyError)]
+)
+def test_heads_that_it_cannot_be(head, error):
+    config = dict(type='mmseg_ddu.GaussianHead', head=head)
+    with pytest.raises(error, match=head):
+        MODELS.build(config)
+
+
+def test_one_logit_for_two_classes_is_refused():
+    cfg = gaussian_config().model.decode_head
+    cfg.update(num_classes=2, out_channels=1)
+    with pytest.raises(ValueError, match='num_classes=2 and leave out'):
+        MODELS.build(cfg)
