@@ -1,0 +1,268 @@
+"""Does choosing images by a map save labels?
+
+Rounds of labelling, on a backbone that stays as ImageNet left it and a
+linear classifier of its cells that is trained anew in each round. All
+strategies begin with the same random images; each round adds as many.
+In a second pool one image in ten is junk: noise, dark or out of focus.
+
+  python -m benchmarks.decisions.active_learning --weights A --data B
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from benchmarks.decisions.cell_features import (
+    VOID,
+    Cells,
+    backbone,
+    project,
+    read_cells,
+)
+from benchmarks.tables import markdown_table
+from mmseg_ddu.apis import cli
+from mmseg_ddu.apis.ranking.choice import choose
+from mmseg_ddu.apis.ranking.ranked_image import RankedImage
+from mmseg_ddu.core.scores import softmax_entropy
+from mmseg_ddu.core.surprise import Surprise, total_surprise
+from mmseg_ddu.fileio import write_json
+from mmseg_ddu.models.gda_head import GDAHead
+from mmseg_ddu.models.image_novelty import ImageNovelty
+
+ROUNDS, STEP = 5, 20  # images
+HELD_OUT = 0.3  # of the labelled images, for the percentiles
+TEMPERATURE = 0.25
+JUNK = 0.1
+TRAINING_STEPS, BATCH = 400, 4096
+STRATEGIES = (
+    *('random', 'entropy', 'epistemic', 'total'),
+    *('total, drawn', 'total, overlap'),
+)
+
+
+def camvid(data: Path) -> tuple[list, list, tuple, np.ndarray]:
+    """Pool, test, size, and the class of each value of a mask."""
+    parts = []
+    for split in ('train', 'test'):
+        masks = sorted((data / 'camvid' / 'labels' / split).glob('*.png'))
+        images = data / 'camvid' / 'images' / split
+        parts.append([(images / f'{m.stem}.jpg', m) for m in masks])
+    table = np.full(256, VOID, np.uint8)
+    table[:11] = np.arange(11)
+    return parts[0], parts[1], (480, 352), table
+
+
+def voc_animals(data: Path) -> tuple[list, list, tuple, np.ndarray]:
+    """The same of VOC animals, five classes."""
+    root = data / 'voc_animals'
+    parts = []
+    for split in ('train', 'val'):
+        names = (root / f'ImageSets/Segmentation/{split}.txt').read_text()
+        parts.append(
+            [
+                (
+                    root / 'JPEGImages' / f'{name}.jpg',
+                    root / 'SegmentationClassAug' / f'{name}.png',
+                )
+                for name in names.split()
+            ]
+        )
+    table = np.full(256, VOID, np.uint8)
+    table[[0, 8, 10, 12, 15]] = np.arange(5)
+    return parts[0], parts[1], (320, 320), table
+
+
+DATA = dict(camvid=camvid, voc_animals=voc_animals)
+
+
+def train_classifier(
+    features: Tensor, labels: Tensor, classes: int, seed: int
+) -> nn.Linear:
+    """A softmax regression, (N, D) and (N,)."""
+    torch.manual_seed(seed)
+    model = nn.Linear(features.shape[1], classes)
+    optimizer = torch.optim.Adam(
+        model.parameters(),
+        lr=0.01,
+        weight_decay=1e-4,
+    )
+    for _ in range(TRAINING_STEPS):
+        some = torch.randint(len(features), (BATCH,))
+        loss = nn.functional.cross_entropy(model(features[some]), labels[some])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+
+def rows_of(cells: Cells, images: list[int]) -> tuple[Tensor, Tensor]:
+    """Labelled cells of some images, (N, D) and (N,)."""
+    labels = cells.labels[images].flatten()
+    rows = cells.features[images].movedim(1, -1).flatten(0, 2)
+    return rows[labels != VOID], labels[labels != VOID]
+
+
+@torch.no_grad()
+def scores_of(
+    model: nn.Linear, pool: Cells, labelled: list[int], rest: list[int]
+) -> dict[str, Tensor]:
+    """Strategy to a score of each image that has no labels yet."""
+    held = labelled[: max(1, round(HELD_OUT * len(labelled)))]
+    fitted = labelled[len(held) :]
+    head = GDAHead(model.out_features, model.in_features).eval()
+    moments = head.new_moments()
+    rows, labels = rows_of(pool, fitted)
+    head.update(moments, head.vectors(rows), labels)
+    head.density.fit_moments(moments)
+    head.set_fitted()
+
+    def maps(images: list[int]) -> tuple[Tensor, Tensor]:
+        z = pool.features[images]
+        logits = torch.einsum('nd...,cd->nc...', z, model.weight)
+        logits = logits + model.bias[:, None, None]
+        return softmax_entropy(logits)[:, 0], head(z)[:, 0]
+
+    entropy, density = Surprise(near_zero=True), Surprise()
+    for surprise, scores in zip((entropy, density), maps(held)):
+        surprise.fit(scores)
+    novelty = ImageNovelty(3)
+    novelty.fit(pool.statistics[labelled])
+    white = pool.statistics[rest].double() @ novelty.root.double()
+    strange = novelty.percentile(
+        (white - novelty.shift.double()).norm(dim=1).float()
+    )
+    raw, epistemic = maps(rest)
+    total = total_surprise(entropy(raw), density(epistemic))
+    means = dict(
+        entropy=raw.flatten(1).mean(1),
+        epistemic=density.percentile(epistemic).flatten(1).mean(1),
+        total=total.flatten(1).mean(1),
+    )
+    return dict(
+        means,
+        **{
+            'total, drawn': means['total'],
+            'total, overlap': means['total'] * (1 - strange),
+        },
+    )
+
+
+def next_images(
+    strategy: str, scores: dict[str, Tensor], rest: list[int], seed: int
+) -> list[int]:
+    """What is labelled in the next round."""
+    if strategy == 'random':
+        order = np.random.default_rng(seed).permutation(len(rest))
+        return [rest[i] for i in order[:STEP]]
+    images = [
+        RankedImage(str(index), float(score), (1, 1), lambda: np.zeros(1))
+        for index, score in zip(rest, scores[strategy])
+    ]
+    heat = TEMPERATURE * strategy.endswith('drawn')
+    return [int(each.image) for each in choose(images, STEP, heat, seed)]
+
+
+@torch.no_grad()
+def miou(model: nn.Linear, test: Cells) -> float:
+    """Of the cells of the test images."""
+    rows, labels = rows_of(test, list(range(len(test))))
+    classes = model.out_features
+    pairs = labels * classes + model(rows).argmax(1)
+    table = pairs.bincount(minlength=classes**2).view(classes, classes)
+    inside = table.diagonal().double()
+    union = table.sum(0) + table.sum(1) - inside
+    return float((inside / union)[union > 0].mean())
+
+
+def simulate(
+    strategy: str, pool: Cells, test: Cells, classes: int, seed: int
+) -> dict:
+    """mIoU after each round, and the share of junk among what was chosen."""
+    rng = np.random.default_rng(seed)
+    clean = np.flatnonzero(~pool.junk.numpy())
+    labelled = rng.permutation(clean)[:STEP].tolist()
+    curve = []
+    for number in range(ROUNDS + 1):
+        model = train_classifier(*rows_of(pool, labelled), classes, seed)
+        curve.append(miou(model, test))
+        if number == ROUNDS:
+            break
+        rest = sorted(set(range(len(pool))) - set(labelled))
+        usable = [i for i in labelled if not pool.junk[i]]
+        scores = {}
+        if strategy != 'random':
+            scores = scores_of(model, pool, usable, rest)
+        labelled += next_images(strategy, scores, rest, seed + number)
+    chosen = pool.junk[labelled[STEP:]].double().mean()
+    return dict(miou=curve, junk=float(chosen))
+
+
+def summary(runs: list[dict]) -> dict:
+    """Mean and standard deviation over seeds."""
+    curves = np.array([run['miou'] for run in runs])
+    shares = np.array([run['junk'] for run in runs])
+    return dict(
+        miou=curves.mean(0).tolist(),
+        miou_std=curves.std(0).tolist(),
+        junk=shares.mean(),
+        junk_std=shares.std(),
+    )
+
+
+def main() -> None:
+    parser = cli.parser(
+        __doc__, 'python -m benchmarks.decisions.active_learning …'
+    )
+    parser.add_argument('--weights', type=Path, required=True)
+    parser.add_argument('--data', type=Path, required=True)
+    parser.add_argument('--sets', nargs='+', choices=DATA, default=[*DATA])
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument(
+        '--json', type=Path, default=Path('results/decisions.json')
+    )
+    args = parser.parse_args()
+    network = backbone(args.weights / 'mobilenet_v2_imagenet.pth')
+    for name in args.sets:
+        files, tests, size, table = DATA[name](args.data)
+        classes = int(table[table != VOID].max()) + 1
+        for junk in (0.0, JUNK):
+            pool = read_cells(network, files, size, table.__getitem__, junk)
+            test = read_cells(network, tests, size, table.__getitem__)
+            project(pool, [test])
+            found = {
+                strategy: summary(
+                    [
+                        simulate(strategy, pool, test, classes, seed)
+                        for seed in range(args.seeds)
+                    ]
+                )
+                for strategy in STRATEGIES
+            }
+            key = f'{name}, junk' if junk else name
+            there = {}
+            if args.json.exists():
+                there = json.loads(args.json.read_text())
+            there.setdefault('active', {})[key] = found
+            write_json(args.json, there)
+            print(f'\n{key}\n\n{curves_table(found)}')
+
+
+def curves_table(found: dict) -> str:
+    """A row for each strategy."""
+    images = [STEP * (number + 1) for number in range(ROUNDS + 1)]
+    lines = []
+    for strategy, row in found.items():
+        curve = [
+            f'{m:.3f} ± {s:.3f}' for m, s in zip(row['miou'], row['miou_std'])
+        ]
+        lines.append([strategy, *curve, f'{row["junk"]:.0%}'])
+    return markdown_table(['strategy', *map(str, images), 'junk'], lines)
+
+
+if __name__ == '__main__':
+    cli.run(main)
