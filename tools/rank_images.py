@@ -6,10 +6,8 @@
 
 --for labelling MAPS...
     The same for images without labels, to choose which to label next.
-    --overlap leaves aside what is unlike all training images (broken sensors,
-    other places). The highest scores are often of much alike images:
-    --diverse takes images that are far apart for a network, --temperature 1
-    draws at random.
+    --overlap leaves aside what is unlike all training images, --diverse takes
+    images that are far apart for a network, --temperature 1 draws at random.
 
 --for label-errors CONFIG CHECKPOINT_gda.pth
     Labelled images whose labels the network finds hard to believe.
@@ -45,7 +43,7 @@ def parse_args():
     add('--budget', type=int, default=50, help='images to list (50)')
     add('--out', default='ranking.csv', help='file to write (ranking.csv)')
     formats = f'of {", ".join(sorted(IMPORTS))}: files to import'
-    add('--format', nargs='+', default=(), metavar='NAME', help=formats)
+    add('--format', dest='formats', nargs='+', default=(), help=formats)
     split = 'whose labels may be wrong: train, val or test (val)'
     add('--split', help=split)
     score = f'of maps: {", ".join(SCORES)} (total)'
@@ -64,22 +62,8 @@ def parse_args():
 
 
 def main():
-    args = parse_args()
-    report = rank_images(
-        *args.sources,
-        purpose=args.purpose,
-        budget=args.budget,
-        out=args.out,
-        formats=args.format,
-        split=args.split,
-        score=args.score,
-        temperature=args.temperature,
-        overlap=args.overlap,
-        diverse=args.diverse,
-        seed=args.seed,
-        device=args.device,
-        cfg_options=args.cfg_options,
-    )
+    options = vars(parse_args())
+    report = rank_images(*options.pop('sources'), **options)
     for row in report['images'][:10]:
         there = ' -> '.join(filter(None, (row['label'], row['predicted'])))
         image = printable(row['image'])
