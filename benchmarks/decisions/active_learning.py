@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.decisions.cell_features import (
-    VOID,
     Cells,
     backbone,
     project,
@@ -28,6 +27,7 @@ from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.ranking.choice import choose
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.surprise import Surprise, total_surprise
 from mmseg_ddu.fileio import write_json

@@ -16,9 +16,9 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from mmseg_ddu.core.image_statistics import ImageStatistics
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.registry import MODELS
 
-VOID = 255
 STRIDE = 16  # pixels of a cell
 DIMENSIONS = 128  # of the principal components
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.model import is_model_wrapper
 
 from mmseg_ddu.core.metrics import METRIC
 from mmseg_ddu.core.metrics.metric import VOID
@@ -25,6 +24,7 @@ from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fit_meta import warn_of_other_mode
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import bare_datasets, evaluation_pipeline
+from mmseg_ddu.engine.ranks import without_wrapper
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.engine.tta_pipeline import TTA_MODEL, tta_pipeline
 from mmseg_ddu.evaluation import (
@@ -87,8 +87,7 @@ def test(
     # The weights are loaded below, where what does not fit is an error.
     cfg.load_from, cfg.resume = None, False
     runner = build_runner(cfg)
-    model = runner.model
-    model = model.module if is_model_wrapper(model) else model
+    model = without_wrapper(runner.model)
     model = model.module if tta else model
     load_weights(model, content['state_dict'], str(checkpoint))
     if hasattr(model, 'gda_head'):

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 import torch
 from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.data import DataLoader
 
 from mmseg_ddu.registry import HOOKS
+
+from .ranks import without_wrapper
 
 MASKS = 'prospr_masks'  # in a checkpoint
 
@@ -62,6 +64,7 @@ class ProsPrHook(Hook):
         self.lr, self.momentum = lr, momentum
         self.masks: dict[str, Tensor] = {}
         self._loaded: dict[str, Tensor] = {}
+        self._weights: dict[str, nn.Parameter] = {}
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep its masks, in case that its training goes on."""
@@ -77,7 +80,7 @@ class ProsPrHook(Hook):
         Raises:
             ValueError: If it goes on, and there are no such masks.
         """
-        model = _bare(runner.model)
+        model = without_wrapper(runner.model)
         weights = prunable_weights(model)
         masks = self._loaded if runner.iter else self._found(runner, model)
         shapes = {name: weight.shape for name, weight in weights.items()}
@@ -88,7 +91,8 @@ class ProsPrHook(Hook):
                 'it anew, or leave the hook out.'
             )
         self.masks = {k: m.to(weights[k].device) for k, m in masks.items()}
-        self._apply(model)
+        self._weights = weights
+        self._apply()
 
     def _found(self, runner, model: nn.Module) -> dict[str, Tensor]:
         """Masks from trial steps of a copy."""
@@ -112,13 +116,12 @@ class ProsPrHook(Hook):
         self, runner, batch_idx, data_batch=None, outputs=None
     ) -> None:
         """Zero stays zero, whatever momentum and decay did."""
-        self._apply(_bare(runner.model))
+        self._apply()
 
     @torch.no_grad()
-    def _apply(self, model: nn.Module) -> None:
-        weights = prunable_weights(model)
+    def _apply(self) -> None:
         for name, mask in self.masks.items():
-            weights[name].mul_(mask)
+            self._weights[name].mul_(mask)
 
 
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -228,7 +231,3 @@ def _loss_of(model: nn.Module, batch: dict):
         return model.parse_losses(found)[0]
 
     return loss
-
-
-def _bare(model: nn.Module) -> nn.Module:
-    return model.module if is_model_wrapper(model) else model

@@ -20,6 +20,8 @@ from mmengine.dist import (
     is_distributed,
     is_main_process,
 )
+from mmengine.model import is_model_wrapper
+from torch import nn
 
 from .stopping import Interrupted
 
@@ -77,6 +79,11 @@ class RankError(OSError):
     """
 
     reason = ''
+
+
+def without_wrapper(model: nn.Module) -> nn.Module:
+    """A model as it is without what shares it among processes."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def reason(error: Exception) -> str:

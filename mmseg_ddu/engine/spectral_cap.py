@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from mmseg_ddu.core.operator_norm import OperatorNorm
 from mmseg_ddu.registry import HOOKS
+
+from .ranks import without_wrapper
 
 WARM_UP = 30  # steps before the first cap, and after resuming
 
@@ -56,8 +57,7 @@ class SpectralCapHook(Hook):
         Raises:
             ValueError: If there is none.
         """
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
+        model = without_wrapper(runner.model)
         self.capped = [
             (module, OperatorNorm(module.weight, module.groups))
             for module in model.get_submodule(self.modules).modules()

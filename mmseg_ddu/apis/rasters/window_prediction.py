@@ -12,6 +12,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmseg_ddu.apis.inference import BareImagePipeline
+from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.fitting_data import (
     as_batch,
@@ -31,8 +32,6 @@ from mmseg_ddu.visualization.prediction import (
 
 from .raster_file import write_window
 from .window_grid import padded_size
-
-ABSTAIN = 'abstain'
 
 
 def set_scale(cfg: Config, scale: float | None) -> None:
