@@ -61,8 +61,8 @@ QUICK = [
 ]
 VERSIONS = """
 import json, platform
-import mmseg_ddu.python_ops as ops
-ops.let_python_ops_through()
+import mmseg_ddu.mmcv_without_ops as ops
+ops.allow_missing_mmcv_ops()
 import mmcv, mmengine, mmseg, numpy, torch
 found = {m.__name__: m.__version__ for m in (mmcv, mmengine, mmseg, numpy)}
 found.update(python=platform.python_version(), torch=str(torch.__version__))

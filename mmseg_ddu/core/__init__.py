@@ -10,7 +10,7 @@ from .metrics.ranking_counts import RankingCounts
 from .metrics.selective_risk import aurc
 from .moments import ClassMoments
 from .posterior import PosteriorMean
-from .replay import PrefixReplay
+from .repeated_passes import RepeatedPasses
 from .sampling import PixelReservoir, random_keys, sample_per_class
 from .scores import (
     energy,
@@ -33,7 +33,7 @@ __all__ = [
     'NotFittedError',
     'PixelReservoir',
     'PosteriorMean',
-    'PrefixReplay',
+    'RepeatedPasses',
     'RankingCounts',
     'Surprise',
     'total_surprise',

@@ -14,7 +14,7 @@ from mmseg.datasets.transforms import LoadAnnotations, PackSegInputs
 
 from mmseg_ddu.registry import TRANSFORMS, bare_type
 
-from .leaves import change_leaves
+from .inner_datasets import change_inner_datasets
 
 IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, VOID = 0, 1, 255
 
@@ -193,7 +193,7 @@ def with_held_out(dataset: dict, labels: Sequence[int]) -> dict:
             step.pop('ood_dir', None)
         return leaf
 
-    return change_leaves(dataset, change)
+    return change_inner_datasets(dataset, change)
 
 
 @TRANSFORMS.register_module()

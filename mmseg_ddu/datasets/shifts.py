@@ -16,7 +16,7 @@ from mmengine.dataset import ConcatDataset
 from mmseg_ddu.registry import DATASETS, TRANSFORMS, bare_type, type_name
 
 from .image_shifts import MOVED, REPLACED, SHIFTS
-from .leaves import change_leaves
+from .inner_datasets import change_inner_datasets
 from .ood import IN_DISTRIBUTION, OUT_OF_DISTRIBUTION, VOID
 
 
@@ -156,7 +156,7 @@ def before_packing(dataset: dict, step: dict) -> dict:
         leaf['pipeline'] = [*steps[:-1], step, steps[-1]]
         return leaf
 
-    return change_leaves(dataset, change)
+    return change_inner_datasets(dataset, change)
 
 
 def shifted(dataset: dict, kind: str, seed: int = 0, **options) -> dict:

@@ -15,7 +15,7 @@ from mmseg_ddu.core.dropout import (
     dropout_modules,
 )
 from mmseg_ddu.core.posterior import PosteriorMean
-from mmseg_ddu.core.replay import PrefixReplay
+from mmseg_ddu.core.repeated_passes import RepeatedPasses
 from mmseg_ddu.registry import MODELS
 
 from .sampled_maps import SampledMapsMixin
@@ -88,9 +88,13 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
             for name, layer in zip(self.dropout_after, self.inserted_dropout):
                 module = self.get_submodule(name)
                 stack.enter_context(dropout_behind(module, layer))
-            replay = PrefixReplay(self, modules)
+            repeated = RepeatedPasses(self, modules)
             for number in range(self.num_passes):
-                with replay.replay() if number else replay.record():
+                with (
+                    repeated.further_pass()
+                    if number
+                    else repeated.first_pass()
+                ):
                     logits = super().encode_decode(inputs, batch_img_metas)
                 mean.update(logits)
         return self.averaged(mean)

@@ -14,9 +14,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_ddu.python_ops import let_python_ops_through
+from mmseg_ddu.mmcv_without_ops import allow_missing_mmcv_ops
 
-let_python_ops_through()
+allow_missing_mmcv_ops()
 
 import mmseg.datasets  # noqa: E402, F401
 import torch  # noqa: E402

@@ -10,7 +10,7 @@ import types
 EXTENSION = 'mmcv._ext'
 
 
-def let_python_ops_through() -> None:
+def allow_missing_mmcv_ops() -> None:
     """Make ``mmcv.ops`` importable where mmcv has no compiled extension.
 
     Some of its ops are written in Python and work; mmseg 1.2 even imports

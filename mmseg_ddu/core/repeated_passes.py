@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class PrefixReplay:
+class RepeatedPasses:
     """Remember what ran before the first stochastic module.
 
     Everything in a forward pass up to the first active dropout is the same
@@ -37,7 +37,7 @@ class PrefixReplay:
         self.kept: dict[nn.Module, list[Any]] = {}
 
     @contextmanager
-    def record(self) -> Iterator[None]:
+    def first_pass(self) -> Iterator[None]:
         """Run the first pass inside."""
         self._records, self._starts, self._open = [], [], True
         self.kept = {}
@@ -53,7 +53,7 @@ class PrefixReplay:
             self._close()
 
     @contextmanager
-    def replay(self) -> Iterator[None]:
+    def further_pass(self) -> Iterator[None]:
         """Run each further pass inside."""
         try:
             for module, outputs in self.kept.items():

@@ -8,7 +8,9 @@ from collections.abc import Callable
 WRAPPED = ('dataset', 'datasets')
 
 
-def change_leaves(dataset: dict, change: Callable[[dict], dict]) -> dict:
+def change_inner_datasets(
+    dataset: dict, change: Callable[[dict], dict]
+) -> dict:
     """The config of a data set with the innermost ones changed.
 
     A data set that stands in two places is changed in each by itself.
@@ -24,9 +26,9 @@ def change_leaves(dataset: dict, change: Callable[[dict], dict]) -> dict:
         if key in dataset:
             inner = dataset[key]
             dataset[key] = (
-                change_leaves(inner, change)
+                change_inner_datasets(inner, change)
                 if isinstance(inner, dict)
-                else [change_leaves(item, change) for item in inner]
+                else [change_inner_datasets(item, change) for item in inner]
             )
             return dataset
     return change(dataset)

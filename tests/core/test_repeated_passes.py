@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from mmseg_ddu.core import PrefixReplay, active_dropout, dropout_modules
+from mmseg_ddu.core import RepeatedPasses, active_dropout, dropout_modules
 
 
 class Counting(nn.Module):
@@ -46,11 +46,11 @@ def passes(net, x, count, replay):
     with active_dropout(net) as modules:
         if not replay:
             return [net(x) for _ in range(count)]
-        prefix = PrefixReplay(net, modules)
-        with prefix.record():
+        prefix = RepeatedPasses(net, modules)
+        with prefix.first_pass():
             results.append(net(x))
         for _ in range(count - 1):
-            with prefix.replay():
+            with prefix.further_pass():
                 results.append(net(x))
     return results
 
@@ -103,11 +103,11 @@ def test_only_dropout_is_stochastic_and_only_inside():
 
 def test_state_is_restored_after_an_error():
     net = Net().eval()
-    prefix = PrefixReplay(net, [net.drop])
-    with prefix.record():
+    prefix = RepeatedPasses(net, [net.drop])
+    with prefix.first_pass():
         net(torch.randn(4, 6))
     try:
-        with prefix.replay():
+        with prefix.further_pass():
             raise KeyboardInterrupt
     except KeyboardInterrupt:
         pass
