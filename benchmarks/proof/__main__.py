@@ -2,6 +2,8 @@
 
 `scores` fits every network with several seeds and judges every score on it.
 `components` asks whether unknown objects are found as objects.
+`seeds` fits four times on 100 images each and says how far figures differ.
+`ms` measures what a prediction with each score takes.
 `defaults` asks what each network would choose of the settings that it was
 not asked about; the rule is in `choose_defaults.py`. Each network (and seed)
 is one file in the folder of runs, so an interrupted proof goes on where it
@@ -9,6 +11,8 @@ was. The answers stand side by side in the file of results.
 
   python -m benchmarks.proof scores --networks A --weights B --data C
   python -m benchmarks.proof components --networks A --weights B --data C
+  python -m benchmarks.proof seeds --networks A --weights B --data C
+  python -m benchmarks.proof ms --networks A --weights B --data C
   python -m benchmarks.proof defaults --networks A --weights B --data C
 """
 
@@ -29,6 +33,8 @@ from benchmarks.proof.judge_components import (
     judge_components,
 )
 from benchmarks.proof.judge_scores import judge_scores, score_table
+from benchmarks.proof.judge_seeds import judge_seeds, seed_table
+from benchmarks.proof.judge_time import judge_time, time_table
 from benchmarks.proof.networks import NETWORKS
 from mmseg_ddu.apis import cli
 from mmseg_ddu.fileio import write_json
@@ -78,7 +84,47 @@ def components(args) -> dict:
     return dict(components=found)
 
 
-QUESTIONS = dict(scores=scores, components=components, defaults=defaults)
+def seeds(args) -> dict:
+    """Network to the spread of its figures over four fits."""
+    found = {}
+    number = args.fit_images or FEW
+    for name in args.only or [n for n in NETWORKS if not NETWORKS[n].members]:
+        file = args.runs / f'{name}_{number}_seeds.json'
+        found[name] = kept(file, judge_seeds, NETWORKS[name], number, args)
+        print(f'\n{name}\n\n{seed_table(found[name])}\n')
+    return {'seeds': {f'{number} images': found}}
+
+
+def milliseconds(args) -> dict:
+    """Network to the time of each row, first seed."""
+    found = {}
+    seed = args.seeds[0]
+    for name in args.only or NETWORKS:
+        file = args.runs / f'{name}_ms.json'
+        times = kept(file, judge_time, NETWORKS[name], seed, args)
+        print(f'\n{name}\n\n{time_table(times)}\n')
+        rows = {row: dict(ms=time) for row, time in times.items()}
+        found[name] = dict(rows=rows)
+    return dict(networks=found)
+
+
+QUESTIONS = dict(
+    scores=scores,
+    components=components,
+    seeds=seeds,
+    ms=milliseconds,
+    defaults=defaults,
+)
+FEW = 100  # images of a fit, if nothing else is said, for the seeds
+
+
+def merge(there: dict, found: dict) -> dict:
+    """What is there with what was found; other questions' answers stay."""
+    merged = dict(there)
+    for key, value in found.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
 
 
 def main() -> None:
@@ -102,9 +148,7 @@ def main() -> None:
     args.runs.mkdir(parents=True, exist_ok=True)
     answer = QUESTIONS[args.question](args)
     there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    for key, value in answer.items():  # networks of other runs stay
-        there[key] = {**there.get(key, {}), **value}
-    write_json(args.json, there)
+    write_json(args.json, merge(there, answer))
 
 
 if __name__ == '__main__':

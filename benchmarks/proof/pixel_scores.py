@@ -25,7 +25,8 @@ PAPER = 'ddu-paper'
 CONSTANT = 'constant per image'
 CLASSES = 'classes of '
 JOINT = ', '  # between the name of a sampling method and that of its score
-OTHERS = ('energy', 'max logit', 'sml', 'knn', 'vim', CONSTANT, 'random')
+OF_FEATURES = ('sml', 'knn', 'vim')
+OTHERS = ('energy', 'max logit', *OF_FEATURES, CONSTANT, 'random')
 ROWS = (*MAPS, PAPER, *OTHERS)
 OF_PEERS = dict(epistemic='mutual information', total='predictive entropy')
 
@@ -134,7 +135,7 @@ def score_image(
     size = sample.pred_sem_seg.data.shape[1:]
     found = {}
     if statistics is not None:
-        found = _others(statistics, features, logits, size, model)
+        found = other_scores(statistics, features, logits, size, model)
         found[PAPER] = sample.pred_epistemic_paper.data[None]
     for name in MAPS:
         found[name] = sample.get(f'pred_{name}').data[None]
@@ -143,31 +144,29 @@ def score_image(
     return sample, found
 
 
-def _others(
+def other_scores(
     statistics: TrainingStatistics,
     features: Tensor,
     logits: Tensor,
     size: Sequence[int],
     model: nn.Module,
+    rows: Sequence[str] = OF_FEATURES,
 ) -> dict[str, Tensor]:
-    """Scores of every second cell, resized as ours are."""
+    """Scores of every second cell, resized as ours are, (1, 1, H, W)."""
     shape = features[:, :, ::2, ::2].shape[2:]
     z = features[0, :, ::2, ::2].flatten(1).T
     y = logits[0, :, ::2, ::2].flatten(1).T
-    found = dict(
-        knn=statistics.knn(z),
-        vim=statistics.vim(z, y),
-        sml=statistics.sml(y),
-    )
-    return {
-        name: nn.functional.interpolate(
+    inputs = dict(sml=(y,), knn=(z,), vim=(z, y))
+    found = {}
+    for row in rows:
+        values = getattr(statistics, row)(*inputs[row])
+        found[row] = nn.functional.interpolate(
             values.reshape(1, 1, *shape),
             size,
             mode='bilinear',
             align_corners=model.align_corners,
         )
-        for name, values in found.items()
-    }
+    return found
 
 
 def mask_values(sample: SegDataSample, size: Sequence[int]) -> Tensor:
