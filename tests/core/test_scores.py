@@ -62,3 +62,13 @@ def test_entropy_is_torchs():
     ).entropy()
     got = softmax_entropy(logits)[:, 0].double()
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_entropy_has_torchs_gradient():
+    """What is done in place elsewhere is not done where it is wanted."""
+    logits = (3 * LOGITS.double()).requires_grad_()
+    softmax_entropy(logits).sum().backward()
+    other = logits.detach().requires_grad_()
+    kind = torch.distributions.Categorical(logits=other.movedim(1, -1))
+    kind.entropy().sum().backward()
+    torch.testing.assert_close(logits.grad, other.grad)
