@@ -10,10 +10,10 @@ from .densities import PATHS
 def as_text(result: dict) -> str:
     """Markdown tables for the terminal or a page."""
     machine = result['machine']
+    size = 'x'.join(map(str, result['size']))
     parts = [
         f'{machine["gpu"] or machine["cpu"]}, {machine["threads"]} of '
-        f'{machine["cores"]} CPU cores, {machine["clock"]}; '
-        'x'.join(map(str, result['size'])),
+        f'{machine["cores"]} CPU cores, {machine["clock"]}; {size}',
         _methods(result['methods']),
         _memory(result['memory_mib']),
         'Fit of {images} images {fit_s} s, evaluation {evaluation_s} s: '
