@@ -46,5 +46,7 @@ def test_small_benchmark(demo_cfg, tmp_path, monkeypatch):
     )
     memory = written['memory_mib']
     assert memory['prediction'].keys() == {'plain', *memory['scoring']}
-    assert 'ddu_every_cell' in as_text(written)
+    text = as_text(written)
+    assert 'ddu_every_cell' in text
+    assert text.partition('\n')[0].endswith('; 96x96')
     assert (tmp_path / 'scaling.png').stat().st_size > 1000
