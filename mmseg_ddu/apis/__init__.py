@@ -2,6 +2,7 @@
 
 from mmseg_ddu.engine.fit import fit_gda
 
+from .added_class import add_class
 from .compare import aggregate, compare
 from .exporting import export
 from .html_report import write_report
@@ -19,6 +20,7 @@ from .testing import test
 __all__ = [
     'DDUInferencer',
     'DriftMonitor',
+    'add_class',
     'aggregate',
     'check_model',
     'compare',

@@ -28,6 +28,7 @@ from mmseg_ddu.engine.tta_pipeline import (
 )
 from mmseg_ddu.registry import MODELS
 from mmseg_ddu.visualization.heatmap import to_bytes
+from mmseg_ddu.visualization.prediction import default_palette
 
 ImageLike = str | os.PathLike | np.ndarray
 # What a data set with labels gives to its pipeline.
@@ -87,8 +88,29 @@ def init_ddu(
     # Built once, not once an image: from a file, and from an array.
     model.pipelines = [inference_pipeline(cfg, a, tta) for a in (False, True)]
     model.checkpoint_meta = content['meta']
-    model.dataset_meta = content['meta'].get('dataset_meta') or {}
+    model.dataset_meta = predicted_meta(model, content['meta'])
     return model
+
+
+def predicted_meta(model: nn.Module, meta: dict) -> dict:
+    """Classes and palette of what a model predicts.
+
+    Args:
+        model (nn.Module): With added classes or without.
+        meta (dict): Of its checkpoint, with those of the training.
+    """
+    trained = meta.get('dataset_meta') or {}
+    added = getattr(getattr(model, 'gda_head', None), 'added', ())
+    if not added:
+        return trained
+    names = list(trained.get('classes') or range(model.gda_head.num_classes))
+    colors = list(trained.get('palette') or default_palette())[: len(names)]
+    end = len(names) + len(added)
+    return dict(
+        trained,
+        classes=[*map(str, names), *added],
+        palette=[*colors, *default_palette()[len(colors) : end]],
+    )
 
 
 class BareImagePipeline(Compose):

@@ -250,7 +250,7 @@ def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
     """
     if covariances.ndim == 2:
         factors = covariances.rsqrt()
-        return factors, factors.log().sum(-1)
+        return factors, log_determinants(factors)
     factors = torch.empty_like(covariances)
     eye = torch.eye(covariances.shape[-1]).to(covariances)
     bad = []
@@ -268,5 +268,11 @@ def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
             "reg_covar (1e-4, say), set shrinkage='oas', or use "
             "covariance_type='tied'."
         )
-    log_dets = factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return factors, log_dets
+    return factors, log_determinants(factors)
+
+
+def log_determinants(factors: Tensor) -> Tensor:
+    """``log |P|`` of such factors, (C, D, D) or (C, D) -> (C,)."""
+    if factors.ndim == 3:
+        factors = factors.diagonal(dim1=-2, dim2=-1)
+    return factors.log().sum(-1)

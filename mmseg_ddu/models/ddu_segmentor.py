@@ -20,13 +20,12 @@ from .gda_head import PENULTIMATE, GDAHead
 from .heads import classifying_head, count_classes
 from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
-from .map_names import NOVELTY, PERCENTILE
+from .map_names import PERCENTILE
 from .tapped_modules import LOGITS, find_channels, image_channels, tap_place
 from .uncertainty_maps import (
     UncertaintyMapsMixin,
     concatenate_maps,
     windows,
-    without_padding,
 )
 
 
@@ -39,7 +38,9 @@ class DDUMixin(UncertaintyMapsMixin):
     density head, ``pred_aleatoric`` the softmax entropy, ``pred_total`` both
     as surprises (:func:`~mmseg_ddu.core.surprise.total_surprise`), each with
     its percentile; ``image_novelty`` and its percentile are in the metainfo,
-    as tensors without dimensions; ``pred_abstain`` if it has thresholds.
+    as tensors without dimensions; ``pred_abstain`` if it has thresholds. A
+    pixel is of an added class where that is likelier under the main density
+    than each trained class; its logits stay those of the network.
     Validation during training, when there is no density yet, gives
     ``pred_aleatoric`` alone; everything else raises ``NotFittedError``.
 
@@ -70,7 +71,7 @@ class DDUMixin(UncertaintyMapsMixin):
         )
         self.map_calibration = MapCalibration()
         self.image_novelty = ImageNovelty(image_channels(self))
-        self.abstention = Abstention(count_classes(self))
+        self.abstention = Abstention(self.gda_head.predicted_classes)
         self.scaled = False  # whether there is a temperature
         self._tolerate_unfitted = False
 
@@ -94,7 +95,8 @@ class DDUMixin(UncertaintyMapsMixin):
     @property
     def num_maps(self) -> int:
         expected = self.gda_head.ready or not self._tolerate_unfitted
-        return len(self.heads) if expected else 0
+        total = len(self.heads) + len(self.gda_head.added)
+        return total if expected else 0
 
     # Features
 
@@ -159,22 +161,8 @@ class DDUMixin(UncertaintyMapsMixin):
         for head in self.heads.values():
             head.require_fitted()
         samples = super().predict(inputs, data_samples)
-        self._add_novelty(inputs, samples)
+        self.image_novelty.describe(inputs, samples)
         return samples
-
-    def _add_novelty(self, inputs: Tensor, samples: list) -> None:
-        """The distance of each image, without its padding, and percentile."""
-        metas = [sample.metainfo for sample in samples]
-        names = NOVELTY, NOVELTY + PERCENTILE
-        for members, images in without_padding(inputs, metas):
-            distances = self.image_novelty(images)
-            shares = self.image_novelty.percentile(distances)
-            for member, *values in zip(members, distances, shares):
-                # Not set_metainfo, which copies tensors.
-                for name, value in zip(names, values):
-                    samples[member].set_field(
-                        value, name, field_type='metainfo'
-                    )
 
     def val_step(self, data):
         """Validation tolerates a head that is not fitted yet."""
@@ -200,6 +188,10 @@ class DDUMixin(UncertaintyMapsMixin):
         for head in self.heads.values():
             scores = head(features[head.tap])
             logits = concatenate_maps(logits, scores, self.align_corners)
+        head = self.gda_head
+        if head.added:
+            margins = head.margins(features[head.tap])
+            logits = concatenate_maps(logits, margins, self.align_corners)
         return logits
 
     def calibrated(self, logits: Tensor) -> Tensor:
@@ -211,6 +203,7 @@ class DDUMixin(UncertaintyMapsMixin):
     def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
         if self.num_maps == 0:
             return dict(pred_aleatoric=entropies)
+        maps = maps[:, : len(self.heads)]
         tables = self.surprises
         maps = lost_to_infinity(maps).split(1, 1)
         values = dict(zip(tables, [entropies, *maps]))
@@ -232,6 +225,10 @@ class DDUMixin(UncertaintyMapsMixin):
 
     def fields(self, everything: Tensor) -> dict[str, Tensor]:
         fields = super().fields(everything)
+        if self.gda_head.added and self.num_maps:
+            fields['pred_sem_seg'] = self.gda_head.with_added(
+                fields['pred_sem_seg'], everything
+            )
         if self.abstention.ready and self.num_maps:
             both = fields['pred_total'], fields['pred_sem_seg']
             fields[REFUSED] = self.abstention(*both)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -46,7 +47,10 @@ class GDAHead(PreciseModule, BaseModule):
             of a submodule of the segmentor whose output is taken
             (``decode_head.bottleneck``, ``backbone.layer3``), with ``[i]``
             behind it where it gives several (``backbone[0]``).
-        density (str): ``gaussian``.
+        added (Sequence[str]): Classes that :func:`~mmseg_ddu.apis.add_class`
+            has added; never set by hand.
+        density (str): ``gaussian``, or ``pca_top`` and ``pca_bottom``, one
+            part of the directions (with ``top``, how many).
         options: Those of the density (:class:`GaussianDensity`:
             ``shrinkage``, ``covariance_type``, ``components``, ``rank``,
             ``reg_covar``, ``priors`` …), and
@@ -71,6 +75,7 @@ class GDAHead(PreciseModule, BaseModule):
         preset: str = DEFAULT,
         tap: str = PENULTIMATE,
         density: str = 'gaussian',
+        added: Sequence[str] = (),
         init_cfg: dict | None = None,
         **options,
     ) -> None:
@@ -99,7 +104,11 @@ class GDAHead(PreciseModule, BaseModule):
         kind = DENSITIES.find(density)
         known = _known_options(kind, options)
         defaults = {k: v for k, v in defaults.items() if k in known}
-        self.density = kind(num_classes, width, **{**defaults, **options})
+        self.added = tuple(map(str, added))
+        self._new_density = partial(
+            kind, num_features=width, **{**defaults, **options}
+        )
+        self.density = self._new_density(self.predicted_classes)
         self.surprise = Surprise()
         self.register_buffer('fitted', torch.tensor(False))
         self.register_buffer('format_version', torch.tensor(FORMAT))
@@ -108,7 +117,16 @@ class GDAHead(PreciseModule, BaseModule):
     # Fitting
 
     def new_moments(self, device: torch.device | str = 'cpu') -> ClassMoments:
-        """Empty moments for what :meth:`update` collects."""
+        """Empty moments for what :meth:`update` collects.
+
+        Raises:
+            ValueError: If classes were added: no image of a fit shows them.
+        """
+        if self.added:
+            raise ValueError(
+                f'The classes {self.added} were added to fitted densities. '
+                'Fit without them (gda_head.added), then add them again.'
+            )
         return self.density.new_moments(device)
 
     @torch.no_grad()
@@ -149,6 +167,32 @@ class GDAHead(PreciseModule, BaseModule):
                 'CONFIG CHECKPOINT` and use the *_gda.pth file it writes.'
             )
 
+    @property
+    def predicted_classes(self) -> int:
+        """Those of the network, and those that were added."""
+        return self.num_classes + len(self.added)
+
+    def add_class(self, name: str, vectors: Tensor, images: int) -> None:
+        """Learn a class more.
+
+        Args:
+            name (str): Of the class.
+            vectors (Tensor): (N, D'), as :meth:`vectors` gives them.
+            images (int): They are of so many.
+
+        Raises:
+            ValueError: If the density cannot be extended.
+        """
+        density = self._new_density(self.predicted_classes + 1)
+        density = density.to(vectors.device)
+        if not hasattr(density, 'extend'):
+            raise ValueError(
+                f'{type(density).__name__} cannot learn a class more; use '
+                "density='gaussian'."
+            )
+        density.extend(self.density, vectors, images)
+        self.density, self.added = density, (*self.added, name)
+
     # Scoring
 
     @torch.no_grad()
@@ -162,6 +206,41 @@ class GDAHead(PreciseModule, BaseModule):
             NotFittedError: Before the fit.
             ValueError: If the tap gives another number of channels.
         """
+        return self._map(
+            feature, lambda z: -self.density.score_samples(z)[:, None]
+        )
+
+    @torch.no_grad()
+    def margins(self, feature: Tensor) -> Tensor:
+        """How much likelier added classes are than all of the training.
+
+        (B, D, h, w) -> (B, A, h, w): log density under each added class,
+        minus the highest of the trained ones, in nats; priors count in
+        neither. NaN where there is no score. Errors as in :meth:`forward`.
+        """
+
+        def likelier(vectors: Tensor) -> Tensor:
+            log_probs = self.density.log_prob(vectors)
+            known, added = log_probs.tensor_split([self.num_classes], 1)
+            return added - known.amax(1, keepdim=True)
+
+        return self._map(feature, likelier)
+
+    def with_added(self, classes: Tensor, maps: Tensor) -> Tensor:
+        """Classes (B, 1, H, W), with the added ones where they are likelier.
+
+        Args:
+            classes (Tensor): Of the network.
+            maps (Tensor): (B, …, H, W), with the margins as last channels.
+        """
+        highest, which = maps[:, -len(self.added) :].max(1, keepdim=True)
+        number = (self.num_classes + which).to(classes)
+        return number.where(highest > 0, classes)
+
+    def _map(
+        self, feature: Tensor, score: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """Scores of vectors, (N, M), for each cell, (B, M, h, w)."""
         self.require_fitted()
         if feature.ndim != 4 or feature.shape[1] != self.channels:
             raise ValueError(
@@ -173,9 +252,9 @@ class GDAHead(PreciseModule, BaseModule):
         step = self.stride
         some = feature[:, :, ::step, ::step]
         rows = some.movedim(1, -1).reshape(-1, self.channels)
-        log_probs = self.density.score_samples(self.vectors(rows))
-        scores = -log_probs.view(some.shape[0], 1, *some.shape[2:])
-        return _between(scores, step, feature.shape[2:])
+        scores = score(self.vectors(rows))
+        scores = scores.view(some.shape[0], *some.shape[2:], -1)
+        return _between(scores.movedim(3, 1), step, feature.shape[2:])
 
 
 def _known_options(density: Callable, options: dict) -> list[str]:

@@ -8,6 +8,9 @@ from torch import Tensor
 from mmseg_ddu.core.image_statistics import ImageStatistics
 from mmseg_ddu.core.precise_module import PreciseModule
 
+from .map_names import NOVELTY, PERCENTILE
+from .uncertainty_maps import without_padding
+
 SHRINKAGE = 0.1  # at least, towards independent statistics
 FOLDS = 10
 QUANTILES = 1001
@@ -71,6 +74,25 @@ class ImageNovelty(PreciseModule):
         """Share of training images with a smaller distance, in [0, 1]."""
         higher = self.quantiles >= distances[..., None]
         return 1 - higher.mean(-1, dtype=torch.float32)  # 1 for NaN
+
+    def describe(self, inputs: Tensor, samples: list) -> None:
+        """Distance and percentile of each image into its metainfo.
+
+        Args:
+            inputs (Tensor): (B, C, H, W), preprocessed, padding included.
+            samples (list[SegDataSample]): Of the images.
+        """
+        metas = [sample.metainfo for sample in samples]
+        names = NOVELTY, NOVELTY + PERCENTILE
+        for members, images in without_padding(inputs, metas):
+            distances = self(images)
+            shares = self.percentile(distances)
+            for member, *values in zip(members, distances, shares):
+                # Not set_metainfo, which copies tensors.
+                for name, value in zip(names, values):
+                    samples[member].set_field(
+                        value, name, field_type='metainfo'
+                    )
 
 
 def _rule(vectors: Tensor) -> tuple[Tensor, Tensor]:

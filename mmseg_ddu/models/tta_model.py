@@ -38,7 +38,20 @@ class DDUTTAModel(SegTTAModel):
 
     Args:
         module (dict or nn.Module): The segmentor.
+
+    Raises:
+        ValueError: If classes were added to it: their margins have no
+            merging rule.
     """
+
+    def __init__(self, module, **kwargs) -> None:
+        super().__init__(module=module, **kwargs)
+        if getattr(getattr(self.module, 'gda_head', None), 'added', ()):
+            raise ValueError(
+                f'The classes {self.module.gda_head.added} were added by '
+                'their density, which is not merged over augmentations. '
+                'Predict without tta.'
+            )
 
     def __getattr__(self, name: str):
         """What is not its own is the segmentor's: head, percentiles …"""

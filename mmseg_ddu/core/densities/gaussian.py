@@ -9,9 +9,11 @@ from mmseg_ddu.core.class_gaussians import DIRECTIONS, ClassGaussians
 from mmseg_ddu.core.covariance import (
     check_options,
     estimate_covariances,
+    log_determinants,
     precision_factors,
 )
 from mmseg_ddu.core.errors import require
+from mmseg_ddu.core.few_shot import few_shot_covariance, shared_covariance
 from mmseg_ddu.core.kmeans import nearest_part
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.nearest_gaussians import sketch_gaussians
@@ -177,19 +179,107 @@ class GaussianDensity(ClassGaussians):
         total = counts.sum(1)
         share = counts / total.clamp_min(1)[:, None]
         priors = self._class_priors(total > 0, seen.to(counts))[:, None]
-        log_priors = (priors * share).log().flatten()
         factors, log_dets = precision_factors(covariances)
-        constant = 0.5 * moments.num_features * LOG_2_PI
-        log_norms = log_priors + log_dets - constant
-        self.means.copy_(moments.means)
-        self.precisions_cholesky.copy_(factors)
-        if self.covariance_type != 'diag':  # the means, whitened
-            self.shifts.copy_((moments.means[:, None] @ factors)[:, 0])
-        self.log_norms.copy_(log_norms)
+        spread = None
         if self.sketched:
             spread = moments.total_scatter() / counts.sum()
+        weights = (priors * share).flatten()
+        self._store(moments.means, factors, log_dets, weights, spread)
+
+    def _store(
+        self,
+        means: Tensor,
+        factors: Tensor,
+        log_dets: Tensor,
+        weights: Tensor,
+        spread: Tensor | None,
+    ) -> None:
+        """Take over all Gaussians.
+
+        Args:
+            means (Tensor): (G, K), about the offset.
+            factors (Tensor): Of their precisions, in the layout of the type.
+            log_dets (Tensor): Of the factors.
+            weights (Tensor): (G,), which add up to 1.
+            spread (Tensor, optional): Covariance of all data, for a sketch.
+        """
+        constant = 0.5 * means.shape[1] * LOG_2_PI
+        log_norms = weights.log() + log_dets - constant
+        self.means.copy_(means)
+        self.precisions_cholesky.copy_(factors)
+        if self.covariance_type != 'diag':  # the means, whitened
+            self.shifts.copy_((means[:, None] @ factors)[:, 0])
+        self.log_norms.copy_(log_norms)
+        if spread is not None:
             sketch = sketch_gaussians(
-                moments.means, factors, log_norms, spread, DIRECTIONS
+                means, factors, log_norms, spread, DIRECTIONS
             )
             for name, value in sketch._asdict().items():
                 getattr(self, f'sketch_{name}').copy_(value)
+
+    @torch.no_grad()
+    def extend(
+        self, other: GaussianDensity, features: Tensor, images: int
+    ) -> None:
+        """Take over another density, and learn one class more from few images.
+
+        The Gaussians of the other classes stay as they are. The new one has
+        the mean of its vectors, and a covariance between theirs and the one
+        that all other classes share
+        (:func:`~mmseg_ddu.core.few_shot.few_shot_covariance`).
+
+        Args:
+            other (GaussianDensity): Fitted, of one class fewer and otherwise
+                alike.
+            features (Tensor): (N, D) of the new class.
+            images (int): They are of so many.
+
+        Raises:
+            ValueError: If the densities are of other subspaces.
+        """
+        require(
+            self.basis.shape == other.basis.shape,
+            f'a subspace of shape {tuple(other.basis.shape)}, whatever the '
+            'number of classes (set top or rank)',
+            tuple(self.basis.shape),
+        )
+        vectors = other._prepared(features.double())[0]
+        means = other.means.double()
+        factors = other.precisions_cholesky.double()
+        log_dets = log_determinants(factors)
+        constant = 0.5 * means.shape[1] * LOG_2_PI
+        weights = (other.log_norms.double() - log_dets + constant).exp()
+        shared = shared_covariance(factors, weights)
+        if self.covariance_type != 'tied':
+            least = 0.0 if self.shrinkage == 'oas' else float(self.shrinkage)
+            own = few_shot_covariance(vectors, images, shared, least)
+            own = own.diagonal() if self.covariance_type == 'diag' else own
+            new, _ = precision_factors(own[None])
+            new = new.expand(self.components, *new.shape[1:])
+            factors = torch.cat([factors, new])
+        weights = self._extended_weights(other, weights, len(vectors))
+        mean = vectors.mean(0).expand(self.components, -1)
+        means = torch.cat([means, mean])
+        spread = None
+        if self.sketched:
+            spread = shared + means.mT @ (weights[:, None] * means)
+        for name in ('offset', 'basis', 'residual_variance'):
+            getattr(self, name).copy_(getattr(other, name))
+        if self.components > 1:
+            center = features.mean(0).expand(self.components, -1)
+            self.centers.copy_(torch.cat([other.centers, center]))
+        log_dets = log_determinants(factors)
+        self._store(means, factors, log_dets, weights, spread)
+        self.fitted.fill_(True)
+
+    def _extended_weights(
+        self, other: GaussianDensity, weights: Tensor, seen: int
+    ) -> Tensor:
+        """Of all Gaussians, with a class of which so many were seen."""
+        count = torch.tensor([seen]).to(other.class_count)
+        self.class_count.copy_(torch.cat([other.class_count, count]))
+        present = weights.view(-1, self.components).sum(1) > 0
+        present = torch.cat([present, present.new_ones(1)])
+        prior = self._class_priors(present, self.class_count.to(weights))[-1:]
+        nothing = weights.new_zeros(self.components - 1)
+        return torch.cat([weights * (1 - prior), prior, nothing])
