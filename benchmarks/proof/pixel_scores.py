@@ -76,8 +76,8 @@ def score_pixels(
     """Score sampled pixels of a seeded choice of images.
 
     Args:
-        model (nn.Module): A fitted DDU segmentor in whole mode; with
-            statistics, it has the extra head ``paper``.
+        model (nn.Module): A fitted DDU segmentor in whole mode; its extra
+            heads have rows of their names.
         config (dict): Of the data set.
         statistics (TrainingStatistics, optional): Of the same network;
             without it, there are no rows of other methods.
@@ -126,8 +126,8 @@ def score_image(
 ) -> tuple[SegDataSample, dict[str, Tensor]]:
     """One image of a data set: its prediction, and row to (1, 1, H, W).
 
-    Rows that no pixel decides alone (constant per image, random) are left
-    out.
+    Extra heads have rows of their names. Rows that no pixel decides alone
+    (constant per image, random) are left out.
     """
     with model.tap(classes=True) as tap:
         sample = model.test_step(as_batch(item))[0]
@@ -136,7 +136,9 @@ def score_image(
     found = {}
     if statistics is not None:
         found = other_scores(statistics, features, logits, size, model)
-        found[PAPER] = sample.pred_epistemic_paper.data[None]
+    for name in model.extra_heads:
+        row = PAPER if name == 'paper' else name
+        found[row] = sample.get(f'pred_epistemic_{name}').data[None]
     for name in MAPS:
         found[name] = sample.get(f'pred_{name}').data[None]
     full = sample.seg_logits.data[None]

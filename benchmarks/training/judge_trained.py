@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from pathlib import Path
 
 from mmengine.config import Config
+from torch import nn
 
 from benchmarks.proof.figures import (
     SHIFT_KINDS,
@@ -14,11 +17,12 @@ from benchmarks.proof.figures import (
     unknown_figures,
 )
 from benchmarks.proof.networks import HALF_TRAINED, NETWORKS, Network, files
-from benchmarks.proof.pixel_scores import score_pixels
-from benchmarks.training.variants import VARIANTS
+from benchmarks.proof.pixel_scores import PixelScores, score_pixels
+from benchmarks.training.variants import Variant
 from mmseg_ddu.apis import fit_gda, init_ddu, test, train
 from mmseg_ddu.datasets.shifts import shifted
 from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.engine.pruning import prunable_weights
 from mmseg_ddu.fileio import write_json
 
 HERE = 'benchmarks/training/'
@@ -35,12 +39,13 @@ DATA = {
     ),
 }
 PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
+SECONDS = 'seconds.json'
 
 
 def trained(cfg: Config, folder: Path) -> Path:
     """The last checkpoint of a training, which goes on where it was.
 
-    Beside it ``seconds.json``: processor seconds of an iteration of the part
+    Beside it ``SECONDS``: processor seconds of an iteration of the part
     that this process did.
     """
     last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
@@ -48,33 +53,58 @@ def trained(cfg: Config, folder: Path) -> Path:
         start = time.process_time()
         runner = train(cfg, work_dir=folder, resume=folder.is_dir())
         spent = time.process_time() - start
-        write_json(folder / 'seconds.json', spent / max(1, runner.iter))
+        write_json(folder / SECONDS, spent / max(1, runner.iter))
     return last
 
 
-def judge_variant(data: str, variant: str, seed: int, args) -> dict:
-    """Figures of one training."""
-    network, unknown = DATA[data]
-    config, _ = files(network, args.networks, args.weights, args.data)
-    cfg = read_config(config, {'randomness.seed': seed})
-    for change in VARIANTS[variant]:
-        change(cfg)
-    folder = args.runs / f'{data}_{variant.replace(" ", "_")}_{seed}'
-    checkpoint = trained(cfg, folder)
-    fitted = fit_gda(cfg, checkpoint, seed=seed, max_images=args.fit_images)
-    tested = test(cfg, fitted, work_dir=folder / 'test')
-    model = init_ddu(cfg, fitted)
-    dataset = cfg.test_dataloader.dataset
+def plain_and_moved(
+    model: nn.Module, seed: int, args
+) -> tuple[PixelScores, dict[str, PixelScores]]:
+    """Pixels of ``args.images`` test images, and of some with each shift."""
+    dataset = model.cfg.test_dataloader.dataset
 
     def scores(config: dict, images: int, pixels: int):
         return score_pixels(model, config, None, images, pixels, seed)
 
     plain = scores(dataset, args.images, PIXELS)
-    moved = {
+    return plain, {
         kind: scores(shifted(dataset, kind), args.shift_images, SHIFTED_PIXELS)
         for kind in SHIFT_KINDS
     }
+
+
+def share_of_zeros(model: nn.Module) -> float:
+    """Among the weights that may be pruned."""
+    weights = prunable_weights(model).values()
+    zeros = sum(int((weight == 0).sum()) for weight in weights)
+    return zeros / sum(weight.numel() for weight in weights)
+
+
+def shortened(iterations: int | None) -> dict:
+    """Settings of a config that trains for so many."""
+    if iterations is None:
+        return {}
+    keys = ('train_cfg.max_iters', 'train_cfg.val_interval')
+    return dict.fromkeys((*keys, 'param_scheduler.0.end'), iterations)
+
+
+def judge_variant(
+    data: str, changes: Variant, folder: Path, seed: int, args
+) -> dict:
+    """Figures of one training, in a folder of its own."""
+    network, unknown = DATA[data]
+    config, _ = files(network, args.networks, args.weights, args.data)
+    settings = {'randomness.seed': seed, **shortened(args.iterations)}
+    cfg = read_config(config, settings)
+    for change in changes:
+        change(cfg)
+    checkpoint = trained(cfg, folder)
+    fitted = fit_gda(cfg, checkpoint, seed=seed, max_images=args.fit_images)
+    tested = test(cfg, fitted, work_dir=folder / 'test')
+    model = init_ddu(cfg, fitted)
+    plain, moved = plain_and_moved(model, seed, args)
     values = network.unknown[unknown]
+    seconds = folder / SECONDS  # not there if it was stopped at the end
     found = {
         f'unknown_{name}': unknown_figures(plain, row, values)['auroc']
         for name, row in (
@@ -89,4 +119,8 @@ def judge_variant(data: str, variant: str, seed: int, args) -> dict:
         errors=error_figures(plain, 'total')['errors'],
         **found,
         shifts=shift_figures(plain, moved, 'epistemic')['shifts_mean'],
+        zeros=share_of_zeros(model),
+        seconds_per_iteration=json.loads(seconds.read_text())
+        if seconds.exists()
+        else math.nan,
     )

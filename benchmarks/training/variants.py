@@ -6,8 +6,11 @@ from collections.abc import Callable
 
 from mmengine.config import Config
 
+Change = Callable[[Config], None]
+Variant = tuple[Change, ...]
 
-def spectral_cap(coefficient: float) -> Callable[[Config], None]:
+
+def spectral_cap(coefficient: float) -> Change:
     """Cap the norms of the backbone's convolutions."""
 
     def change(cfg: Config) -> None:
@@ -23,7 +26,7 @@ def leaky(cfg: Config) -> None:
     backbone.update(type='mmseg_ddu.LeakyBackbone', backbone=backbone.type)
 
 
-def gaussians(components: int) -> Callable[[Config], None]:
+def gaussians(components: int) -> Change:
     """Class log densities for logits."""
 
     def change(cfg: Config) -> None:
@@ -37,7 +40,7 @@ def gaussians(components: int) -> Callable[[Config], None]:
     return change
 
 
-VARIANTS: dict[str, tuple[Callable[[Config], None], ...]] = {
+VARIANTS: dict[str, Variant] = {
     'plain': (),
     'spectral cap 3': (spectral_cap(3),),
     'spectral cap 6': (spectral_cap(6),),

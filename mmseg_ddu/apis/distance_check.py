@@ -71,7 +71,8 @@ def check_distances(
 
     Returns:
         dict: What ``distances.json`` has; images have standard deviation
-        one, as the network gets them.
+        one, as the network gets them. ``flattest`` of the first tap has the
+        mean epistemic score of each image and of its copy.
 
     Raises:
         ValueError: If there are fewer than two images of the size, or the
@@ -92,7 +93,8 @@ def check_distances(
             f'Expected two images or more of at least {size} x {size} '
             f'pixels, but found {len(inputs)}; set size, or give more.'
         )
-    answers = {}
+    answers: dict = {}
+    scores: dict[str, list[float]] = {}
     # TF32 would be noise as large as the changes.
     exact = torch.backends.cudnn.flags(allow_tf32=False)
     with exact, Progress() as progress:
@@ -104,9 +106,11 @@ def check_distances(
             for name, image in inputs.items():
                 rows.append(_of_image(feature, image, seed))
                 if tap == taps[0]:
-                    _draw(model, image, rows[-1]['direction'], out, name)
+                    direction = rows[-1]['direction']
+                    scores[name] = _draw(model, image, direction, out, name)
                 progress.advance(task)
             answers[tap] = _summary(feature, inputs, rows)
+        answers[taps[0]]['flattest']['scores'] = scores
     write_json(out / 'distances.json', answers)
     return answers
 
@@ -182,10 +186,10 @@ def _summary(
 @torch.no_grad()
 def _draw(
     model: nn.Module, image: Tensor, direction: Tensor, out: Path, name: str
-) -> None:
+) -> list[float]:
     """An image beside the copy that the feature hardly tells from it.
 
-    The mean epistemic score of each is in the name of the file.
+    The mean epistemic score of each is in the name of the file, and returned.
     """
     changed = image + VISIBLE * image.numel() ** 0.5 * direction
     head, pictures, scores = model.gda_head, [], []
@@ -195,6 +199,7 @@ def _draw(
     pixels = to_bytes(np.concatenate(pictures, axis=1))
     file = f'{Path(name).name}_{scores[0]:.1f}_{scores[1]:.1f}.png'
     cv2.imwrite(str(out / file), pixels)
+    return scores
 
 
 def sentences(answers: dict) -> list[str]:

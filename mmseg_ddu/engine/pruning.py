@@ -95,7 +95,26 @@ class ProsPrHook(Hook):
         self._apply()
 
     def _found(self, runner, model: nn.Module) -> dict[str, Tensor]:
-        """Masks from trial steps of a copy."""
+        """Masks of the weights that are worth most."""
+        masks = best_weights(self.scores(runner, model), self.sparsity)
+        kept = sum(int(mask.sum()) for mask in masks.values())
+        number = sum(mask.numel() for mask in masks.values())
+        runner.logger.info(
+            f'{type(self).__name__} keeps {kept} of {number} weights in '
+            f'{len(masks)} layers.'
+        )
+        return masks
+
+    def scores(self, runner, model: nn.Module) -> dict[str, Tensor]:
+        """What each weight is worth, by trial steps of a copy.
+
+        Args:
+            runner (Runner): Whose training images are used.
+            model (nn.Module): Without a wrapper.
+
+        Returns:
+            dict: Name to a score for each weight, on every rank the same.
+        """
         trial = revert_sync_batchnorm(copy.deepcopy(model)).train()
         batches = _batches(runner.train_dataloader, self.steps + 1)
         losses = [_loss_of(trial, batch) for batch in batches]
@@ -104,13 +123,7 @@ class ProsPrHook(Hook):
         )
         for score in scores.values():
             all_reduce(score)
-        masks = best_weights(scores, self.sparsity)
-        kept = sum(int(mask.sum()) for mask in masks.values())
-        number = sum(mask.numel() for mask in masks.values())
-        runner.logger.info(
-            f'ProsPr keeps {kept} of {number} weights in {len(masks)} layers.'
-        )
-        return masks
+        return scores
 
     def after_train_iter(
         self, runner, batch_idx, data_batch=None, outputs=None

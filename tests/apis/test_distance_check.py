@@ -28,6 +28,9 @@ def test_figures_files_and_sentences(plain_cfg, fitted, sample_root, tmp_path):
     assert answers['penultimate']['values_per_input'] == 12 / 3 / 16
     pictures = sorted((tmp_path / 'out').glob('*.png'))
     assert len(pictures) == 2
+    for name, scores in answers['penultimate']['flattest']['scores'].items():
+        shown = '_'.join(f'{score:.1f}' for score in scores)
+        assert any(f'{name}_{shown}' in file.name for file in pictures)
     assert cv2.imread(str(pictures[0])).shape == (32, 64, 3)
     for figures in answers.values():
         assert len(figures['bands']) == 8

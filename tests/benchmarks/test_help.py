@@ -10,9 +10,10 @@ import benchmarks
 
 ROOT = Path(benchmarks.__file__).parent
 HELPERS = ('drawn_images', 'measure', 'tables')
-DECISIONS = tuple(
-    f'decisions.{name}'
-    for name in ('abstention', 'drift', 'label_errors', 'raster')
+INSIDE = (
+    *('decisions.abstention', 'decisions.drift', 'decisions.label_errors'),
+    *('decisions.raster', 'training.decomposition', 'training.distances'),
+    *('training.few_shot', 'training.pruning'),
 )
 NAMES = sorted(
     path.stem if path.parent == ROOT else path.parent.name
@@ -26,7 +27,7 @@ def test_benchmarks_were_found():
     assert len(NAMES) >= 9
 
 
-@pytest.mark.parametrize('name', (*NAMES, *DECISIONS))
+@pytest.mark.parametrize('name', (*NAMES, *INSIDE))
 def test_help(name, monkeypatch, capsys):
     if name == 'numerics':
         pytest.importorskip('mpmath')
