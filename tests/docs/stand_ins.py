@@ -45,6 +45,7 @@ FILES = {
     'b.jpg': 'photo.jpg',
     'photos/a.jpg': 'photo.jpg',
     'photos/b.jpg': 'photo.jpg',
+    'mask.png': 'photo.jpg',
     'scene.tif': 'photo.jpg',  # GDAL looks at what is inside
 }
 PLACEHOLDER = re.compile(r'(?<![\w$/.{-])[A-Z][A-Z_]{2,}(?![\w=])')
