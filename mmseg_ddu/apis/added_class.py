@@ -83,21 +83,29 @@ def add_class(
             'of the features, and finite. Give more, or larger ones.'
         )
     head.add_class(name, torch.cat(seen), len(seen))
+    _forget_thresholds(model)
+    meta = model.checkpoint_meta
+    options = dict(meta['gda'].get('head') or {}, added=list(head.added))
+    model.checkpoint_meta = {**meta, 'gda': {**meta['gda'], 'head': options}}
+    model.dataset_meta = predicted_meta(model, meta)
+    if out is not None:
+        save_checkpoint(out, model.state_dict(), model.checkpoint_meta)
+
+
+def _forget_thresholds(model: DDUMixin) -> None:
+    """An abstention of as many classes as are predicted, without a promise."""
     if model.abstention.ready:
         MMLogger.get_current_instance().warning(
             'The thresholds of the abstention are dropped: their promise was '
             'about the predictions without the class. Find others with '
             'tools/fit_abstention.py.'
         )
+    head = model.gda_head
     device = head.density.means.device
     model.abstention = Abstention(head.predicted_classes).to(device)
-    meta = {k: v for k, v in model.checkpoint_meta.items() if k != PREFIX[:-1]}
-    options = dict(meta['gda'].get('head') or {}, added=list(head.added))
-    meta['gda'] = dict(meta['gda'], head=options)
+    name = PREFIX.removesuffix('.')
+    meta = {k: v for k, v in model.checkpoint_meta.items() if k != name}
     model.checkpoint_meta = meta
-    model.dataset_meta = predicted_meta(model, meta)
-    if out is not None:
-        save_checkpoint(out, model.state_dict(), meta)
 
 
 def _fitted_head(model: nn.Module) -> GDAHead:

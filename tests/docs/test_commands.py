@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -35,12 +34,12 @@ def folder(kept, tmp_path, request):
 
 
 def source_of(command):
-    """Of ``tools/x.py``, or of what ``python -m benchmarks.x`` runs."""
+    """Of ``tools/x.py``, or of all beside what ``-m benchmarks.x`` runs."""
     if command.startswith('tools'):
         return (ROOT / command).read_text()
     path = ROOT / command.replace('.', '/')
-    script = path / '__main__.py' if path.is_dir() else f'{path}.py'
-    return Path(script).read_text()
+    folder = path if path.is_dir() else path.parent
+    return ''.join(file.read_text() for file in folder.glob('*.py'))
 
 
 def runnable(page):
