@@ -247,8 +247,7 @@ class GaussianDensity(ClassGaussians):
         means = other.means.double()
         factors = other.precisions_cholesky.double()
         log_dets = log_determinants(factors)
-        constant = 0.5 * means.shape[1] * LOG_2_PI
-        weights = (other.log_norms.double() - log_dets + constant).exp()
+        weights = (other.log_norms.double() - log_dets).softmax(0)
         shared = shared_covariance(factors, weights)
         if self.covariance_type != 'tied':
             least = 0.0 if self.shrinkage == 'oas' else float(self.shrinkage)
