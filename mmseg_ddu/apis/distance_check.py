@@ -31,7 +31,7 @@ from .image_sources import iter_sources
 from .inference import init_ddu, prepare
 
 BANDS = 8
-# Of a perturbation, in standard deviations of a training image's pixels.
+# Of a perturbation, in standard deviations of the images' pixels.
 SMALL, VISIBLE = 1e-3, 0.15
 
 
@@ -71,7 +71,7 @@ def check_distances(
 
     Returns:
         dict: What ``distances.json`` has; images have standard deviation
-        one, as the network gets them. ``flattest`` of the first tap has the
+        one, whatever the network gets. ``flattest`` of the first tap has the
         mean epistemic score of each image and of its copy.
 
     Raises:
@@ -93,6 +93,9 @@ def check_distances(
             f'Expected two images or more of at least {size} x {size} '
             f'pixels, but found {len(inputs)}; set size, or give more.'
         )
+    # Networks get images of any unit; here their standard deviation is 1.
+    unit = float(torch.cat([x.flatten() for x in inputs.values()]).std())
+    inputs = {name: image / unit for name, image in inputs.items()}
     answers: dict = {}
     scores: dict[str, list[float]] = {}
     # TF32 would be noise as large as the changes.
@@ -101,13 +104,15 @@ def check_distances(
         steps = len(taps) * len(inputs)
         task = progress.add_task('Distances', total=steps)
         for tap in taps:
-            feature = _feature(model, tap)
+            feature = _feature(model, tap, unit)
             rows = []
             for name, image in inputs.items():
                 rows.append(_of_image(feature, image, seed))
                 if tap == taps[0]:
-                    direction = rows[-1]['direction']
-                    scores[name] = _draw(model, image, direction, out, name)
+                    step = VISIBLE * image.numel() ** 0.5
+                    changed = image + step * rows[-1]['direction']
+                    both = unit * image, unit * changed
+                    scores[name] = _draw(model, both, out, name)
                 progress.advance(task)
             answers[tap] = _summary(feature, inputs, rows)
         answers[taps[0]]['flattest']['scores'] = scores
@@ -135,13 +140,13 @@ def _squares(
     return found
 
 
-def _feature(model: nn.Module, tap: str) -> Feature:
+def _feature(model: nn.Module, tap: str, unit: float) -> Feature:
     """Image to feature; other modules run as they do in a prediction."""
     place = tap_place(model, tap)
 
     def feature(image: Tensor) -> Tensor:
         with FeatureTap({tap: place}) as found:
-            model(image, mode='tensor')
+            model(unit * image, mode='tensor')
             return found[tap]
 
     return feature
@@ -185,16 +190,16 @@ def _summary(
 
 @torch.no_grad()
 def _draw(
-    model: nn.Module, image: Tensor, direction: Tensor, out: Path, name: str
+    model: nn.Module, images: tuple[Tensor, Tensor], out: Path, name: str
 ) -> list[float]:
     """An image beside the copy that the feature hardly tells from it.
 
     The mean epistemic score of each is in the name of the file, and returned.
     """
-    changed = image + VISIBLE * image.numel() ** 0.5 * direction
     head, pictures, scores = model.gda_head, [], []
-    for shown in (image, changed):
-        scores.append(float(head(_feature(model, head.tap)(shown)).mean()))
+    feature = _feature(model, head.tap, 1.0)
+    for shown in images:
+        scores.append(float(head(feature(shown)).mean()))
         pictures.append(shown[0, :3].movedim(0, -1).cpu().numpy()[..., ::-1])
     pixels = to_bytes(np.concatenate(pictures, axis=1))
     file = f'{Path(name).name}_{scores[0]:.1f}_{scores[1]:.1f}.png'

@@ -79,7 +79,7 @@ def flattest_direction(
     for _ in range(steps):
         direction = _solve(lambda d: gram(d) + ridge * d, direction, solving)
         direction = direction / direction.norm()
-    return direction.detach(), float(push(direction).norm())
+    return direction.detach(), float(push(direction).detach().norm())
 
 
 def _solve(

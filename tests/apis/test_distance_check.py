@@ -1,5 +1,6 @@
 """Distances of a tiny network, as the tool measures them."""
 
+import copy
 import json
 
 import cv2
@@ -64,9 +65,36 @@ def test_pairs_are_those_of_the_features(
     for file in files:
         predict(model, str(file))
         features.append(found['z'])
-    wanted = torch.dist(*features) / torch.dist(*images)
+    unit = torch.cat(images).std()
+    wanted = torch.dist(*features) / torch.dist(*images) * unit
     pairs = answers['penultimate']['pairs']
     assert pairs['max'] == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_images_of_any_unit(plain_cfg, checkpoint, sample_root, tmp_path):
+    files = sorted(sample_root.rglob('*.jpg'))[:2]
+    shown = []
+    for std in (1.0, 10.0):
+        cfg = copy.deepcopy(plain_cfg)
+        cfg.model.data_preprocessor.update(mean=[0] * 3, std=[std] * 3)
+        # The first layer undoes the unit: both are the same network.
+        content = torch.load(checkpoint, weights_only=False)
+        for name, weight in content['state_dict'].items():
+            if name == 'backbone.stem.0.weight':
+                weight *= std / 10
+        file = tmp_path / f'{std}.pth'
+        torch.save(content, file)
+        out = tmp_path / str(std)
+        model = fit_gda(cfg, file)
+        shown.append(
+            check_distances(cfg, model, files, out, number=2, size=32)
+        )
+        for path in out.glob('*.png'):
+            picture = cv2.imread(str(path)).astype(float)
+            assert abs(picture[:, :32] - picture[:, 32:]).mean() > 2
+    one, other = (answers['penultimate'] for answers in shown)
+    assert one['pairs']['max'] == pytest.approx(other['pairs']['max'], 1e-3)
+    assert one['bands'] == pytest.approx(other['bands'], 0.02)
 
 
 def test_one_image_is_too_few(plain_cfg, fitted, sample_root, tmp_path):
