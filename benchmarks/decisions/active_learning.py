@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,26 +24,38 @@ from benchmarks.decisions.cell_features import (
     project,
     read_cells,
 )
+from benchmarks.decisions.pool_scores import rows_of, scores_of
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.ranking.choice import choose
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.core.metrics.metric import VOID
-from mmseg_ddu.core.scores import softmax_entropy
-from mmseg_ddu.core.surprise import Surprise, total_surprise
 from mmseg_ddu.fileio import write_json
-from mmseg_ddu.models.gda_head import GDAHead
-from mmseg_ddu.models.image_novelty import ImageNovelty
 
 ROUNDS, STEP = 5, 20  # images
-HELD_OUT = 0.3  # of the labelled images, for the percentiles
-TEMPERATURE = 0.25
 JUNK = 0.1
 TRAINING_STEPS, BATCH = 400, 4096
-STRATEGIES = (
-    *('random', 'entropy', 'epistemic', 'total'),
-    *('total, drawn', 'total, overlap'),
-)
+
+
+class Strategy(NamedTuple):
+    """What ``rank_images`` is asked for; without a score, chance."""
+
+    score: str | None
+    overlap: bool = False
+    temperature: float = 0.0
+    diverse: bool = False
+
+
+STRATEGIES = {
+    'random': Strategy(None),
+    'entropy': Strategy('entropy'),
+    'epistemic': Strategy('epistemic'),
+    'total': Strategy('total'),
+    'total, drawn': Strategy('total', temperature=0.25),
+    'total, overlap': Strategy('total', overlap=True),
+    'total, diverse': Strategy('total', diverse=True),
+    'total, overlap, diverse': Strategy('total', overlap=True, diverse=True),
+}
 
 
 def camvid(data: Path) -> tuple[list, list, tuple, np.ndarray]:
@@ -100,71 +113,23 @@ def train_classifier(
     return model
 
 
-def rows_of(cells: Cells, images: list[int]) -> tuple[Tensor, Tensor]:
-    """Labelled cells of some images, (N, D) and (N,)."""
-    labels = cells.labels[images].flatten()
-    rows = cells.features[images].movedim(1, -1).flatten(0, 2)
-    return rows[labels != VOID], labels[labels != VOID]
-
-
-@torch.no_grad()
-def scores_of(
-    model: nn.Linear, pool: Cells, labelled: list[int], rest: list[int]
-) -> dict[str, Tensor]:
-    """Strategy to a score of each image that has no labels yet."""
-    held = labelled[: max(1, round(HELD_OUT * len(labelled)))]
-    fitted = labelled[len(held) :]
-    head = GDAHead(model.out_features, model.in_features).eval()
-    moments = head.new_moments()
-    rows, labels = rows_of(pool, fitted)
-    head.update(moments, head.vectors(rows), labels)
-    head.density.fit_moments(moments)
-    head.set_fitted()
-
-    def maps(images: list[int]) -> tuple[Tensor, Tensor]:
-        z = pool.features[images]
-        logits = torch.einsum('nd...,cd->nc...', z, model.weight)
-        logits = logits + model.bias[:, None, None]
-        return softmax_entropy(logits)[:, 0], head(z)[:, 0]
-
-    entropy, density = Surprise(near_zero=True), Surprise()
-    for surprise, scores in zip((entropy, density), maps(held)):
-        surprise.fit(scores)
-    novelty = ImageNovelty(3)
-    novelty.fit(pool.statistics[labelled])
-    white = pool.statistics[rest].double() @ novelty.root.double()
-    strange = novelty.percentile(
-        (white - novelty.shift.double()).norm(dim=1).float()
-    )
-    raw, epistemic = maps(rest)
-    total = total_surprise(entropy(raw), density(epistemic))
-    means = dict(
-        entropy=raw.flatten(1).mean(1),
-        epistemic=density.percentile(epistemic).flatten(1).mean(1),
-        total=total.flatten(1).mean(1),
-    )
-    return dict(
-        means,
-        **{
-            'total, drawn': means['total'],
-            'total, overlap': means['total'] * (1 - strange),
-        },
-    )
-
-
 def next_images(
-    strategy: str, scores: dict[str, Tensor], rest: list[int], seed: int
+    strategy: Strategy, scores: dict[str, Tensor], rest: list[int], seed: int
 ) -> list[int]:
     """What is labelled in the next round."""
-    if strategy == 'random':
+    if strategy.score is None:
         order = np.random.default_rng(seed).permutation(len(rest))
         return [rest[i] for i in order[:STEP]]
+    values = scores[strategy.score]
+    if strategy.overlap:
+        values = values * scores['overlap']
     images = [
-        RankedImage(str(index), float(score), (1, 1), lambda: np.zeros(1))
-        for index, score in zip(rest, scores[strategy])
+        RankedImage(str(index), float(value), (1, 1), lambda: np.zeros(1))
+        for index, value in zip(rest, values)
     ]
-    heat = TEMPERATURE * strategy.endswith('drawn')
-    return [int(each.image) for each in choose(images, STEP, heat, seed)]
+    features = scores['features'].numpy() if strategy.diverse else None
+    chosen = choose(images, STEP, strategy.temperature, seed, features)
+    return [int(each.image) for each in chosen]
 
 
 @torch.no_grad()
@@ -180,7 +145,7 @@ def miou(model: nn.Linear, test: Cells) -> float:
 
 
 def simulate(
-    strategy: str, pool: Cells, test: Cells, classes: int, seed: int
+    strategy: Strategy, pool: Cells, test: Cells, classes: int, seed: int
 ) -> dict:
     """mIoU after each round, and the share of junk among what was chosen."""
     rng = np.random.default_rng(seed)
@@ -195,7 +160,7 @@ def simulate(
         rest = sorted(set(range(len(pool))) - set(labelled))
         usable = [i for i in labelled if not pool.junk[i]]
         scores = {}
-        if strategy != 'random':
+        if strategy.score is not None:
             scores = scores_of(model, pool, usable, rest)
         labelled += next_images(strategy, scores, rest, seed + number)
     chosen = pool.junk[labelled[STEP:]].double().mean()
@@ -235,13 +200,13 @@ def main() -> None:
             test = read_cells(network, tests, size, table.__getitem__)
             project(pool, [test])
             found = {
-                strategy: summary(
+                name: summary(
                     [
                         simulate(strategy, pool, test, classes, seed)
                         for seed in range(args.seeds)
                     ]
                 )
-                for strategy in STRATEGIES
+                for name, strategy in STRATEGIES.items()
             }
             key = f'{name}, junk' if junk else name
             there = {}

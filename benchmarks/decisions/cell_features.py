@@ -85,7 +85,7 @@ def read_cells(
     statistics = ImageStatistics(3)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for index, (image, mask) in enumerate(track(files, 'Features')):
-        pixels = cv2.resize(cv2.imread(str(image)), size)[..., ::-1]
+        pixels = read_pixels(image, size)
         values = cv2.resize(
             cv2.imread(str(mask), cv2.IMREAD_UNCHANGED),
             size,
@@ -95,8 +95,7 @@ def read_cells(
         if spoiled[index]:
             pixels = spoil(pixels, JUNK[index % len(JUNK)], rng)
             labels = np.full_like(labels, VOID)
-        batch = (pixels.astype(np.float32) - MEAN) / STD
-        batch = torch.from_numpy(batch).float().movedim(-1, 0)[None]
+        batch = standardized(pixels)
         outputs = model(batch)
         shape = outputs[-1].shape[2:]
         maps = [F.adaptive_avg_pool2d(each, shape) for each in outputs]
@@ -113,6 +112,17 @@ def read_cells(
         )
     features, cells, numbers = (torch.stack(each) for each in zip(*parts))
     return Cells(features, cells, numbers, torch.from_numpy(spoiled))
+
+
+def read_pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """RGB of (width, height)."""
+    return cv2.resize(cv2.imread(str(path)), size)[..., ::-1]
+
+
+def standardized(pixels: np.ndarray) -> Tensor:
+    """(H, W, 3) of 8 bits -> (1, 3, H, W)."""
+    batch = (pixels.astype(np.float32) - MEAN) / STD
+    return torch.from_numpy(batch).float().movedim(-1, 0)[None]
 
 
 def spoil(
