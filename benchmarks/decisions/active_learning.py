@@ -11,6 +11,7 @@ In a second pool one image in ten is junk: noise, dark or out of focus.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ from benchmarks.decisions.pool_scores import rows_of, scores_of
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.ranking.choice import choose
+from mmseg_ddu.apis.ranking.exported_images import RARE, overlap_weight
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.fileio import write_json
@@ -41,7 +43,7 @@ class Strategy(NamedTuple):
     """What ``rank_images`` is asked for; without a score, chance."""
 
     score: str | None
-    overlap: bool = False
+    rare: float | None = None  # of the overlap weight; None without
     temperature: float = 0.0
     diverse: bool = False
 
@@ -52,9 +54,11 @@ STRATEGIES = {
     'epistemic': Strategy('epistemic'),
     'total': Strategy('total'),
     'total, drawn': Strategy('total', temperature=0.25),
-    'total, overlap': Strategy('total', overlap=True),
+    'total, overlap': Strategy('total', rare=RARE),
+    'total, overlap from 1 in 10': Strategy('total', rare=0.1),
+    'total, overlap from all': Strategy('total', rare=1.0),
     'total, diverse': Strategy('total', diverse=True),
-    'total, overlap, diverse': Strategy('total', overlap=True, diverse=True),
+    'total, overlap, diverse': Strategy('total', rare=RARE, diverse=True),
 }
 
 
@@ -121,8 +125,10 @@ def next_images(
         order = np.random.default_rng(seed).permutation(len(rest))
         return [rest[i] for i in order[:STEP]]
     values = scores[strategy.score]
-    if strategy.overlap:
-        values = values * scores['overlap']
+    if strategy.rare:
+        strange = scores['strange'].tolist()
+        weights = [overlap_weight(each, strategy.rare) for each in strange]
+        values = values * torch.tensor(weights)
     images = [
         RankedImage(str(index), float(value), (1, 1), lambda: np.zeros(1))
         for index, value in zip(rest, values)
@@ -186,6 +192,9 @@ def main() -> None:
     parser.add_argument('--weights', type=Path, required=True)
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--sets', nargs='+', choices=DATA, default=[*DATA])
+    parser.add_argument(
+        '--strategies', nargs='+', choices=STRATEGIES, default=[*STRATEGIES]
+    )
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument(
         '--json', type=Path, default=Path('results/decisions.json')
@@ -195,24 +204,26 @@ def main() -> None:
     for name in args.sets:
         files, tests, size, table = DATA[name](args.data)
         classes = int(table[table != VOID].max()) + 1
+        whole = read_cells(network, tests, size, table.__getitem__)
         for junk in (0.0, JUNK):
             pool = read_cells(network, files, size, table.__getitem__, junk)
-            test = read_cells(network, tests, size, table.__getitem__)
+            test = replace(whole)
             project(pool, [test])
             found = {
-                name: summary(
+                key: summary(
                     [
-                        simulate(strategy, pool, test, classes, seed)
+                        simulate(STRATEGIES[key], pool, test, classes, seed)
                         for seed in range(args.seeds)
                     ]
                 )
-                for name, strategy in STRATEGIES.items()
+                for key in args.strategies
             }
             key = f'{name}, junk' if junk else name
             there = {}
             if args.json.exists():
                 there = json.loads(args.json.read_text())
-            there.setdefault('active', {})[key] = found
+            rows = there.setdefault('active', {}).setdefault(key, {})
+            rows.update(found)
             write_json(args.json, there)
             print(f'\n{key}\n\n{curves_table(found)}')
 

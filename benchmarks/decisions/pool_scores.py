@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.decisions.cell_features import Cells
-from mmseg_ddu.apis.ranking.exported_images import overlap_weight
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.surprise import Surprise, total_surprise
@@ -31,7 +30,7 @@ def scores_of(
 
     Returns:
         dict: ``entropy``, ``epistemic`` and ``total``, means over an image,
-        and ``overlap``, a weight, (N,); ``features``, (N, D) of length 1.
+        and ``strange``, a percentile, (N,); ``features``, (N, D) of length 1.
     """
     held = labelled[: max(1, round(HELD_OUT * len(labelled)))]
     fitted = labelled[len(held) :]
@@ -62,6 +61,6 @@ def scores_of(
         entropy=raw.flatten(1).mean(1),
         epistemic=density.percentile(epistemic).flatten(1).mean(1),
         total=total.flatten(1).mean(1),
-        overlap=torch.tensor([*map(overlap_weight, strange.tolist())]),
+        strange=strange,
         features=nn.functional.normalize(features, dim=1),
     )

@@ -25,7 +25,7 @@ from .worst_region import worst_pixels, worst_region
 
 # The share of training images that are at least as strange as an image below
 # which it counts less; by the rule of benchmarks/decisions/overlap_strength.
-RARE = 1.0
+RARE = 0.01
 # What --score takes, and the map whose mean over the image it is. Densities
 # can be negative, their percentiles cannot.
 SCORES = dict(
