@@ -24,6 +24,7 @@ from benchmarks.decisions.cell_features import (
     backbone,
     project,
     read_cells,
+    with_junk,
 )
 from benchmarks.decisions.pool_scores import rows_of, scores_of
 from benchmarks.tables import markdown_table
@@ -201,31 +202,43 @@ def main() -> None:
     )
     args = parser.parse_args()
     network = backbone(args.weights / 'mobilenet_v2_imagenet.pth')
-    for name in args.sets:
-        files, tests, size, table = DATA[name](args.data)
-        classes = int(table[table != VOID].max()) + 1
-        whole = read_cells(network, tests, size, table.__getitem__)
-        for junk in (0.0, JUNK):
-            pool = read_cells(network, files, size, table.__getitem__, junk)
-            test = replace(whole)
-            project(pool, [test])
-            found = {
-                key: summary(
-                    [
-                        simulate(STRATEGIES[key], pool, test, classes, seed)
-                        for seed in range(args.seeds)
-                    ]
-                )
-                for key in args.strategies
-            }
-            key = f'{name}, junk' if junk else name
-            there = {}
-            if args.json.exists():
-                there = json.loads(args.json.read_text())
-            rows = there.setdefault('active', {}).setdefault(key, {})
-            rows.update(found)
-            write_json(args.json, there)
-            print(f'\n{key}\n\n{curves_table(found)}')
+    pools = {
+        key: value
+        for name in args.sets
+        for key, value in pools_of(network, name, args.data).items()
+    }
+    for key, pool in pools.items():
+        found = {}
+        for strategy in args.strategies:
+            runs = [
+                simulate(STRATEGIES[strategy], *pool, seed)
+                for seed in range(args.seeds)
+            ]
+            found[strategy] = summary(runs)
+            keep(args.json, key, found)
+        print(f'\n{key}\n\n{curves_table(found)}')
+
+
+def pools_of(network: nn.Module, name: str, data: Path) -> dict[str, tuple]:
+    """Pool, test images and number of classes, without and with junk."""
+    files, tests, size, table = DATA[name](data)
+    classes = int(table[table != VOID].max()) + 1
+    clean = read_cells(network, files, size, table.__getitem__)
+    test = read_cells(network, tests, size, table.__getitem__)
+    result = {}
+    junk = with_junk(network, clean, files, size, JUNK)
+    for key, pool in ((name, clean), (f'{name}, junk', junk)):
+        mine = replace(test)
+        project(pool, [mine])
+        result[key] = pool, mine, classes
+    return result
+
+
+def keep(path: Path, key: str, found: dict) -> None:
+    """Put the rows of a pool into the file of results."""
+    there = json.loads(path.read_text()) if path.exists() else {}
+    there.setdefault('active', {}).setdefault(key, {}).update(found)
+    write_json(path, there)
 
 
 def curves_table(found: dict) -> str:

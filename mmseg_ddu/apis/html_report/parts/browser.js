@@ -120,6 +120,7 @@ const buttons = data.images.map((image, index) => {
   const button = element('button', { type: 'button', title: image.name });
   button.dataset.index = index;
   button.classList.toggle('alarmed', Boolean(image.alarms));
+  button.classList.add('waiting');
   element('img', { alt: '' }, button);
   for (const textContent of [image.name, '']) element('span', { textContent }, button);
   button.addEventListener('click', () => select(index));
@@ -141,8 +142,13 @@ const idle = () => new Promise((resolve) => {
   else setTimeout(() => resolve({ timeRemaining: () => 0 }));
 });
 
-// Photos of the strip, as many as there is idle time for.
+// The strip: only what is in sight at first, the rest some at a time, and then
+// photos, as there is idle time for it.
 async function fillStrip(order) {
+  for (let place = 0; place < buttons.length; place += 20) {
+    await idle();
+    for (const button of buttons.slice(place, place + 20)) button.classList.remove('waiting');
+  }
   let rest = await idle();
   for (const index of order) {
     if (rest.timeRemaining() < ENOUGH) rest = await idle();
