@@ -4,10 +4,13 @@ The images of an export are repeated by links until there are enough; then the
 page is written, opened from disk a few times, scrolled to its end, and gone
 through image by image. Prints JSON: MiB and seconds to write; milliseconds
 until the first paint, until the first image is drawn and until all is
-loaded; and the longest tasks (what a person feels as stalling from 50 ms on;
-0 if all were shorter) while it loads, is scrolled, and is gone through.
+loaded; and the longest tasks of the page's thread (what a person feels as
+stalling from 50 ms on) while it loads, is scrolled, and is gone through:
+by the clock, and of processor time, which other programs do not lengthen.
 
     python -m benchmarks.report_page EXPORTED_MAPS WORK_DIR --images 500
+
+``--also PAGE`` visits another page in turn, such as one of another version.
 
 Needs chromium, chromedriver and selenium.
 """
@@ -19,26 +22,23 @@ import json
 import shutil
 import statistics
 import time
+from collections import Counter
 from pathlib import Path
 
 from mmseg_ddu.apis import write_report
 
+TRACED = 'devtools.timeline,toplevel'
 BINARIES = ('chromium', 'chromium-browser', 'google-chrome')
 OPENED = """
 const done = arguments[0];
 const ready = () => typeof drawing !== 'undefined' && canvas.dataset.drawn;
-window.tasks = [];
-new PerformanceObserver((list) => tasks.push(...list.getEntries()))
-  .observe({type: 'longtask', buffered: true});
 const paint = performance.getEntriesByName('first-contentful-paint')[0];
 const [page] = performance.getEntriesByType('navigation');
 const look = () => (!ready() ? setTimeout(look, 20) : setTimeout(() => done({
   first_paint: paint.startTime,
   first_image: window.firstImage,
   loaded: page.loadEventEnd,
-  task_loading: longest(),
 }), 500));
-window.longest = () => Math.max(0, ...tasks.splice(0).map((t) => t.duration));
 look();
 """
 # Notes when the first image is drawn; runs before the page does.
@@ -53,7 +53,7 @@ const step = () => {
   const before = scrollY;
   scrollBy(0, 100);
   if (scrollY > before) requestAnimationFrame(step);
-  else setTimeout(() => done(longest()), 500);
+  else setTimeout(done, 500);
 };
 step();
 """
@@ -62,7 +62,7 @@ const done = arguments[0];
 let left = 20;
 const look = () => {
   if (canvas.dataset.drawn !== String(drawing)) return setTimeout(look, 5);
-  if (!left) return setTimeout(() => done(longest()), 500);
+  if (!left) return setTimeout(done, 500);
   left -= 1;
   document.getElementById('next').click();
   return setTimeout(look, 5);
@@ -99,6 +99,11 @@ def open_browser():
     options.binary_location = next(filter(None, map(shutil.which, BINARIES)))
     for flag in ('--headless=new', '--no-sandbox', '--disable-gpu'):
         options.add_argument(flag)
+    options.set_capability('goog:loggingPrefs', dict(performance='ALL'))
+    options.add_experimental_option(
+        'perfLoggingPrefs',
+        dict(traceCategories=TRACED, enableNetwork=False, enablePage=False),
+    )
     service = Service(shutil.which('chromedriver'))
     browser = webdriver.Chrome(options=options, service=service)
     browser.set_script_timeout(300)
@@ -108,17 +113,84 @@ def open_browser():
     return browser
 
 
+def events(browser) -> list[dict]:
+    """What was traced since the last call."""
+    # Every second log is empty, and begins the trace again.
+    logs = [browser.get_log('performance') for _ in range(2)]
+    messages = [
+        json.loads(entry['message'])['message']
+        for log in logs
+        for entry in log
+    ]
+    return [
+        message['params']
+        for message in messages
+        if message['method'] == 'Tracing.dataCollected'
+    ]
+
+
+def thread(event: dict) -> tuple[int, int]:
+    """Process and thread."""
+    return event['pid'], event['tid']
+
+
+def page_thread(traced: list[dict]) -> tuple[int, int]:
+    """The one that parsed most."""
+    times: Counter = Counter()
+    for event in traced:
+        if event['name'] == 'ParseHTML':
+            times[thread(event)] += event.get('dur', 0)
+    return times.most_common(1)[0][0]
+
+
+def longest_task(traced: list[dict], where: tuple[int, int]) -> dict:
+    """Milliseconds by the clock, and of processor time."""
+    tasks = [
+        event
+        for event in traced
+        if event['name'].endswith('RunTask') and thread(event) == where
+    ]
+    return {
+        name: max(event.get(key, 0) for event in tasks) / 1000
+        for name, key in (('', 'dur'), ('_processor', 'tdur'))
+    }
+
+
 def measure(page: Path) -> dict[str, float]:
     """Milliseconds of one visit, in a browser of its own."""
     browser = open_browser()
     try:
         browser.get(page.as_uri())
         found = browser.execute_async_script(OPENED)
-        found['task_scrolling'] = browser.execute_async_script(SCROLL)
-        found['task_next_image'] = browser.execute_async_script(NEXT)
+        traced = events(browser)
+        where = page_thread(traced)
+        for what, script in (
+            ('loading', None),
+            ('scrolling', SCROLL),
+            ('next_image', NEXT),
+        ):
+            if script:
+                browser.execute_async_script(script)
+                traced = events(browser)
+            for kind, value in longest_task(traced, where).items():
+                found[f'task_{what}{kind}'] = value
     finally:
         browser.quit()
     return found
+
+
+def summary(page: Path, visits: list[dict[str, float]]) -> dict:
+    """Of several visits to a page."""
+    return dict(
+        mib=round(page.stat().st_size / 2**20, 1),
+        **{
+            f'{name}_ms': dict(
+                median=round(statistics.median(v[name] for v in visits)),
+                most=round(max(v[name] for v in visits)),
+            )
+            for name in visits[0]
+        },
+    )
 
 
 def main() -> None:
@@ -130,23 +202,21 @@ def main() -> None:
     parser.add_argument('work_dir', type=Path, help='new, same disk')
     parser.add_argument('--images', type=int, default=500)
     parser.add_argument('--visits', type=int, default=5)
+    parser.add_argument('--also', type=Path, nargs='*', default=[])
     args = parser.parse_args()
     repeat(args.maps, args.work_dir, args.images)
     start = time.monotonic()
     page = write_report(args.work_dir, max_images=args.images)
     seconds = time.monotonic() - start
-    visits = [measure(page) for _ in range(args.visits)]
+    pages = [page, *args.also]
+    visits: dict[Path, list] = {each: [] for each in pages}
+    for _ in range(args.visits):
+        for each in pages:
+            visits[each].append(measure(each))
     result = dict(
         images=args.images,
-        mib=round(page.stat().st_size / 2**20, 1),
         write_seconds=round(seconds, 1),
-        **{
-            f'{name}_ms': dict(
-                median=round(statistics.median(v[name] for v in visits)),
-                most=round(max(v[name] for v in visits)),
-            )
-            for name in visits[0]
-        },
+        **{each.name: summary(each, visits[each]) for each in pages},
     )
     print(json.dumps(result, indent=1))
 

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 TEMPORARY = '.tmp-'
+LOCK = '.lock'
 NOT_SOUND = (
     *(AttributeError, LookupError, RecursionError, TypeError),
     ValueError,
@@ -48,15 +49,20 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 def alone_at(path: Path) -> Iterator[None]:
     """Raise BlockingIOError if another process is at work on a file.
 
-    The lock is a hidden file beside it, which stays, and is free again
-    however the process ends.
+    Or on a folder, which has to be there. The lock is a hidden file beside
+    the file, or in the folder; it stays, and is free again however the
+    process ends.
     """
-    lock = FileLock(str(path.with_name(f'.{path.name}.lock')))
+    where, remedy = path.with_name(f'.{path.name}{LOCK}'), ''
+    if path.is_dir():
+        where, remedy = path / LOCK, ', or choose another folder'
+    lock = FileLock(str(where))
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise BlockingIOError(
-            f'Another process is at work on {path}. Wait until it has ended.'
+            f'Another process is at work on {path}. Wait until it has ended'
+            f'{remedy}.'
         ) from error
     try:
         yield

@@ -17,9 +17,9 @@ def parse_args():
     parser = cli.parser(
         __doc__,
         'python tools/compare_uncertainty.py CONFIG --method entropy=a.pth '
-        'ddu=a_gda.pth\n    mc_dropout10=a.pth ensemble=a.pth,b.pth,c.pth '
+        'ddu=a_gda.pth \\\n    mc_dropout10=a.pth ensemble=a.pth,b.pth,c.pth '
         '--out-dir results/a\n  python tools/compare_uncertainty.py '
-        '--aggregate results/a results/b\n    --quality-json '
+        '--aggregate results/a results/b \\\n    --quality-json '
         'results/quality.json',
     )
     add = parser.add_argument

@@ -28,7 +28,7 @@ from mmseg_ddu.apis import DriftMonitor, cli
 def parse_args():
     parser = cli.parser(
         __doc__,
-        'python tools/monitor.py monday/ tuesday/ --reference validation/\n'
+        'python tools/monitor.py monday/ tuesday/ --reference validation/ \\\n'
         '    --state drift.json',
     )
     add = parser.add_argument

@@ -33,7 +33,7 @@ def parse_args():
     parser = cli.parser(
         __doc__,
         'python tools/rank_images.py CONFIG CHECKPOINT_gda.pth '
-        '--for label-errors\n    --budget 50 --out errors.csv\n'
+        '--for label-errors \\\n    --budget 50 --out errors.csv\n'
         '  python tools/rank_images.py maps/ --for labelling --format cvat',
     )
     add = parser.add_argument

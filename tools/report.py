@@ -14,7 +14,7 @@ def parse_args():
     parser = cli.parser(
         __doc__,
         'python tools/report.py results/a --maps ddu=maps/ddu '
-        'ensemble=maps/ensemble\n    --config CONFIG --out report.html',
+        'ensemble=maps/ensemble \\\n    --config CONFIG --out report.html',
     )
     add = parser.add_argument
     add('results_dir', help='comparison, exported maps, or both')

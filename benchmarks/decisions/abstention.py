@@ -18,7 +18,7 @@ from rich.progress import track
 
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
-from mmseg_ddu.apis.error_counts import labelled_images
+from mmseg_ddu.apis.unseen_images import labelled_images
 from mmseg_ddu.core import risk_control as risk
 from mmseg_ddu.core.scores import energy
 from mmseg_ddu.core.surprise import Surprise

@@ -11,7 +11,9 @@ In a second pool one image in ten is junk: noise, dark or out of focus.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,27 +24,43 @@ from benchmarks.decisions.cell_features import (
     backbone,
     project,
     read_cells,
+    with_junk,
 )
+from benchmarks.decisions.pool_scores import rows_of, scores_of
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.ranking.choice import choose
+from mmseg_ddu.apis.ranking.exported_images import RARE, overlap_weight
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.core.metrics.metric import VOID
-from mmseg_ddu.core.scores import softmax_entropy
-from mmseg_ddu.core.surprise import Surprise, total_surprise
 from mmseg_ddu.fileio import write_json
-from mmseg_ddu.models.gda_head import GDAHead
-from mmseg_ddu.models.image_novelty import ImageNovelty
 
 ROUNDS, STEP = 5, 20  # images
-HELD_OUT = 0.3  # of the labelled images, for the percentiles
-TEMPERATURE = 0.25
 JUNK = 0.1
 TRAINING_STEPS, BATCH = 400, 4096
-STRATEGIES = (
-    *('random', 'entropy', 'epistemic', 'total'),
-    *('total, drawn', 'total, overlap'),
-)
+
+
+class Strategy(NamedTuple):
+    """What ``rank_images`` is asked for; without a score, chance."""
+
+    score: str | None
+    rare: float | None = None  # of the overlap weight; None without
+    temperature: float = 0.0
+    diverse: bool = False
+
+
+STRATEGIES = {
+    'random': Strategy(None),
+    'entropy': Strategy('entropy'),
+    'epistemic': Strategy('epistemic'),
+    'total': Strategy('total'),
+    'total, drawn': Strategy('total', temperature=0.25),
+    'total, overlap': Strategy('total', rare=RARE),
+    'total, overlap from 1 in 10': Strategy('total', rare=0.1),
+    'total, overlap from all': Strategy('total', rare=1.0),
+    'total, diverse': Strategy('total', diverse=True),
+    'total, overlap, diverse': Strategy('total', rare=RARE, diverse=True),
+}
 
 
 def camvid(data: Path) -> tuple[list, list, tuple, np.ndarray]:
@@ -100,71 +118,25 @@ def train_classifier(
     return model
 
 
-def rows_of(cells: Cells, images: list[int]) -> tuple[Tensor, Tensor]:
-    """Labelled cells of some images, (N, D) and (N,)."""
-    labels = cells.labels[images].flatten()
-    rows = cells.features[images].movedim(1, -1).flatten(0, 2)
-    return rows[labels != VOID], labels[labels != VOID]
-
-
-@torch.no_grad()
-def scores_of(
-    model: nn.Linear, pool: Cells, labelled: list[int], rest: list[int]
-) -> dict[str, Tensor]:
-    """Strategy to a score of each image that has no labels yet."""
-    held = labelled[: max(1, round(HELD_OUT * len(labelled)))]
-    fitted = labelled[len(held) :]
-    head = GDAHead(model.out_features, model.in_features).eval()
-    moments = head.new_moments()
-    rows, labels = rows_of(pool, fitted)
-    head.update(moments, head.vectors(rows), labels)
-    head.density.fit_moments(moments)
-    head.set_fitted()
-
-    def maps(images: list[int]) -> tuple[Tensor, Tensor]:
-        z = pool.features[images]
-        logits = torch.einsum('nd...,cd->nc...', z, model.weight)
-        logits = logits + model.bias[:, None, None]
-        return softmax_entropy(logits)[:, 0], head(z)[:, 0]
-
-    entropy, density = Surprise(near_zero=True), Surprise()
-    for surprise, scores in zip((entropy, density), maps(held)):
-        surprise.fit(scores)
-    novelty = ImageNovelty(3)
-    novelty.fit(pool.statistics[labelled])
-    white = pool.statistics[rest].double() @ novelty.root.double()
-    strange = novelty.percentile(
-        (white - novelty.shift.double()).norm(dim=1).float()
-    )
-    raw, epistemic = maps(rest)
-    total = total_surprise(entropy(raw), density(epistemic))
-    means = dict(
-        entropy=raw.flatten(1).mean(1),
-        epistemic=density.percentile(epistemic).flatten(1).mean(1),
-        total=total.flatten(1).mean(1),
-    )
-    return dict(
-        means,
-        **{
-            'total, drawn': means['total'],
-            'total, overlap': means['total'] * (1 - strange),
-        },
-    )
-
-
 def next_images(
-    strategy: str, scores: dict[str, Tensor], rest: list[int], seed: int
+    strategy: Strategy, scores: dict[str, Tensor], rest: list[int], seed: int
 ) -> list[int]:
     """What is labelled in the next round."""
-    if strategy == 'random':
+    if strategy.score is None:
         order = np.random.default_rng(seed).permutation(len(rest))
         return [rest[i] for i in order[:STEP]]
+    values = scores[strategy.score]
+    if strategy.rare:
+        strange = scores['strange'].tolist()
+        weights = [overlap_weight(each, strategy.rare) for each in strange]
+        values = values * torch.tensor(weights)
     images = [
-        RankedImage(str(index), float(score), (1, 1), lambda: np.zeros(1))
-        for index, score in zip(rest, scores[strategy])
+        RankedImage(str(index), float(value), (1, 1), lambda: np.zeros(1))
+        for index, value in zip(rest, values)
     ]
-    heat = TEMPERATURE * strategy.endswith('drawn')
-    return [int(each.image) for each in choose(images, STEP, heat, seed)]
+    features = scores['features'].numpy() if strategy.diverse else None
+    chosen = choose(images, STEP, strategy.temperature, seed, features)
+    return [int(each.image) for each in chosen]
 
 
 @torch.no_grad()
@@ -180,7 +152,7 @@ def miou(model: nn.Linear, test: Cells) -> float:
 
 
 def simulate(
-    strategy: str, pool: Cells, test: Cells, classes: int, seed: int
+    strategy: Strategy, pool: Cells, test: Cells, classes: int, seed: int
 ) -> dict:
     """mIoU after each round, and the share of junk among what was chosen."""
     rng = np.random.default_rng(seed)
@@ -195,7 +167,7 @@ def simulate(
         rest = sorted(set(range(len(pool))) - set(labelled))
         usable = [i for i in labelled if not pool.junk[i]]
         scores = {}
-        if strategy != 'random':
+        if strategy.score is not None:
             scores = scores_of(model, pool, usable, rest)
         labelled += next_images(strategy, scores, rest, seed + number)
     chosen = pool.junk[labelled[STEP:]].double().mean()
@@ -221,35 +193,52 @@ def main() -> None:
     parser.add_argument('--weights', type=Path, required=True)
     parser.add_argument('--data', type=Path, required=True)
     parser.add_argument('--sets', nargs='+', choices=DATA, default=[*DATA])
+    parser.add_argument(
+        '--strategies', nargs='+', choices=STRATEGIES, default=[*STRATEGIES]
+    )
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument(
         '--json', type=Path, default=Path('results/decisions.json')
     )
     args = parser.parse_args()
     network = backbone(args.weights / 'mobilenet_v2_imagenet.pth')
-    for name in args.sets:
-        files, tests, size, table = DATA[name](args.data)
-        classes = int(table[table != VOID].max()) + 1
-        for junk in (0.0, JUNK):
-            pool = read_cells(network, files, size, table.__getitem__, junk)
-            test = read_cells(network, tests, size, table.__getitem__)
-            project(pool, [test])
-            found = {
-                strategy: summary(
-                    [
-                        simulate(strategy, pool, test, classes, seed)
-                        for seed in range(args.seeds)
-                    ]
-                )
-                for strategy in STRATEGIES
-            }
-            key = f'{name}, junk' if junk else name
-            there = {}
-            if args.json.exists():
-                there = json.loads(args.json.read_text())
-            there.setdefault('active', {})[key] = found
-            write_json(args.json, there)
-            print(f'\n{key}\n\n{curves_table(found)}')
+    pools = {
+        key: value
+        for name in args.sets
+        for key, value in pools_of(network, name, args.data).items()
+    }
+    for key, pool in pools.items():
+        found = {}
+        for strategy in args.strategies:
+            runs = [
+                simulate(STRATEGIES[strategy], *pool, seed)
+                for seed in range(args.seeds)
+            ]
+            found[strategy] = summary(runs)
+            keep(args.json, key, found)
+        print(f'\n{key}\n\n{curves_table(found)}')
+
+
+def pools_of(network: nn.Module, name: str, data: Path) -> dict[str, tuple]:
+    """Pool, test images and number of classes, without and with junk."""
+    files, tests, size, table = DATA[name](data)
+    classes = int(table[table != VOID].max()) + 1
+    clean = read_cells(network, files, size, table.__getitem__)
+    test = read_cells(network, tests, size, table.__getitem__)
+    result = {}
+    junk = with_junk(network, clean, files, size, JUNK)
+    for key, pool in ((name, clean), (f'{name}, junk', junk)):
+        mine = replace(test)
+        project(pool, [mine])
+        result[key] = pool, mine, classes
+    return result
+
+
+def keep(path: Path, key: str, found: dict) -> None:
+    """Put the rows of a pool into the file of results."""
+    there = json.loads(path.read_text()) if path.exists() else {}
+    there.setdefault('active', {}).setdefault(key, {}).update(found)
+    write_json(path, there)
 
 
 def curves_table(found: dict) -> str:

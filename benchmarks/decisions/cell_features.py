@@ -67,8 +67,6 @@ def read_cells(
     files: Sequence[tuple[Path, Path]],
     size: tuple[int, int],
     known: Callable[[np.ndarray], np.ndarray],
-    junk: float = 0.0,
-    seed: int = 0,
 ) -> Cells:
     """Features of image and mask files.
 
@@ -77,42 +75,70 @@ def read_cells(
         files (Sequence): Image and mask.
         size (tuple[int, int]): Width and height to resize to.
         known (Callable): Values of a mask to classes and void.
-        junk (float): Share of the images that are spoiled, and void.
-        seed (int): Of that choice.
     """
-    rng = np.random.default_rng(seed)
-    spoiled = rng.permutation(len(files)) < round(junk * len(files))
-    statistics = ImageStatistics(3)
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for index, (image, mask) in enumerate(track(files, 'Features')):
-        pixels = cv2.resize(cv2.imread(str(image)), size)[..., ::-1]
+    for image, mask in track(files, 'Features'):
+        features, statistics = _look(model, read_pixels(image, size))
         values = cv2.resize(
             cv2.imread(str(mask), cv2.IMREAD_UNCHANGED),
             size,
             interpolation=cv2.INTER_NEAREST,
         )
-        labels = known(values)
-        if spoiled[index]:
-            pixels = spoil(pixels, JUNK[index % len(JUNK)], rng)
-            labels = np.full_like(labels, VOID)
-        batch = (pixels.astype(np.float32) - MEAN) / STD
-        batch = torch.from_numpy(batch).float().movedim(-1, 0)[None]
-        outputs = model(batch)
-        shape = outputs[-1].shape[2:]
-        maps = [F.adaptive_avg_pool2d(each, shape) for each in outputs]
         half = STRIDE // 2
-        centres = labels[half::STRIDE, half::STRIDE]
-        cells = np.full(tuple(shape), VOID, np.uint8)
+        centres = known(values)[half::STRIDE, half::STRIDE]
+        cells = np.full(tuple(features.shape[1:]), VOID, np.uint8)
         cells[: len(centres), : len(centres[0])] = centres
-        parts.append(
-            (
-                torch.cat(maps, 1)[0],
-                torch.from_numpy(cells).long(),
-                statistics(batch)[0],
-            )
-        )
-    features, cells, numbers = (torch.stack(each) for each in zip(*parts))
-    return Cells(features, cells, numbers, torch.from_numpy(spoiled))
+        parts.append((features, torch.from_numpy(cells).long(), statistics))
+    features, labels, numbers = (torch.stack(each) for each in zip(*parts))
+    junk = torch.zeros(len(files), dtype=torch.bool)
+    return Cells(features, labels, numbers, junk)
+
+
+@torch.no_grad()
+def with_junk(
+    model: nn.Module,
+    pool: Cells,
+    files: Sequence[tuple[Path, Path]],
+    size: tuple[int, int],
+    share: float,
+) -> Cells:
+    """A share of the images of a pool spoiled, and void."""
+    rng = np.random.default_rng(0)
+    spoiled = rng.permutation(len(files)) < round(share * len(files))
+    result = Cells(
+        pool.features.clone(),
+        pool.labels.clone(),
+        pool.statistics.clone(),
+        torch.from_numpy(spoiled),
+    )
+    for index in np.flatnonzero(spoiled):
+        pixels = read_pixels(files[index][0], size)
+        pixels = spoil(pixels, JUNK[index % len(JUNK)], rng)
+        features, statistics = _look(model, pixels)
+        result.features[index] = features
+        result.labels[index] = VOID
+        result.statistics[index] = statistics
+    return result
+
+
+def _look(model: nn.Module, pixels: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Features (D, h, w) and statistics (S,) of an image."""
+    batch = standardized(pixels)
+    outputs = model(batch)
+    shape = outputs[-1].shape[2:]
+    maps = [F.adaptive_avg_pool2d(each, shape) for each in outputs]
+    return torch.cat(maps, 1)[0], ImageStatistics(3)(batch)[0]
+
+
+def read_pixels(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """RGB of (width, height)."""
+    return cv2.resize(cv2.imread(str(path)), size)[..., ::-1]
+
+
+def standardized(pixels: np.ndarray) -> Tensor:
+    """(H, W, 3) of 8 bits -> (1, 3, H, W)."""
+    batch = (pixels.astype(np.float32) - MEAN) / STD
+    return torch.from_numpy(batch).float().movedim(-1, 0)[None]
 
 
 def spoil(

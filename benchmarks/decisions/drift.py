@@ -119,7 +119,8 @@ def main() -> None:
     there = json.loads(args.json.read_text()) if args.json.exists() else {}
     answer = measure(args)
     print(json.dumps(answer, indent=2))
-    write_json(args.json, {**there, 'drift': answer})
+    there.setdefault('drift', {}).update(answer)
+    write_json(args.json, there)
 
 
 if __name__ == '__main__':

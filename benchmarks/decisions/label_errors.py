@@ -27,8 +27,8 @@ from rich.progress import track
 from benchmarks.decisions.spoiled_labels import KINDS, SHARE, spoil
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
-from mmseg_ddu.apis.error_counts import labelled_images
 from mmseg_ddu.apis.ranking.worst_region import worst_pixels
+from mmseg_ddu.apis.unseen_images import labelled_images
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.core.scores import energy, log_probabilities
 from mmseg_ddu.engine.fitting_data import as_batch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,25 +11,20 @@ import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from mmseg_ddu.core.risk_control import LEVELS, STEP, count_errors
-from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.checkpoint import digest, weights_digest
-from mmseg_ddu.engine.empty_folders import naming_empty_folders
-from mmseg_ddu.engine.fitting_data import (
-    as_batch,
-    bare_datasets,
-    image_names,
-)
+from mmseg_ddu.engine.fitting_data import image_names
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import alone_at, parse_json
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.registry import DATASETS, bare_type
 
 from .json_form import has_form
-
-SPLITS = ('val', 'test')
+from .unseen_images import (
+    dataset_config,
+    labelled_images,
+    labelled_prediction,
+)
 
 
 def count_errors_of(
@@ -87,93 +81,18 @@ def count_errors_of(
     return labelled
 
 
-def dataset_config(model: nn.Module, split: str) -> dict:
-    """The data set of the validation or the test.
-
-    Raises:
-        ValueError: If the config has none.
-    """
-    if split not in SPLITS:
-        raise ValueError(f'Expected split of {SPLITS}, but got {split!r:.80}.')
-    loader = model.cfg.get(f'{split}_dataloader')
-    if loader is None:
-        raise ValueError(
-            f'The config has no {split}_dataloader; choose another split, or '
-            'add one with images that were not trained on.'
-        )
-    return loader['dataset']
-
-
-def labelled_images(model: nn.Module, split: str) -> Dataset:
-    """The images of a split, none of which was trained on."""
-    dataset = built_images(model, dataset_config(model, split))
-    seen = trained_on(model.cfg, image_names(dataset))
-    if seen:
-        raise ValueError(
-            f'{len(seen)} of the {len(dataset)} {split} images were trained '
-            f'on, for example {seen[0]}. On them the network errs less than '
-            'on new images, so no promise can be made. Use others.'
-        )
-    return dataset
-
-
-def built_images(model: nn.Module, config: dict) -> Dataset:
-    """A data set whose classes are those of the model."""
-    with naming_empty_folders(config):
-        dataset = DATASETS.build(config)
-        dataset.full_init()
-    check_classes(
-        model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
-    )
-    return dataset
-
-
-def trained_on(cfg: Mapping, names: Sequence[str]) -> list[str]:
-    """Those paths of images that the training data holds, links followed.
-
-    What cannot be compared is a warning, as training images elsewhere.
-    """
-    found: set[str] = set()
-    loader = cfg.get('train_dataloader')
-    why = [] if loader else ['the config has no train_dataloader']
-    if not names:
-        why.append('the data set does not say where its images are')
-    for bare in bare_datasets(loader['dataset']) if loader else ():
-        try:
-            theirs = image_names(DATASETS.build(dict(bare, pipeline=[])))
-        except Exception as error:  # whatever an absent folder raises
-            why.append(str(error))
-            continue
-        if not theirs:
-            why.append(f'{bare_type(bare)} of the training names no image')
-        found.update(map(os.path.realpath, theirs))
-    if why:
-        MMLogger.get_current_instance().warning(
-            'It could not be checked whether images were trained on: '
-            f'{"; ".join(why)}. Make sure that none was.'
-        )
-    return [name for name in names if os.path.realpath(name) in found]
-
-
 @torch.no_grad()
 def _count(model: nn.Module, item: dict) -> Tensor:
     """Counts of one image of a data set."""
-    sample = model.test_step(as_batch(item))[0]
-    path = sample.metainfo.get('img_path')
-    if 'gt_sem_seg' not in sample:
-        raise ValueError(
-            f'{path} has no labels; the pipeline of its data set needs '
-            'LoadAnnotations.'
-        )
-    labels = sample.gt_sem_seg.data.squeeze(0)
-    classes = sample.pred_sem_seg.data.squeeze(0)
-    if labels.shape != classes.shape:
-        raise ValueError(
-            f'The labels of {path} are {tuple(labels.shape)} and the '
-            f'prediction is {tuple(classes.shape)}; put LoadAnnotations '
-            'behind Resize, as mmseg has it.'
-        )
-    total = sample.pred_total.data.squeeze(0)
+    try:
+        sample = labelled_prediction(model, item)
+    except ValueError as error:
+        path = item['data_samples'].metainfo.get('img_path')
+        raise ValueError(f'{path}: {error}') from error
+    total, classes, labels = (
+        sample.get(name).data.squeeze(0)
+        for name in ('pred_total', 'pred_sem_seg', 'gt_sem_seg')
+    )
     void = last_decode_head(model).ignore_index
     return count_errors(total, classes, labels.to(classes.device), void)
 

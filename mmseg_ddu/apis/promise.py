@@ -22,8 +22,9 @@ from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import require_writable_folder
 from mmseg_ddu.models.abstention import PREFIX
 
-from .error_counts import count_errors_of, dataset_config
+from .error_counts import count_errors_of
 from .inference import init_ddu
+from .unseen_images import dataset_config
 
 NOTHING = -1.0  # a threshold that keeps no pixel
 

@@ -67,8 +67,13 @@ class ImageNovelty(PreciseModule):
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
         """Images of one size, (B, C, H, W) -> (B,) distances."""
-        with torch.autocast(images.device.type, enabled=False):
-            return _distance(self.statistics(images), self.shift, self.root)
+        return self.distances(self.statistics(images))
+
+    @torch.no_grad()
+    def distances(self, vectors: Tensor) -> Tensor:
+        """Statistics of images, (N, S) -> (N,)."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            return _distance(vectors, self.shift, self.root)
 
     def percentile(self, distances: Tensor) -> Tensor:
         """Share of training images with a smaller distance, in [0, 1]."""

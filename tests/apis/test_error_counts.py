@@ -172,32 +172,3 @@ def test_void_images_do_not_count(plain_cfg, fitted):
     assert report['images'] == 4
     with pytest.raises(ValueError, match='has a labelled pixel'):
         fit_abstention(plain_cfg, fitted, 0.97)
-
-
-def test_images_of_training_promise_nothing(plain_cfg, fitted, tmp_path):
-    """Under whatever name."""
-    train = plain_cfg.train_dataloader.dataset
-    link, relative = tmp_path / 'link', os.path.relpath(train.data_root)
-    link.symlink_to(train.data_root)
-    for root in (train.data_root, str(link), relative):
-        plain_cfg.val_dataloader.dataset = dict(train, data_root=root)
-        with pytest.raises(ValueError, match='12 of the 12 val images were'):
-            fit_abstention(plain_cfg, fitted, 0.5)
-
-
-def test_training_images_that_are_not_known(plain_cfg, said):
-    names = error_counts.image_names(
-        error_counts.DATASETS.build(plain_cfg.val_dataloader.dataset)
-    )
-    assert error_counts.trained_on(plain_cfg, names) == [] == said
-    absent = dict(plain_cfg.train_dataloader.dataset, data_root='absent')
-    for loader, words in [
-        (None, 'no train_dataloader'),
-        (dict(dataset=absent), 'absent'),
-    ]:
-        cfg = dict(train_dataloader=loader)
-        assert error_counts.trained_on(cfg, names) == []
-        assert words in said[-1] and 'could not be checked' in said[-1]
-    assert len(said) == 2
-    error_counts.trained_on(plain_cfg, [])
-    assert 'does not say where its images are' in said[-1]

@@ -55,7 +55,10 @@ def test_help_in_a_process_of_its_own():
 def test_every_tool_teaches_and_is_short(tool, run):
     code, out, _ = run(tool.name, '--help')
     assert code == 0
-    assert 'example:' in out
+    # To be pasted: each line is a command, or goes on with a backslash.
+    example = out.partition('example:\n')[2].replace('\\\n', '')
+    for line in example.splitlines() or ['none']:
+        assert line.startswith(f'  python tools/{tool.name}')
     assert len(tool.read_text().splitlines()) <= 80
 
 

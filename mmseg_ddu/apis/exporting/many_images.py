@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from mmengine.dist import get_dist_info
@@ -23,7 +24,13 @@ from mmseg_ddu.engine.fitting_data import evaluation_pipeline, image_suffix
 from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.engine.tta_pipeline import tta_pipeline
-from mmseg_ddu.fileio import remove_temporary, require_writable_folder, sha256
+from mmseg_ddu.fileio import (
+    LOCK,
+    TEMPORARY,
+    alone_at,
+    require_writable_folder,
+    sha256,
+)
 from mmseg_ddu.models.abstention import refuses
 from mmseg_ddu.visualization.prediction import map_scales
 
@@ -86,6 +93,7 @@ def export(
         FileExistsError: If ``out_dir`` is not empty.
         ValueError: If the export to resume had other settings, or there is
             no such format.
+        BlockingIOError: If another process is at work in ``out_dir``.
         OSError: If the outputs cannot be written.
     """
     if overwrite and resume:
@@ -96,19 +104,20 @@ def export(
     group = patient_group()  # one process may have the large images
     out_dir = Path(out_dir)
     cfg = read_config(config, cfg_options)
-    inputs = images, image_suffix(cfg), out_dir, overwrite, resume
-    files = on_main(_inputs, *inputs, group=group)
-    model = init_ddu(cfg, checkpoint, device, tta=tta)
-    require_bare_images(model)
-    if refuses(model):
-        formats = sorted({*formats, ABSTAIN})
-    palette = model.dataset_meta.get('palette')
-    writer = MapWriter(out_dir, map_scales(model), palette, formats)
-    given = str(config), str(checkpoint), tta, max_pixels
-    journal = Journal(_header(model, writer, *given), files, writer)
-    todo = on_main(journal.begin, resume, group=group)
-    _export_share(model, journal, todo, group)
-    manifest = on_main(journal.finish, group=group)
+    where = images, image_suffix(cfg), out_dir, overwrite, resume
+    with ExitStack() as held:
+        files = on_main(_begin, held, *where, group=group)
+        model = init_ddu(cfg, checkpoint, device, tta=tta)
+        require_bare_images(model)
+        if refuses(model):
+            formats = sorted({*formats, ABSTAIN})
+        palette = model.dataset_meta.get('palette')
+        writer = MapWriter(out_dir, map_scales(model), palette, formats)
+        given = str(config), str(checkpoint), tta, max_pixels
+        journal = Journal(_header(model, writer, *given), files, writer)
+        todo = on_main(journal.begin, resume, group=group)
+        _export_share(model, journal, todo, group)
+        manifest = on_main(journal.finish, group=group)
     if not manifest['complete']:  # there was no room for it
         raise _disk_full(writer, len(todo))
     return manifest
@@ -172,10 +181,15 @@ def _export_share(
         raise
 
 
-def _inputs(
-    images, suffix: str | None, out_dir: Path, overwrite: bool, resume: bool
+def _begin(
+    held: ExitStack,
+    images,
+    suffix: str | None,
+    out_dir: Path,
+    overwrite: bool,
+    resume: bool,
 ) -> dict[str, Path]:
-    """Output name to image, when the folder may be written."""
+    """Output name to image, when nobody else may write into the folder."""
     one = isinstance(images, (str, os.PathLike))
     if one and os.path.realpath(images) == os.path.realpath(out_dir):
         raise ValueError(
@@ -183,10 +197,15 @@ def _inputs(
             'the folder of images itself.'
         )
     files = find_images(images, out_dir, suffix)
-    if resume:
-        remove_temporary(out_dir)
-    used = out_dir.is_dir() and any(out_dir.iterdir())
-    if used and not (overwrite or (resume and has_record(out_dir))):
+    require_writable_folder(out_dir)
+    begun = has_record(out_dir)
+    used = any(
+        not path.name.startswith((LOCK, TEMPORARY))
+        for path in out_dir.iterdir()
+    )
+    if overwrite or begun or not used:  # else nothing is written, no lock too
+        held.enter_context(alone_at(out_dir))
+    if used and not (overwrite or (resume and begun)):
         why = ', and no export was begun in it that could be resumed'
         how = ', go on with an export that was stopped (--resume),'
         raise FileExistsError(

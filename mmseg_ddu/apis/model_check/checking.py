@@ -17,9 +17,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.compare.results_file import strict
-from mmseg_ddu.apis.error_counts import trained_on
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
+from mmseg_ddu.apis.unseen_images import trained_on
 from mmseg_ddu.datasets.shifts import SHIFTS, shifted
 from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders

@@ -23,6 +23,9 @@ from .found_images import FoundImages
 from .ranked_image import RankedImage
 from .worst_region import worst_pixels, worst_region
 
+# The share of training images that are at least as strange as an image below
+# which it counts less; by the rule of benchmarks/decisions/overlap_strength.
+RARE = 0.01
 # What --score takes, and the map whose mean over the image it is. Densities
 # can be negative, their percentiles cannot.
 SCORES = dict(
@@ -38,8 +41,7 @@ def rank_exported(
     Args:
         manifests (Sequence): ``manifest.json`` files or their folders.
         score (str): Of ``SCORES``.
-        overlap (bool): Multiply the score by the share of training images
-            that are stranger than the image.
+        overlap (bool): Multiply the score by :func:`overlap_weight`.
 
     Raises:
         ValueError: If exports are of different fits, or lack the score.
@@ -89,8 +91,23 @@ def _score(export: Export, row: dict, needed: Sequence[str]) -> float:
             'without fitted densities, or of an earlier version. Export '
             'again, with a *_gda.pth of tools/fit_gda.py.'
         )
-    value, *stranger = (float(row[name]) for name in needed)
-    return value * math.prod(1 - min(max(p, 0.0), 1.0) for p in stranger)
+    value, *strange = (float(row[name]) for name in needed)
+    return value * math.prod(map(overlap_weight, strange))
+
+
+def overlap_weight(percentile: float, rare: float = RARE) -> float:
+    """How much an image is worth that may be none of the kind at all.
+
+    1, but for the strangest: of an image like the training images 1 -
+    ``rare`` / 2 on average, and 0 of one beyond them all. The idea of
+    Jesson et al., *Causal-BALD*, 2021, that a label is of use only where the
+    labelled density has some mass; its log(p) with p cut off at 1.
+
+    Args:
+        percentile (float): Share of training images less strange.
+        rare (float): The share stranger below which the weight falls.
+    """
+    return min(max(1 - percentile, 0.0) / rare, 1.0)
 
 
 def _add(

@@ -19,16 +19,16 @@ from rich.progress import track
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg_ddu.apis.error_counts import (
-    SPLITS,
-    built_images,
-    dataset_config,
-    trained_on,
-)
 from mmseg_ddu.apis.exporting.journal import is_disk_full
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
-from mmseg_ddu.core.metrics.metric import JudgedImage
+from mmseg_ddu.apis.unseen_images import (
+    SPLITS,
+    built_images,
+    dataset_config,
+    labelled_prediction,
+    trained_on,
+)
 from mmseg_ddu.core.scores import log_probabilities
 from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fitting_data import (
@@ -178,7 +178,8 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     Raises:
         ValueError: If there are no labels, or they do not fit.
     """
-    image = _judged(model, dataset[index])
+    sample = labelled_prediction(model, dataset[index]).to_dict()
+    image = judge(sample, last_decode_head(model).ignore_index)
     log_probs = log_probabilities(image.logits[None])[0]
     labels, known = image.labels.long(), image.known
     highest = int(labels.where(known, -1).max())
@@ -206,26 +207,6 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
         size=np.array(labels.shape),
         pair=values[:, counts.argmax()],
     )
-
-
-def _judged(model: nn.Module, item: dict) -> JudgedImage:
-    """A prediction with its labels, which are of its size."""
-    sample = model.test_step(as_batch(item))[0].to_dict()
-    if 'gt_sem_seg' not in sample:
-        raise ValueError(
-            'no labels; the pipeline of the data set needs LoadAnnotations'
-        )
-    labels, classes = (
-        tuple(sample[name]['data'].shape[-2:])
-        for name in ('gt_sem_seg', 'pred_sem_seg')
-    )
-    if labels != classes:
-        raise ValueError(
-            f'the labels are {labels} and the image is {classes}; if that is '
-            'so everywhere, put LoadAnnotations behind Resize, as mmseg has '
-            'it'
-        )
-    return judge(sample, last_decode_head(model).ignore_index)
 
 
 @torch.no_grad()

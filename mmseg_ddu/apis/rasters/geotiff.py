@@ -7,19 +7,28 @@ them together; GDAL's own driver makes the GeoTIFF of it.
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as xml
 
 import numpy as np
 
 from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.visualization.prediction import color_table, default_palette
 
 from .window_grid import Tile
 
 TAG = 'mmseg_ddu'  # of the settings, in the metadata of a file
 PLACE = ('SRS', 'GeoTransform', 'GCPList')
+CACHE = 256  # MB of blocks that GDAL keeps
+GDAL = dict(GDAL_CACHEMAX=str(CACHE), GDAL_NUM_THREADS='ALL_CPUS')
+PATIENCE = 0.1  # seconds between two looks at whether to stop
 Sources = Sequence[tuple[str, Tile]]
 
 
@@ -30,12 +39,15 @@ class Mosaic:
         folder (Path): Of the windows; files are written into it.
         raster (Path): The one that was predicted.
         settings (dict): For the metadata.
+        stop (StopRequest): Looked at while a GeoTIFF is written.
     """
 
-    def __init__(self, folder: Path, raster: Path, settings: dict) -> None:
+    def __init__(
+        self, folder: Path, raster: Path, settings: dict, stop: StopRequest
+    ) -> None:
         from rasterio.shutil import copy
 
-        self.folder = folder
+        self.folder, self.stop = folder, stop
         copy(str(raster), str(folder / 'place.vrt'), driver='VRT')
         found = xml.parse(folder / 'place.vrt').getroot()
         size = {f'raster{a}Size': found.get(f'raster{a}Size') for a in 'XY'}
@@ -70,27 +82,74 @@ class Mosaic:
 
         Raises:
             OSError: If it cannot be written whole.
+            Interrupted: If that was asked for; nothing is left of it then.
         """
-        import rasterio
-        from rasterio.shutil import copy
-
         vrt, path = self.folder / f'{name}.vrt', self.folder / f'{name}.tif'
         xml.ElementTree(self.root).write(vrt)
-        path.unlink(missing_ok=True)
+        self._remove(path)
         compact = dict(compress='DEFLATE', predictor='YES', bigtiff='IF_SAFER')
         try:
-            with rasterio.Env(GDAL_NUM_THREADS='ALL_CPUS'):
-                copy(str(vrt), str(path), driver='COG', **compact, **options)
-                with rasterio.open(path) as file:
-                    for _, window in file.block_windows():
-                        file.read(window=window)
-        except Exception as error:  # the classes of GDAL's are not public
+            self._copy(vrt, path, driver='COG', **compact, **options)
+            self._read_all(path)
+        except BaseException as error:
+            self._remove(path)
+            if not isinstance(error, Exception):
+                raise
+            # The classes of GDAL's are not public.
             raise OSError(
                 f'{path} cannot be written ({error}). Windows that are done '
                 'are kept: free some room if the disk is full, then run the '
                 'same command with --resume.'
             ) from error
         return path
+
+    def _copy(self, source: Path, target: Path, **options) -> None:
+        """By GDAL in a process of its own, which ends when asked to."""
+        program = Path(__file__).with_name('gdal_copy.py')
+        words = [str(program), str(source), str(target), json.dumps(options)]
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(
+                [sys.executable, *words],
+                stdin=subprocess.PIPE,
+                stderr=said,
+                env={**os.environ, **GDAL},
+                start_new_session=True,  # Ctrl-C is for this process
+            ) as copy,
+        ):
+            try:
+                while copy.poll() is None:
+                    self._require_no_stop()
+                    with suppress(subprocess.TimeoutExpired):
+                        copy.wait(PATIENCE)
+            finally:
+                copy.kill()
+            if copy.returncode:
+                said.seek(0)
+                text = said.read().decode(errors='replace').strip()
+                raise OSError(text or f'it ended with {copy.returncode}')
+
+    def _read_all(self, path: Path) -> None:
+        import rasterio
+
+        with rasterio.open(path) as file:
+            for _, window in file.block_windows():
+                file.read(window=window)
+                self._require_no_stop()
+
+    def _require_no_stop(self) -> None:
+        if self.stop.made:
+            raise Interrupted(
+                f'Stopped while the windows in {self.folder} were put '
+                'together. All are kept; the same command with --resume goes '
+                'on.'
+            )
+
+    @staticmethod
+    def _remove(path: Path) -> None:
+        """A file, and what GDAL had beside it."""
+        for each in path.parent.glob(f'{path.name}*'):
+            each.unlink()
 
 
 def write_classes(

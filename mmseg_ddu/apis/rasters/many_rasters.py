@@ -28,8 +28,7 @@ from .window_grid import Tile, check_sizes, tiles
 from .window_prediction import WindowPredictor, network_channels, set_scale
 
 OUTPUTS = ('class', 'uncertainty')
-CACHE = 256  # MB of blocks that GDAL keeps
-RUN = 'raster'  # what only one process may do in a folder
+EMPTY = 'empty_windows'
 
 
 def export_raster(
@@ -77,13 +76,13 @@ def export_raster(
 
     Returns:
         list[dict]: For each raster ``raster``, ``files``, ``windows`` and
-        ``empty_windows``, those without a pixel; not the last of a raster
-        that an earlier run had finished.
+        ``empty_windows``, those without a pixel.
 
     Raises:
         ImportError: If rasterio is not installed.
         FileExistsError: If outputs are there already.
         ValueError: If bands, test pipeline or settings do not fit.
+        BlockingIOError: If another process is at work in ``out_dir``.
         OSError: If a file cannot be read or written.
     """
     require_rasterio()
@@ -99,8 +98,8 @@ def export_raster(
     names = list(output_names([Path(path.name) for path in paths], paths))
     import rasterio
 
-    memory = rasterio.Env(GDAL_CACHEMAX=CACHE)
-    with alone_at(out_dir / RUN), memory:
+    memory = rasterio.Env(GDAL_CACHEMAX=geotiff.CACHE)
+    with alone_at(out_dir), memory:
         _require_free(out_dir, names, paths, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
         shared = dict(
@@ -182,8 +181,9 @@ class _Work:
         part = self.out_dir / f'{name}.part'
         finished = all(path.exists() for path in outputs)
         if self.resume and finished and not part.exists():
-            require_same(geotiff.settings_of(outputs[1]), settings, outputs[1])
-            return row
+            found = geotiff.settings_of(outputs[1])
+            require_same(found, settings, outputs[1])
+            return {**row, EMPTY: found.get(EMPTY)}
         if not raster.placed:
             MMLogger.get_current_instance().warning(
                 f'{raster.path} has no coordinate reference system; its maps '
@@ -200,7 +200,12 @@ class _Work:
                     f'Windows have gone from {part} or were cut off; run the '
                     'same command with --resume.'
                 )
-            self._put_together(raster, done, sources, outputs)
+            about = {**settings, EMPTY: empty}
+            mosaics = [
+                geotiff.Mosaic(part, raster.path, about, stop) for _ in outputs
+            ]
+            self._put_together(mosaics, sources, outputs)
+            done.remove()
         except OSError as error:
             if not is_disk_full(error):
                 raise
@@ -209,7 +214,7 @@ class _Work:
                 'are kept: free some room, then run the same command with '
                 '--resume.'
             ) from error
-        return dict(row, empty_windows=empty)
+        return {**row, EMPTY: empty}
 
     def _predict_all(
         self,
@@ -238,26 +243,19 @@ class _Work:
 
     def _put_together(
         self,
-        raster: RasterFile,
-        done: FinishedWindows,
+        mosaics: Sequence[geotiff.Mosaic],
         sources: geotiff.Sources,
         outputs: Sequence[Path],
     ) -> None:
         logger = MMLogger.get_current_instance()
         logger.info(f'Putting {len(sources):,} windows together.')
-        about = done.folder, raster.path, done.settings
         meta, bands = self.model.dataset_meta, self.predict.bands
         made = [
-            geotiff.write_classes(
-                geotiff.Mosaic(*about), sources, meta, OUTPUTS[0]
-            ),
-            geotiff.write_maps(
-                geotiff.Mosaic(*about), sources, bands, OUTPUTS[1]
-            ),
+            geotiff.write_classes(mosaics[0], sources, meta, OUTPUTS[0]),
+            geotiff.write_maps(mosaics[1], sources, bands, OUTPUTS[1]),
         ]
         for source, target in zip(made, outputs):
             names = source.with_name(f'{source.name}.aux.xml')
             if names.exists():  # of the classes
                 names.replace(target.with_name(f'{target.name}.aux.xml'))
             source.replace(target)
-        done.remove()

@@ -15,16 +15,15 @@ from PIL import Image
 
 from mmseg_ddu.apis import export
 from mmseg_ddu.apis.exporting import many_images, one_image
-
-TEMPORARY = '.tmp-'
+from mmseg_ddu.fileio import LOCK, TEMPORARY
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """All files of a folder, but for those half written."""
+    """All files of a folder, but for those half written and the lock."""
     return {
         str(path.relative_to(out)): path.read_bytes()
         for path in sorted(out.rglob('*'))
-        if path.is_file() and not path.name.startswith(TEMPORARY)
+        if path.is_file() and not path.name.startswith((TEMPORARY, LOCK))
     }
 
 
@@ -40,7 +39,7 @@ def journal_rows(out: Path) -> list[dict]:
 def assert_whole(out: Path) -> None:
     """Every file but temporary ones can be read to its end."""
     for path in out.rglob('*'):
-        if path.name.startswith(TEMPORARY) or path.is_dir():
+        if path.name.startswith((TEMPORARY, LOCK)) or path.is_dir():
             continue
         if path.suffix == '.npy':
             assert np.isfinite(np.load(path)).all()

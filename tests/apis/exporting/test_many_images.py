@@ -16,6 +16,8 @@ from mmseg_ddu.models.map_names import MAPS, PERCENTILE
 from mmseg_ddu.visualization.prediction import Scale
 from tests.stand_in import LOST, make_stand_in
 
+from .checks import contents
+
 
 @pytest.fixture
 def photos(tmp_path):
@@ -92,7 +94,7 @@ def test_layout_of_the_output_folder(tiny, photos, tmp_path):
         expected |= {f'{name}/rgb{end}' for end in ('.npy', '.png')}
         expected |= {f'{name}_percentile/rgb{e}' for e in ('.npy', '.png')}
         expected.add(f'{name}/rgb_heat.png')
-    found = {str(p.relative_to(out)) for p in out.rglob('*') if p.is_file()}
+    found = set(contents(out))
     assert found == expected
 
 

@@ -176,6 +176,49 @@ def test_resume_of_nothing_begins(tiny, photos, tmp_path, whole):
         export(*tiny, photos, out, resume=True, overwrite=True)
 
 
+def test_one_export_at_a_time(tiny, photos, tmp_path, monkeypatch):
+    """From its first moment to its last; the second one changes nothing."""
+    out = tmp_path / 'maps'
+    real = many_images.init_ddu, one_image.export_one
+    seen = []
+
+    def refused():
+        before = contents(out)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(many_images, 'init_ddu', real[0])
+            patch.setattr(many_images, 'export_one', real[1])
+            for how in ({}, dict(resume=True), dict(overwrite=True)):
+                with pytest.raises(BlockingIOError, match='choose another'):
+                    export(*tiny, photos, out, **how)
+                assert contents(out) == before
+        seen.append(len(before))
+
+    def while_loading(*args, **options):
+        refused()
+        return real[0](*args, **options)
+
+    def while_exporting(*args):
+        refused()
+        return real[1](*args)
+
+    monkeypatch.setattr(many_images, 'init_ddu', while_loading)
+    monkeypatch.setattr(many_images, 'export_one', while_exporting)
+    export(*tiny, photos, out)
+    assert len(seen) == 8 and seen[0] == 0
+    monkeypatch.undo()
+    export(*tiny, photos, out, overwrite=True)
+
+
+def test_nothing_is_left_in_a_folder_of_other_files(tiny, photos, tmp_path):
+    mine = tmp_path / 'mine'
+    mine.mkdir()
+    (mine / 'file').touch()
+    for how in ({}, dict(resume=True)):
+        with pytest.raises(FileExistsError, match='is not empty'):
+            export(*tiny, photos, mine, **how)
+    assert [path.name for path in mine.iterdir()] == ['file']
+
+
 def test_other_settings_are_refused(tiny, photos, tmp_path):
     out = tmp_path / 'maps'
     stopped(tiny, photos, out)

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from mmseg_ddu.apis import fit_gda, rank_images
 from mmseg_ddu.apis.ranking.choice import choose, mean_features
+from mmseg_ddu.apis.ranking.exported_images import overlap_weight
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from tests.stand_in import CLASSES
 
@@ -135,7 +136,7 @@ def test_overlap_leaves_strange_images_aside(maps, rank, tmp_path):
         rows = manifest['images']
         first = max(rows, key=lambda row: row['total_mean'])
         for row in rows:
-            row[novelty] = 0.25
+            row[novelty] = 0.995
         first[novelty] = 1.0
 
     folder = changed(maps(0), tmp_path / 'other', broken)
@@ -143,7 +144,18 @@ def test_overlap_leaves_strange_images_aside(maps, rank, tmp_path):
     weighed = rank(folder, purpose='labelling', overlap=True)['images']
     assert weighed[-1]['image'] == plain[0]['image']
     assert weighed[-1]['score'] == 0
-    assert weighed[0]['score'] == pytest.approx(0.75 * plain[1]['score'])
+    assert weighed[0]['score'] == pytest.approx(0.5 * plain[1]['score'])
+
+
+def test_only_the_rarest_count_less():
+    """A tenth of a rarity takes a tenth of it; all else is whole."""
+    shares = [-1, 0, 0.5, 0.9, 0.91, 0.99, 1, 2]
+    weights = [overlap_weight(share, rare=0.1) for share in shares]
+    assert weights == pytest.approx([1, 1, 1, 1, 0.9, 0.1, 0, 0])
+    ordinary = np.random.default_rng(0).random(100_000)
+    mean = np.mean([overlap_weight(share, 0.1) for share in ordinary])
+    assert mean == pytest.approx(1 - 0.1 / 2, abs=2e-3)
+    assert np.isnan(overlap_weight(float('nan')))
 
 
 def images_of(scores):

@@ -96,6 +96,10 @@ def test_empty_windows_are_not_predicted(tiny, tmp_path, monkeypatch):
     # They keep 0 to 96, 96 to 160, 160 to 224 and so on.
     assert calls == ['0_0.tif', '0_64.tif', '0_128.tif']
     assert (row['windows'], row['empty_windows']) == (15, 12)
+    again = export_raster(
+        *tiny, [scene], tmp_path / 'out', **SMALL, resume=True
+    )
+    assert again == [row] and len(calls) == 3
     classes = read(tmp_path / 'out' / 'scene_class.tif')[0]
     assert (classes[:, 200:] == VOID).all() and (classes[:, :200] < 4).all()
 

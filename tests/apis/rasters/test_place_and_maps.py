@@ -50,7 +50,7 @@ def test_sizes_and_place(tiny, tmp_path, size):
             assert written.transform.almost_equals(ROTATED)
             assert written.tags(ns='IMAGE_STRUCTURE')['LAYOUT'] == 'COG'
     left = {path.name for path in (tmp_path / 'out').iterdir()}
-    assert left - {'.raster.lock'} == {
+    assert left - {'.lock'} == {
         'scene_class.tif',
         'scene_class.tif.aux.xml',
         'scene_uncertainty.tif',

@@ -3,19 +3,24 @@
 import errno
 import os
 import signal
+import subprocess
+import sys
 import time
+from functools import partialmethod
+from pathlib import Path
 
-import filelock
 import numpy as np
 import pytest
 
 from mmseg_ddu.apis import export_raster
-from mmseg_ddu.apis.rasters import finished_windows
+from mmseg_ddu.apis.rasters import finished_windows, geotiff
+from mmseg_ddu.apis.rasters.geotiff import Mosaic
 from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
 from mmseg_ddu.engine.stopping import Interrupted
-from tests.apis.exporting.checks import end_of, start_child
+from mmseg_ddu.fileio import alone_at
+from tests.apis.exporting.checks import contents, end_of, start_child
 
-from .drawn_rasters import colors, rasterio, read, write_raster
+from .drawn_rasters import colors, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 PIXELS = colors(64, 800)
@@ -180,15 +185,14 @@ def test_a_file_that_was_cut_off_in_silence(
     run, monkeypatch, before_window, tmp_path
 ):
     """As GDAL does where the disk is full at the very end."""
-    real = rasterio.shutil.copy
+    real = Mosaic._copy
 
-    def cut(source, target, **options):
-        real(source, target, **options)
-        if options['driver'] == 'COG':
-            os.truncate(target, os.path.getsize(target) - 2000)
+    def cut(mosaic, source, target, **options):
+        real(mosaic, source, target, **options)
+        os.truncate(target, os.path.getsize(target) - 2000)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rasterio.shutil, 'copy', cut)
+        patch.setattr(Mosaic, '_copy', cut)
         with pytest.raises(OSError, match=r'class\.tif cannot be .*--resume'):
             run()
     assert not list((tmp_path / 'out').glob('*.tif'))
@@ -198,11 +202,65 @@ def test_a_file_that_was_cut_off_in_silence(
     assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
 
 
-def test_one_run_at_a_time(run, tmp_path):
-    (tmp_path / 'out').mkdir()
-    with (
-        filelock.FileLock(tmp_path / 'out' / '.raster.lock'),
-        pytest.raises(OSError, match='Another process is at work'),
-    ):
+def test_ctrl_c_stops_gdal(run, before_window, monkeypatch, tmp_path):
+    """While it puts windows together, which takes for ever here."""
+    start, started = subprocess.Popen, []
+    code = (
+        'import os, signal, sys, time; open(sys.argv[3], "wb"); '
+        'os.kill(os.getppid(), signal.SIGINT); time.sleep(60)'
+    )
+
+    def endless(words, **options):
+        words = [words[0], '-c', code, *words[1:]]
+        started.append(start(words, **options))
+        return started[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, 'Popen', endless)
+        with pytest.raises(Interrupted, match='All are kept; .* --resume'):
+            run()
+    assert [copy.returncode for copy in started] == [-signal.SIGKILL]
+    assert not list((tmp_path / 'out').rglob('class.tif*'))
+    seen = before_window(0, broken)
+    run(resume=True)
+    assert not seen
+    assert assert_maps_of_stand_in(tmp_path / 'out', PIXELS).all()
+
+
+def test_what_gdal_says_is_in_the_error(run, monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        real = partialmethod(Mosaic.write, blocksize='17')
+        patch.setattr(Mosaic, 'write', real)
+        with pytest.raises(OSError, match=r'class\.tif cannot .*Bad value 17'):
+            run()
+    run(resume=True)
+
+
+def test_gdal_ends_with_its_parent(tmp_path):
+    """Whose end closes the pipe."""
+    code = (
+        'import runpy, sys, time, rasterio.shutil; '
+        'rasterio.shutil.copy = lambda *_, **__: time.sleep(60); '
+        'runpy.run_path(sys.argv.pop(1), run_name="__main__")'
+    )
+    program = Path(geotiff.__file__).with_name('gdal_copy.py')
+    words = [str(program), 'a', 'b', '{}']
+    child = subprocess.Popen(
+        [sys.executable, '-c', code, *words], stdin=subprocess.PIPE
+    )
+    child.stdin.close()
+    assert child.wait() == 1
+
+
+def test_one_run_at_a_time(run, before_window, tmp_path):
+    """And what the first one has begun is as it was."""
+    before_window(4, broken)
+    with pytest.raises(RuntimeError):
         run()
-    run()
+    before = contents(tmp_path / 'out')
+    with alone_at(tmp_path / 'out'):
+        for how in (dict(resume=True), dict(overwrite=True), {}):
+            with pytest.raises(OSError, match='Another process .* folder'):
+                run(**how)
+    assert contents(tmp_path / 'out') == before
+    run(resume=True)

@@ -21,6 +21,8 @@ const state = { image: 0, method: 0, layer: SCORES[SCORES.length - 1], order: 'n
 let ranking = [];
 let drawing = 0;
 let shownGrey = {};
+let marked = null; // the button of the image that is shown
+const ENOUGH = 5; // ms for a photo of the strip
 
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
 const number = (value) => (Math.abs(value) < 1e5
@@ -118,6 +120,7 @@ const buttons = data.images.map((image, index) => {
   const button = element('button', { type: 'button', title: image.name });
   button.dataset.index = index;
   button.classList.toggle('alarmed', Boolean(image.alarms));
+  button.classList.add('waiting');
   element('img', { alt: '' }, button);
   for (const textContent of [image.name, '']) element('span', { textContent }, button);
   button.addEventListener('click', () => select(index));
@@ -133,11 +136,23 @@ function showThumbnails() {
   }));
 }
 
-// Photos of the strip, a few whenever there is nothing else to do.
+// How much time there is with nothing else to do.
+const idle = () => new Promise((resolve) => {
+  if (window.requestIdleCallback) requestIdleCallback(resolve);
+  else setTimeout(() => resolve({ timeRemaining: () => 0 }));
+});
+
+// The strip: only what is in sight at first, the rest some at a time, and then
+// photos, as there is idle time for it.
 async function fillStrip(order) {
-  for (const [place, index] of order.entries()) {
+  for (let place = 0; place < buttons.length; place += 20) {
+    await idle();
+    for (const button of buttons.slice(place, place + 20)) button.classList.remove('waiting');
+  }
+  let rest = await idle();
+  for (const index of order) {
+    if (rest.timeRemaining() < ENOUGH) rest = await idle();
     buttons[index].firstChild.src = await load('photo', index);
-    if (place % 4 === 3) await new Promise((resolve) => { (window.requestIdleCallback ?? setTimeout)(resolve); });
   }
 }
 
@@ -180,9 +195,10 @@ function update() {
   $('refused').textContent = refused === null ? '' : percent(refused);
   $('layers').querySelector(`[value=${state.layer}]`).checked = true;
   $('position').textContent = `${ranking.indexOf(state.image) + 1} of ${ranking.length}`;
-  for (const button of $('thumbnails').children) {
-    const current = Number(button.dataset.index) === state.image;
-    button.setAttribute('aria-current', current);
+  if (marked !== buttons[state.image]) {
+    marked?.removeAttribute('aria-current');
+    marked = buttons[state.image];
+    marked.setAttribute('aria-current', true);
   }
   return draw();
 }
@@ -196,9 +212,10 @@ function step(by) {
   const count = ranking.length;
   if (!count) return;
   select(ranking[(ranking.indexOf(state.image) + by + count) % count]);
-  const current = $('thumbnails').querySelector('[aria-current=true]');
-  const strip = $('thumbnails');
-  strip.scrollLeft = current.offsetLeft - strip.clientWidth / 2;
+  requestAnimationFrame(() => { // where it can be scrolled sideways
+    const strip = $('thumbnails');
+    strip.scrollLeft = marked.offsetLeft - strip.clientWidth / 2;
+  });
 }
 
 function setMethod(index) {

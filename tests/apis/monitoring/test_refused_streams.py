@@ -1,0 +1,112 @@
+"""Streams that the monitor refuses, and those it bears."""
+
+import pytest
+
+from mmseg_ddu.apis import DriftMonitor
+
+from .manifests import rows, write
+
+
+def test_going_back_in_time_is_refused(tmp_path, reference, state):
+    images = rows(9, seed=2)
+    one, two, three = (
+        write(tmp_path / f'{n}', images[3 * n : 3 * n + 3]) for n in range(3)
+    )
+    DriftMonitor(state, reference).watch([one, two])
+    before = state.read_text()
+    backwards = write(tmp_path / 'backwards', images[2::-1])
+    for stream in ([two, one], [three, one], [backwards], [three, three]):
+        with pytest.raises(ValueError, match='goes back in time: a000'):
+            DriftMonitor(state, reference).watch(stream)
+    assert state.read_text() == before
+    assert len(DriftMonitor(state, reference).watch([two, three])) == 3
+
+
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (dict(checkpoint_sha256='c' * 64), 'checkpoint_sha256 differ'),
+        (dict(config_sha256='c' * 64), 'config_sha256 differ'),
+        (dict(tta=True), 'tta differ'),
+        (dict(classes=['road', 'dog', 'tree']), 'classes differ'),
+        (dict(checkpoint_sha256=None), 'does not say which checkpoint'),
+        (dict(images=[]), 'lists no exported image'),
+        (dict(images=[dict(name='x', error='y')]), 'lists no exported image'),
+        (dict(images=7), 'damaged'),
+    ],
+)
+def test_manifests_that_are_refused(
+    changes, message, tmp_path, reference, state
+):
+    good = write(tmp_path / 'good', rows(3, seed=2))
+    bad = write(tmp_path / 'bad', rows(3, seed=3, prefix='b'))
+    write(bad, **{'images': rows(3, seed=3, prefix='b'), **changes})
+    for stream in ([good, bad], [bad]):
+        with pytest.raises(ValueError, match=message):
+            DriftMonitor(state, reference).watch(stream)
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    'name', ['unusual_share', 'image_novelty', 'class_pixels']
+)
+def test_a_model_without_densities(name, tmp_path, state):
+    images = rows(2, seed=2)
+    del images[1][name]
+    with pytest.raises(ValueError, match=f'lacks {name}: it is of a model'):
+        DriftMonitor(state).watch(write(tmp_path / 'a', images))
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(image_novelty=float('nan')),
+        dict(image_novelty=10**400),
+        dict(unusual_share=-(10**400)),
+        dict(lost_share=10**400),
+        dict(unusual_share=float('inf')),
+        dict(name='\udcff'),
+        dict(class_pixels={'200': 3}),
+    ],
+)
+def test_odd_numbers_and_names(changes, tmp_path, reference, state):
+    images = rows(2, seed=2)
+    images[0].update(changes)
+    lines = DriftMonitor(state, reference).watch(write(tmp_path / 'a', images))
+    assert len(lines) == 2
+    text = state.with_suffix('.jsonl').read_text() + state.read_text()
+    assert 'NaN' not in text and 'Infinity' not in text
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(class_pixels={'-1': 3}),
+        dict(class_pixels={'1': -3}),
+        dict(class_pixels=[1]),
+        dict(class_pixels={'1': 10**400}),
+        dict(height=10**400),
+        dict(lost_share='1'),
+        dict(name=7),
+        dict(files={'class': '../class/a.png'}),
+        dict(files={'class': 'class/../../a.png'}),
+    ],
+)
+def test_hostile_rows(changes, tmp_path, state):
+    images = rows(2, seed=2)
+    images[0].update(changes)
+    with pytest.raises(ValueError, match='damaged|outside'):
+        DriftMonitor(state).watch(write(tmp_path / 'a', images))
+
+
+def test_a_reference_of_the_stream(tmp_path, reference, state):
+    with pytest.raises(ValueError, match='r0000 is also in the reference'):
+        DriftMonitor(state, reference).watch(reference)
+
+
+@pytest.mark.parametrize('rate', [0, 1, -1, float('nan')])
+def test_a_rate_that_is_none(rate, tmp_path, reference, state):
+    with pytest.raises(ValueError, match='rate above 0 and below 1'):
+        DriftMonitor(state, reference, false_alarms=rate).watch(
+            write(tmp_path / 'a', rows(1, seed=2))
+        )

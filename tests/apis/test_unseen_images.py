@@ -1,0 +1,56 @@
+"""Images that were trained on, and labels that do not fit."""
+
+import os
+import shutil
+
+import pytest
+from PIL import Image
+
+from mmseg_ddu.apis import fit_abstention, fit_gda, unseen_images
+
+
+@pytest.fixture
+def fitted(plain_cfg, checkpoint):
+    return fit_gda(plain_cfg, checkpoint, save_every=None)
+
+
+def test_images_of_training_promise_nothing(plain_cfg, fitted, tmp_path):
+    """Under whatever name."""
+    train = plain_cfg.train_dataloader.dataset
+    link, relative = tmp_path / 'link', os.path.relpath(train.data_root)
+    link.symlink_to(train.data_root)
+    for root in (train.data_root, str(link), relative):
+        plain_cfg.val_dataloader.dataset = dict(train, data_root=root)
+        with pytest.raises(ValueError, match='12 of the 12 val images were'):
+            fit_abstention(plain_cfg, fitted, 0.5)
+
+
+def test_training_images_that_are_not_known(plain_cfg, said):
+    names = unseen_images.image_names(
+        unseen_images.DATASETS.build(plain_cfg.val_dataloader.dataset)
+    )
+    assert unseen_images.trained_on(plain_cfg, names) == [] == said
+    absent = dict(plain_cfg.train_dataloader.dataset, data_root='absent')
+    for loader, words in [
+        (None, 'no train_dataloader'),
+        (dict(dataset=absent), 'absent'),
+    ]:
+        cfg = dict(train_dataloader=loader)
+        assert unseen_images.trained_on(cfg, names) == []
+        assert words in said[-1] and 'could not be checked' in said[-1]
+    assert len(said) == 2
+    unseen_images.trained_on(plain_cfg, [])
+    assert 'does not say where its images are' in said[-1]
+
+
+def test_labels_of_another_size(plain_cfg, fitted, tmp_path):
+    dataset = plain_cfg.val_dataloader.dataset
+    dataset.data_root = str(
+        shutil.copytree(dataset.data_root, tmp_path / 'mine')
+    )
+    for mask in (tmp_path / 'mine' / 'SegmentationClass').glob('val_*.png'):
+        with Image.open(mask) as labels:
+            labels.crop((0, 0, labels.width, labels.height - 1)).save(mask)
+    message = r'val_\w+\.jpg: the labels are \(47, 48\) and .* LoadAnnotations'
+    with pytest.raises(ValueError, match=message):
+        fit_abstention(plain_cfg, fitted, 0.5)
