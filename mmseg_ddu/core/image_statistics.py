@@ -59,23 +59,15 @@ class ImageStatistics(nn.Module):
             pixels = _whole_blocks(images.float()).movedim(1, -1)
             # Wavelets in blocks of 4 x 4 pixels, then of their means.
             waves = _blocks(pixels) @ self.first  # (B, h, w, 16 C')
-            fine, _ = _variances(waves)
+            fine = waves.flatten(1, 2).var(1, correction=0)
             waves = _blocks(waves[..., ::BLOCK]) @ self.second
-            coarse, means = _variances(waves)
+            coarse, means = torch.var_mean(
+                waves.flatten(1, 2), 1, correction=0
+            )
             numbers = torch.addmm(self.smallest, fine, self.sums[0])
             numbers = torch.addmm(numbers, coarse, self.sums[1])
             means = means[:, : BLOCK * self.channels : BLOCK]
             return torch.cat([means, numbers.log()], 1)
-
-
-def _variances(waves: Tensor) -> tuple[Tensor, Tensor]:
-    """Variances and means over all blocks, (B, h, w, K) -> (B, K) each.
-
-    What torch.var gives, in a tenth of its time on a CPU.
-    """
-    means = waves.mean((1, 2), keepdim=True)
-    variances = (waves - means).square_().mean((1, 2))
-    return variances, means[:, 0, 0]
 
 
 def _haar() -> Tensor:

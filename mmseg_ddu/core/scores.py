@@ -11,8 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-IMPOSSIBLE = -1e4  # its exponential is 0 in float64 as well
-
 
 def log_probabilities(logits: Tensor) -> Tensor:
     """Log softmax over dimension 1, float32 at least.
@@ -29,15 +27,9 @@ def log_probabilities(logits: Tensor) -> Tensor:
 
 def entropy(log_probs: Tensor) -> Tensor:
     """``-Σ p log p`` over dimension 1, in nats; 0 log 0 is 0."""
-    return _entropy(log_probs.clamp_min(IMPOSSIBLE))
-
-
-def _entropy(log_probs: Tensor) -> Tensor:
-    """The same of finite ones."""
     probs = log_probs.exp()
-    # In place where no gradient is asked for: memory is what takes time.
-    times = probs.mul if probs.requires_grad else probs.mul_
-    return -times(log_probs).sum(1, keepdim=True)
+    terms = torch.where(probs == 0, 0, probs * log_probs)
+    return -terms.sum(1, keepdim=True)
 
 
 def softmax_entropy(logits: Tensor) -> Tensor:
@@ -47,9 +39,11 @@ def softmax_entropy(logits: Tensor) -> Tensor:
         >>> round(softmax_entropy(torch.zeros(1, 4, 1, 1)).item(), 4)
         1.3863
     """
-    found = log_probabilities(logits)
-    clamp = found.clamp_min if found.requires_grad else found.clamp_min_
-    return _entropy(clamp(IMPOSSIBLE))
+    if logits.shape[1] == 1 or torch.jit.is_tracing():  # ONNX has no entr
+        return entropy(log_probabilities(logits))
+    if logits.dtype in (torch.float16, torch.bfloat16):
+        logits = logits.float()
+    return torch.special.entr(logits.softmax(1)).sum(1, keepdim=True)
 
 
 def max_probability(logits: Tensor) -> Tensor:
