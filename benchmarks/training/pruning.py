@@ -12,50 +12,26 @@ rule of which layers may be pruned. The columns are those of
 
 from __future__ import annotations
 
-import torch
 from mmengine.config import Config
-from torch import Tensor, nn
 
+from benchmarks.training.other_pruning_hooks import (
+    RandomPruningHook,
+    SNIPHook,
+)
 from benchmarks.training.trainings import measure_variants
 from benchmarks.training.variants import Change, Variant
 from mmseg_ddu.apis import cli
-from mmseg_ddu.engine.pruning import ProsPrHook, prunable_weights
-from mmseg_ddu.registry import HOOKS
+from mmseg_ddu.engine.pruning import ProsPrHook
 
 PERCENT = (90, 95, 98)
+METHODS = dict(prospr=ProsPrHook, snip=SNIPHook, random=RandomPruningHook)
 
 
-@HOOKS.register_module()
-class SNIPHook(ProsPrHook):
-    """Weight times gradient of one batch: ProsPr without a trial step."""
-
-    def __init__(self, sparsity: float) -> None:
-        super().__init__(sparsity)
-        self.steps = 0
-
-
-@HOOKS.register_module()
-class RandomPruningHook(ProsPrHook):
-    """Any weights, by the seed of the training."""
-
-    def scores(self, runner, model: nn.Module) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(runner.seed)
-        return {
-            name: torch.rand(weight.shape, generator=generator)
-            for name, weight in prunable_weights(model).items()
-        }
-
-
-METHODS = dict(
-    prospr='ProsPrHook', snip='SNIPHook', random='RandomPruningHook'
-)
-
-
-def pruned(hook: str, sparsity: float) -> Change:
+def pruned(hook: type, sparsity: float) -> Change:
     """Prune before the first step."""
 
     def change(cfg: Config) -> None:
-        own = dict(type=f'mmseg_ddu.{hook}', sparsity=sparsity)
+        own = dict(type=f'mmseg_ddu.{hook.__name__}', sparsity=sparsity)
         cfg.custom_hooks = [*cfg.get('custom_hooks', []), own]
 
     return change

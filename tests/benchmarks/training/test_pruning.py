@@ -11,7 +11,8 @@ import torch
 
 from benchmarks.training import trainings
 from benchmarks.training.judge_trained import share_of_zeros, shortened
-from benchmarks.training.pruning import PRUNED, SNIPHook
+from benchmarks.training.other_pruning_hooks import SNIPHook
+from benchmarks.training.pruning import PRUNED
 from mmseg_ddu.apis import train
 from mmseg_ddu.engine import pruning
 from mmseg_ddu.engine.build import read_config
