@@ -74,7 +74,10 @@ def _judged(model, network: Network, args) -> dict[str, dict[str, float]]:
         for kind in track(SHIFT_KINDS, 'Shifts')
     }
     unknown = {
-        name: (plain if data is test else scores(data, 60, PIXELS), values)
+        name: (
+            plain if data is test else scores(data, args.images, PIXELS),
+            values,
+        )
         for name, (data, values) in sets_of_unknown(
             network, test, args.data
         ).items()
