@@ -59,7 +59,7 @@ class ImageStatistics(nn.Module):
             pixels = _whole_blocks(images.float()).movedim(1, -1)
             # Wavelets in blocks of 4 x 4 pixels, then of their means.
             waves = _blocks(pixels) @ self.first  # (B, h, w, 16 C')
-            fine = waves.flatten(1, 2).var(1, correction=0)
+            fine = _variances(waves.flatten(1, 2))
             waves = _blocks(waves[..., ::BLOCK]) @ self.second
             coarse, means = torch.var_mean(
                 waves.flatten(1, 2), 1, correction=0
@@ -68,6 +68,12 @@ class ImageStatistics(nn.Module):
             numbers = torch.addmm(numbers, coarse, self.sums[1])
             means = means[:, : BLOCK * self.channels : BLOCK]
             return torch.cat([means, numbers.log()], 1)
+
+
+def _variances(vectors: Tensor) -> Tensor:
+    """(B, N, K) -> (B, K): ``var``, in a tenth of the time on a CPU."""
+    means = vectors.mean(1, keepdim=True).expand_as(vectors)
+    return F.mse_loss(vectors, means, reduction='none').mean(1)
 
 
 def _haar() -> Tensor:

@@ -7,6 +7,8 @@ binary classifier behind a sigmoid, as mmseg's ``out_channels=1``.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,15 +37,18 @@ def entropy(log_probs: Tensor) -> Tensor:
 def softmax_entropy(logits: Tensor) -> Tensor:
     """Entropy of the softmax in nats: the aleatoric score of DDU.
 
+    The highest there is, ``log C``, where a logit is not a number.
+
     Example:
         >>> round(softmax_entropy(torch.zeros(1, 4, 1, 1)).item(), 4)
         1.3863
     """
-    if logits.shape[1] == 1 or torch.jit.is_tracing():  # ONNX has no entr
-        return entropy(log_probabilities(logits))
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    return torch.special.entr(logits.softmax(1)).sum(1, keepdim=True)
+    log_probs = log_probabilities(logits)
+    highest = math.log(log_probs.shape[1])
+    if log_probs.requires_grad:  # nothing in place
+        return entropy(log_probs).nan_to_num(nan=highest)
+    log_probs.nan_to_num_(nan=-highest)  # -inf as well: 0 log 0 is 0
+    return log_probs.exp().mul_(log_probs).sum(1, keepdim=True).neg_()
 
 
 def max_probability(logits: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ DENSITY_PREFIXES = (
 )
 FIT_PREFIXES = (*DENSITY_PREFIXES, ABSTENTION)
 POSITIVE = ('scale', 'temperature')
-NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference', 'cells')
+NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference')
 MAY_BE_ENDLESS = ('log_norms', 'sketch_constant')  # -inf: a class not seen
 AGAIN = 'Fit again with tools/fit_gda.py.'
 
@@ -101,6 +101,8 @@ def _sound(key: str, value: Tensor) -> bool:
         return bool((value > 0).all())
     if name in NOT_NEGATIVE:
         return bool((value >= 0).all())
+    if name == 'cells':  # lines that rise
+        return bool((value[:, 1] >= 0).all())
     if name == 'quantiles':
         return bool((value.diff() >= 0).all())
     return True

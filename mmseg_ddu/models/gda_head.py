@@ -27,7 +27,7 @@ PRESETS: dict[str, dict] = {
     # As published: the feature as it is, every cell, no shrinkage.
     'ddu-paper': dict(transform='raw', stride=1, shrinkage=0.0),
 }
-FORMAT = 3  # of what a fit writes; the first two were another score
+FORMAT = 4  # of what a fit writes; the first two were another score
 MAX_STRIDE = 64
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -99,9 +98,7 @@ class UncertaintyMapsMixin:
         """Final logits and maps, (B, C + num_maps, H, W), as fields."""
         channels = self.out_channels
         logits = self.calibrated(everything[:, :channels])
-        # The highest there is where a logit is not a number.
-        highest = math.log(max(2, channels))
-        entropies = softmax_entropy(logits).nan_to_num(nan=highest)
+        entropies = softmax_entropy(logits)
         fields = self.split_maps(entropies, everything[:, channels:])
         fields['pred_sem_seg'] = self.classes_of(logits)
         # mmseg hands out probabilities for binary heads.

@@ -1,6 +1,9 @@
 """Scores of a categorical prediction against torch.distributions."""
 
+import math
+
 import numpy as np
+import pytest
 import torch
 from scipy.special import logsumexp
 from torch.distributions import Bernoulli, Categorical
@@ -72,3 +75,15 @@ def test_entropy_has_torchs_gradient():
     kind = torch.distributions.Categorical(logits=other.movedim(1, -1))
     kind.entropy().sum().backward()
     torch.testing.assert_close(logits.grad, other.grad)
+
+
+@pytest.mark.parametrize('gradients', [False, True])
+def test_a_pixel_without_numbers_is_the_most_uncertain(gradients):
+    logits = LOGITS.clone()
+    logits[0, 1, 0, 0] = torch.nan
+    logits[0, 2, 1, 0] = torch.inf
+    logits[0, :, 2, 0] = -torch.inf
+    got = softmax_entropy(logits.requires_grad_(gradients))[0, 0]
+    assert got.requires_grad == gradients
+    assert got[:, 0].tolist() == pytest.approx([math.log(4)] * 3)
+    assert (got[:, 1:] < math.log(4)).all()
