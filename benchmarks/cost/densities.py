@@ -20,7 +20,7 @@ def scoring(model: nn.Module, data: dict) -> Callable[[], Tensor]:
     """The scoring of one batch alone, without the network."""
     prepared = model.data_preprocessor(data, False)
     meta = [sample.metainfo for sample in prepared['data_samples']]
-    _, features = next(model.iter_features(prepared['inputs'], meta))
+    _, features, _ = next(model.iter_features(prepared['inputs'], meta))
     return lambda: model.gda_head(features[model.gda_head.tap])
 
 

@@ -67,8 +67,7 @@ def fit_gda(
 
     The config needs no change: an ``EncoderDecoder`` is turned into its DDU
     form. The training images go through the test pipeline once, in the
-    config's own test mode (whole or slide), and some of them again to
-    calibrate the percentiles. Everything in the new file is
+    config's own test mode (whole or slide). Everything in the new file is
     plain tensors and plain types, and the head's configuration stands in
     ``meta['gda']``, so the original config goes on working with it. A report
     is written beside it as JSON.
@@ -245,8 +244,7 @@ def fit_densities(
         options: Further arguments of :class:`DensityFitter`.
 
     Returns:
-        dict: The report of :meth:`DensityFitter.finalize`, with
-        ``unreadable`` images and the reason.
+        dict: The report of :meth:`DensityFitter.finalize`.
     """
     with together():
         if hasattr(dataset, 'full_init'):
@@ -262,6 +260,10 @@ def fit_densities(
     images.look()
     images.run()
     fitter.synchronize()
+    with together():
+        fitter.fit_others()
+    images.run_held_out()
+    fitter.join()
     unreadable = fitter.sums.unreadable
     with together():
         if unreadable and len(unreadable) == total:
@@ -269,8 +271,8 @@ def fit_densities(
                 f'None of the {total} training images can be read; the first '
                 f'error was: {unreadable[0]["error"]}'
             )
-        fitter.fit_others()
-    images.calibrate()
+        without_maps = fitter.fit_all()
+    if without_maps:
+        images.calibrate()
     with together():
-        report = fitter.finalize()
-    return dict(report, unreadable=unreadable)
+        return fitter.finalize()

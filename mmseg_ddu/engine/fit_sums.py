@@ -23,7 +23,6 @@ class FitSums:
 
     Attributes:
         moments (list[ClassMoments]): One for each density head.
-        held_moments (list[ClassMoments]): Of the held-out images.
         class_count (Tensor): (C,) labelled pixels.
         statistics (PixelReservoir): Of images, for their novelty.
         images (set[int]): Numbers of the images.
@@ -37,10 +36,9 @@ class FitSums:
         device = model.gda_head.fitted.device
         # Apple's GPUs have no float64.
         device = 'cpu' if device.type == 'mps' else device
-        self.moments, self.held_moments = (
-            [head.new_moments(device) for head in model.heads.values()]
-            for _ in range(2)
-        )
+        self.moments: list[ClassMoments] = [
+            head.new_moments(device) for head in model.heads.values()
+        ]
         classes = model.gda_head.num_classes
         self.class_count = torch.zeros(classes, dtype=torch.int64)
         self.statistics = PixelReservoir(MOST_IMAGES)
@@ -61,7 +59,7 @@ class FitSums:
                 f'Image {min(twice)} was seen by two processes and would '
                 'count twice; give each process its own images.'
             )
-        for mine, its in zip(self._parts(), other._parts()):
+        for mine, its in zip(self.moments, other.moments):
             mine.merge(its)
         self.class_count += other.class_count
         self.statistics.merge(other.statistics)
@@ -74,8 +72,10 @@ class FitSums:
         """Numbers of the images that need not be shown again."""
         return self.images | {row['image'] for row in self.unreadable}
 
-    def _parts(self) -> list[ClassMoments]:
-        return [*self.moments, *self.held_moments]
+    @property
+    def labelled(self) -> bool:
+        """Whether there was any labelled pixel."""
+        return bool(self.moments[0].counts.any())
 
     def of_all_ranks(self) -> FitSums:
         """What all ranks have seen, merged in rank order, on every rank."""
@@ -90,7 +90,7 @@ class FitSums:
     def state_dict(self) -> dict:
         """Plain types and tensors on the CPU, bit for bit."""
         return dict(
-            moments=[moments.state_dict() for moments in self._parts()],
+            moments=[moments.state_dict() for moments in self.moments],
             class_count=self.class_count,
             statistics=self.statistics.state_dict(),
             images=torch.tensor(sorted(self.images), dtype=torch.int64),
@@ -100,7 +100,7 @@ class FitSums:
 
     def load_state_dict(self, state: dict) -> FitSums:
         """Go on from what :meth:`state_dict` gave."""
-        for moments, saved in zip(self._parts(), state['moments']):
+        for moments, saved in zip(self.moments, state['moments']):
             moments.load_state_dict(saved)
         self.class_count = state['class_count'].clone()
         self.statistics = PixelReservoir.from_state_dict(state['statistics'])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.sampling import random_keys
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.models.heads import classifying_head, last_decode_head
@@ -26,12 +25,14 @@ class DensityFitter:
 
     1. ``component_look`` sees a few images, if a head has several Gaussians
        a class, and :meth:`use_centers` gets what it finds.
-    2. :meth:`update` with each image, once. Those in ``held_out`` do not
-       enter the densities at first.
-    3. :meth:`fit_others`, the densities of all but these.
-    4. ``maps`` sees the held-out images: percentiles come from maps of images
-       that the densities have not seen.
-    5. :meth:`finalize` merges them in, so that no image is lost.
+    2. :meth:`update` with each image that is not in ``held_out``, once.
+    3. :meth:`synchronize` and :meth:`fit_others`, the densities of these.
+    4. :meth:`update` with each that is, once: percentiles come from maps of
+       images that the densities have not seen.
+    5. :meth:`join` merges them in, so that no image is lost.
+    6. :meth:`fit_all` where there are no such maps. If so, ``maps`` has to
+       see some of all images.
+    7. :meth:`finalize`.
 
     Memory does not grow with the number of images, and no result depends on
     their order or on which process sees which.
@@ -64,7 +65,8 @@ class DensityFitter:
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed, self.temperature = seed, temperature
-        self.sums = FitSums(model)
+        self._fitted = False
+        self.sums, self.held = FitSums(model), FitSums(model)
         self.maps = MapSample(model, calibration_pixels, seed)
         self.component_look = ComponentLook(model, pixels_per_class, seed)
         for head in self.heads:
@@ -92,15 +94,32 @@ class DensityFitter:
         """
         key = random_keys((1,), self.seed, index)
         statistics = self.model.image_novelty.statistics(image.image)
-        self.sums.statistics.update(key, statistics)
+        sums = self.sums_of(index)
+        sums.statistics.update(key, statistics)
+        windows = self._windows(image, index)
+        if index in self.held_out and self._fitted:
+            self.maps.see(image, index, windows)
+        for _ in windows:  # that are left
+            pass
+        sums.images.add(index)
+
+    def sums_of(self, index: int) -> FitSums:
+        """Where an image is added."""
+        return self.held if index in self.held_out else self.sums
+
+    def _windows(
+        self, image: LabelledImage, index: int
+    ) -> Iterator[LabelledWindow]:
+        """Those of an image, each added on its way."""
         for number, window in enumerate(image.windows(self.model)):
             grid = window.features[LOGITS].shape[2:]
-            self._count(labels_on_grid(window.labels, grid))
+            labels = labels_on_grid(window.labels, grid)
+            self.sums_of(index).class_count += self._count(labels)
             self._add(window, index, number)
-        self.sums.images.add(index)
+            yield window
 
-    def _count(self, labels: Tensor) -> None:
-        """Count the pixels of each class."""
+    def _count(self, labels: Tensor) -> Tensor:
+        """Pixels of each class, (C,)."""
         labels = labels[labels != self.void]
         wrong = (labels < 0) | (labels >= self.num_classes)
         if wrong.any():
@@ -111,58 +130,64 @@ class DensityFitter:
                 'void). The data set does not belong to this checkpoint, or '
                 'reduce_zero_label or the classes in metainfo are wrong.'
             )
-        counts = torch.bincount(labels, minlength=self.num_classes)
-        self.sums.class_count += counts.cpu()
+        return torch.bincount(labels, minlength=self.num_classes).cpu()
 
     def _add(self, window: LabelledWindow, *number: int) -> None:
         """Add some pixels of a window to the moments of each head."""
-        seen = self.sums
-        held = number[0] in self.held_out
-        target = seen.held_moments if held else seen.moments
-        for moments, head in zip(target, self.heads):
+        for moments, head in zip(self.sums_of(number[0]).moments, self.heads):
             chosen = window.vectors(
                 head, self.pixels_per_class, self.seed, *number
             )
             head.update(moments, *chosen)
 
+    # Finishing
+
     def synchronize(self) -> None:
         """Merge what all processes have seen, in each of them."""
         self.sums = self.sums.of_all_ranks()
 
-    # Finishing
-
     def fit_others(self) -> None:
         """Fit the densities to the images that are not held out.
 
-        To all, if none is or there is nothing else. Held-out images without
-        a label say nothing of the maps, and are held out no longer.
+        Unless none of them has a labelled pixel.
+        """
+        self._fitted = self.sums.labelled
+        if self._fitted:
+            self._fit()
+
+    def join(self) -> None:
+        """Merge the held-out images of all processes with the others."""
+        self.sums.merge(self.held.of_all_ranks())
+        self.maps.synchronize()
+
+    def fit_all(self) -> bool:
+        """Fit the densities to all images if no map calibrates.
+
+        None is held out any longer then.
+
+        Returns:
+            bool: Whether it was necessary.
 
         Raises:
             ValueError: If no labelled pixel was seen.
         """
-        if self.held_out and not self.sums.held_moments[0].counts.any():
+        if len(self.maps.pixels):
+            return False
+        if self.held_out and self._fitted:
             MMLogger.get_current_instance().warning(
                 f'None of the {len(self.held_out)} held-out images has a '
                 'labelled pixel. The percentiles come from images that the '
                 'densities have seen; another seed, or a higher '
                 'calibration_fraction, would hold out others.'
             )
-            self.held_out = frozenset()
-        self._fit(self.sums.moments if self._honest else self._everything())
+        self.held_out = frozenset()
+        self._fit()
+        return True
 
-    @property
-    def _honest(self) -> bool:
-        others = bool(self.sums.moments[0].counts.any())
-        return bool(self.held_out) and others
-
-    def _everything(self) -> list[ClassMoments]:
-        pairs = zip(self.sums.held_moments, self.sums.moments)
-        return [ClassMoments.merged(pair) for pair in pairs]
-
-    def _fit(self, moments: list[ClassMoments]) -> list[dict]:
+    def _fit(self) -> list[dict]:
         rows = []
-        for head, part in zip(self.heads, moments):
-            said = head.density.fit_moments(part, self.sums.class_count)
+        for head, moments in zip(self.heads, self.sums.moments):
+            said = head.density.fit_moments(moments, self.sums.class_count)
             rows.append(dict(tap=head.tap, **said))
             head.set_fitted()
         return rows
@@ -172,24 +197,26 @@ class DensityFitter:
 
         Returns:
             dict: Plain numbers: images, pixels and vectors per class, one
-            entry per head, and that of :meth:`MapSample.calibrate`.
+            entry per head, that of :meth:`MapSample.calibrate`, and
+            ``unreadable`` images with the reason.
 
         Raises:
             ValueError: If there is nothing to calibrate with.
         """
         seen = self.sums
         calibration = self.maps.calibrate(self.temperature)
-        moments = self._everything()
-        heads = self._fit(moments)
+        heads = self._fit()
         self.model.image_novelty.fit(seen.statistics.sample()[0])
-        vectors = moments[0].counts.unflatten(0, (self.num_classes, -1))
+        moments = seen.moments[0]
+        vectors = moments.counts.unflatten(0, (self.num_classes, -1))
         return dict(
             images=len(seen.images),
             held_out_images=len(self.held_out),
             pixels_per_class=seen.class_count.tolist(),
             vectors_per_class=vectors.sum(1).long().tolist(),
-            nonfinite_pixels=int(moments[0].nonfinite.sum()),
+            nonfinite_pixels=int(moments.nonfinite.sum()),
             heads=heads,
-            calibration=dict(calibration, held_out=self._honest),
+            calibration=dict(calibration, held_out=bool(self.held_out)),
             seed=self.seed,
+            unreadable=seen.unreadable,
         )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.models.uncertainty_maps import without_padding
+from mmseg_ddu.models.uncertainty_maps import Window, without_padding
 
 from .fitting_data import as_batch
 from .labels import cells_per_class, labels_on_input, void_of
@@ -20,14 +20,16 @@ class LabelledWindow(NamedTuple):
     """A window that inference cuts.
 
     Attributes:
-        box (tuple[int, int, int, int]): ``(y1, y2, x1, x2)`` in the input.
+        box (Window): ``(y1, y2, x1, x2)`` in the input.
         features (dict[str, Tensor]): Tap name to (1, D, h, w), with the
             logits.
+        logits (Tensor): (1, C, y2 - y1, x2 - x1), as predicted.
         labels (Tensor): (y2 - y1, x2 - x1) classes.
     """
 
-    box: tuple[int, int, int, int]
+    box: Window
     features: dict[str, Tensor]
+    logits: Tensor
     labels: Tensor
 
     def vectors(
@@ -72,9 +74,9 @@ class LabelledImage(NamedTuple):
 
     def windows(self, model: nn.Module) -> Iterator[LabelledWindow]:
         """What inference looks at, with a model (DDUMixin) in eval mode."""
-        for box, features in model.iter_features(self.inputs, [self.meta]):
+        for box, *seen in model.iter_features(self.inputs, [self.meta]):
             y1, y2, x1, x2 = box
-            yield LabelledWindow(box, features, self.labels[y1:y2, x1:x2])
+            yield LabelledWindow(box, *seen, self.labels[y1:y2, x1:x2])
 
 
 def labelled_image(model: nn.Module, item: dict) -> LabelledImage:

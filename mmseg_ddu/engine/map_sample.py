@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from mmseg_ddu.core.scores import softmax_entropy
 from mmseg_ddu.core.temperature import fit_temperature
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 
-from .labelled_windows import LabelledImage
+from .labelled_windows import LabelledImage, LabelledWindow
 from .ranks import from_each_rank
 
 
@@ -33,9 +35,19 @@ class MapSample:
         self.pixels = PixelReservoir(size)
 
     @torch.no_grad()
-    def see(self, image: LabelledImage, index: int) -> None:
-        """Offer the pixels of an image."""
-        maps = self.model.inference(image.inputs, [dict(image.meta)])
+    def see(
+        self,
+        image: LabelledImage,
+        index: int,
+        windows: Iterable[LabelledWindow] | None = None,
+    ) -> None:
+        """Offer the pixels of an image, whose windows may be there."""
+        model = self.model
+        parts = (
+            (window.box, model.with_scores(window.logits, window.features))
+            for window in windows or image.windows(model)
+        )
+        maps = model.mean_of_windows(image.inputs, parts)
         labels = image.labels.flatten()
         keys = random_keys(labels.shape, self.seed, index)
         known = (labels >= 0) & (labels < self.model.gda_head.num_classes)

@@ -15,7 +15,7 @@ from mmseg_ddu.fileio import atomic_write, remove_temporary
 from .checkpoint import plain
 from .fit_sums import FitSums
 
-FORMAT = 3
+FORMAT = 4
 
 
 class SavedFit:

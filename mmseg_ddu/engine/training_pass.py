@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 
@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from .component_look import LOOK_IMAGES
+from .fit_sums import FitSums
 from .fitter import DensityFitter
 from .fitting_data import (
     MOST_HELD_OUT,
@@ -54,7 +55,8 @@ class TrainingPass:
         self.dataset, self.num_workers = dataset, num_workers
         if saved:
             saved.restore(fitter.sums)
-        self.total = len(share_of_rank(len(dataset)))
+        held = fitter.held_out
+        self.others = [i for i in range(len(dataset)) if i not in held]
         self.stop = StopRequest()
 
     def look(self) -> None:
@@ -72,55 +74,65 @@ class TrainingPass:
             centers = look.centers()
         self.fitter.use_centers(centers)
 
-    def calibrate(self) -> None:
-        """Show the held-out images again; a few of all if there are none."""
-        images = sorted(self.fitter.held_out) or self._some(MOST_HELD_OUT)
-        self._show(images, self.fitter.maps.see)
-        self.fitter.maps.synchronize()
-
     def _some(self, number: int) -> list[int]:
         return seeded_order(len(self.dataset), self.fitter.seed)[:number]
 
     def run(self) -> None:
-        """Show all images that are left, once, in order.
+        """Show all images that are left and not held out, once, in order.
 
         Raises:
             RankError: If another process has failed.
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
         sums = self.fitter.sums
+        listening = self.stop if self.saved else nullcontext()
+        with listening, self._leaving_in_order():
+            self._update(self.others, sums, 'Fitting densities')
+        if self.saved:
+            self.saved.write(sums)
+
+    def run_held_out(self) -> None:
+        """Show those that are held out, once."""
+        held = sorted(self.fitter.held_out)
+        self._update(held, self.fitter.held, 'Percentiles')
+
+    def calibrate(self) -> None:
+        """Show the maps of a few of all images."""
+        self._show(self._some(MOST_HELD_OUT), self.fitter.maps.see)
+        self.fitter.maps.synchronize()
+
+    def _update(self, images: Sequence[int], sums: FitSums, text: str) -> None:
+        """Show images that are not done yet, with a progress bar."""
         bar = Progress(disable=not is_main_process())
-        task = bar.add_task('Fitting densities', total=self.total)
+        task = bar.add_task(text, total=len(share_of_rank(len(images))))
 
         def between() -> None:
             bar.update(task, completed=len(sums.done))
             self._keep()
 
-        listening = self.stop if self.saved else nullcontext()
-        with listening, bar, self._leaving_in_order():
-            images = range(len(self.dataset))
-            self._show(images, self.fitter.update, sums.done, between)
-        if self.saved:
-            self.saved.write(sums)
+        with bar:
+            self._show(images, self.fitter.update, sums, between)
 
     def _show(
         self,
         images: Sequence[int],
         see: Callable[[LabelledImage, int], None],
-        done: Collection[int] = (),
-        between: Callable[[], None] | None = None,
+        sums: FitSums | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Show the share of this process to a function.
 
         Args:
             images (Sequence[int]): Of all processes.
             see (Callable): Gets the image and its number.
-            done (Collection[int]): Images that are not shown again.
-            between (Callable, optional): Called between two images. Images
-                that cannot be read are told and noted then, else skipped.
+            sums (FitSums, optional): Those done there are not shown again,
+                and those that cannot be read are told and noted, else
+                skipped.
+            between (Callable): Called between two images.
         """
         own = [images[place] for place in share_of_rank(len(images))]
-        own = [index for index in own if index not in done]
+        if sums is not None:
+            own = [index for index in own if index not in sums.done]
         batches = iter(fitting_loader(self.dataset, own, self.num_workers))
         most = max(all_gather_object(len(own)))
         for _ in range(0, most, IMAGES_TOGETHER):
@@ -129,15 +141,14 @@ class TrainingPass:
                     index, item, error = batch[0]
                     if error is None:
                         see(labelled_image(self.model, item), index)
-                    elif between:
-                        self._leave_out(index, error)
-                    if between:
-                        between()
-                if between:  # if there was none
+                    elif sums is not None:
+                        self._leave_out(sums, index, error)
                     between()
+                between()  # if there was none
 
-    def _leave_out(self, index: int, error: str) -> None:
-        self.fitter.sums.unreadable.append(dict(image=index, error=error))
+    @staticmethod
+    def _leave_out(sums: FitSums, index: int, error: str) -> None:
+        sums.unreadable.append(dict(image=index, error=error))
         MMLogger.get_current_instance().warning(
             f'Training image {index} cannot be read and is left out: {error}'
         )
@@ -159,6 +170,7 @@ class TrainingPass:
         except Interrupted:  # this process, or another
             self.saved.write(self.fitter.sums)
             raise Interrupted(
-                f'Stopped with {self.saved.images} of {self.total} images '
-                'saved. The same command with --resume goes on from there.'
+                f'Stopped with {self.saved.images} of '
+                f'{len(share_of_rank(len(self.others)))} images saved. '
+                'The same command with --resume goes on from there.'
             ) from None

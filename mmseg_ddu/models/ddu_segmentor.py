@@ -24,6 +24,7 @@ from .map_names import PERCENTILE
 from .tapped_modules import LOGITS, find_channels, image_channels, tap_place
 from .uncertainty_maps import (
     UncertaintyMapsMixin,
+    Window,
     concatenate_maps,
     windows,
 )
@@ -127,7 +128,7 @@ class DDUMixin(UncertaintyMapsMixin):
     @torch.no_grad()
     def iter_features(
         self, inputs: Tensor, batch_img_metas: list[dict]
-    ) -> Iterator[tuple[tuple[int, int, int, int], dict[str, Tensor]]]:
+    ) -> Iterator[tuple[Window, dict[str, Tensor], Tensor]]:
         """Features exactly as prediction sees them.
 
         Args:
@@ -136,15 +137,16 @@ class DDUMixin(UncertaintyMapsMixin):
 
         Yields:
             tuple: ``(y1, y2, x1, x2)``, the window of the image (all of it
-            in whole mode), and tap name to (B, D, h, w), with the logits.
+            in whole mode), tap name to (B, D, h, w), with the logits as the
+            head gives them, and the logits of the window, (B, C, H', W').
         """
         metas = [dict(meta) for meta in batch_img_metas]
         for y1, y2, x1, x2 in windows(*inputs.shape[2:], self.test_cfg):
             crop = inputs[:, :, y1:y2, x1:x2]
             metas[0]['img_shape'] = crop.shape[2:]
             with self.tap(classes=True) as tap:
-                super().encode_decode(crop, metas)
-            yield (y1, y2, x1, x2), self.features(tap)
+                logits = super().encode_decode(crop, metas)
+            yield (y1, y2, x1, x2), self.features(tap), logits
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:
         """That of the network; training forgets what was fitted to it."""
@@ -184,7 +186,12 @@ class DDUMixin(UncertaintyMapsMixin):
     ) -> Tensor:
         """The same by way of a tap that is open already."""
         logits = super().encode_decode(inputs, batch_img_metas)
-        features = self.features(tap)
+        return self.with_scores(logits, self.features(tap))
+
+    def with_scores(
+        self, logits: Tensor, features: Mapping[str, Tensor]
+    ) -> Tensor:
+        """Logits of a window and the scores of its features behind them."""
         for head in self.heads.values():
             scores = head(features[head.tap])
             logits = concatenate_maps(logits, scores, self.align_corners)

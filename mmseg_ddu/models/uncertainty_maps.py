@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from mmseg_ddu.core.scores import softmax_entropy
 
 from .heads import last_decode_head
 
+Window = tuple[int, int, int, int]  # y1, y2, x1, x2
 FLIPPED_AXES = dict(horizontal=(3,), vertical=(2,), diagonal=(2, 3))
 
 
@@ -64,14 +65,30 @@ class UncertaintyMapsMixin:
         Returns:
             Tensor: (B, C + num_maps, H, W), means over the windows.
         """
+
+        def parts() -> Iterator[tuple[Window, Tensor]]:
+            for window in windows(*inputs.shape[2:], self.test_cfg):
+                y1, y2, x1, x2 = window
+                crop = inputs[:, :, y1:y2, x1:x2]
+                batch_img_metas[0]['img_shape'] = crop.shape[2:]
+                yield window, self.encode_decode(crop, batch_img_metas)
+
+        return self.mean_of_windows(inputs, parts())
+
+    def mean_of_windows(
+        self, inputs: Tensor, parts: Iterable[tuple[Window, Tensor]]
+    ) -> Tensor:
+        """What windows say of an image, (B, C + num_maps, H, W).
+
+        Args:
+            inputs (Tensor): (B, 3, H, W).
+            parts (Iterable): Window and (B, C + num_maps, H', W').
+        """
         batch, _, height, width = inputs.shape
         channels = self.out_channels + self.num_maps
         total = inputs.new_zeros(batch, channels, height, width)
         count = inputs.new_zeros(1, 1, height, width)
-        for y1, y2, x1, x2 in windows(height, width, self.test_cfg):
-            crop = inputs[:, :, y1:y2, x1:x2]
-            batch_img_metas[0]['img_shape'] = crop.shape[2:]
-            part = self.encode_decode(crop, batch_img_metas)
+        for (y1, y2, x1, x2), part in parts:
             total[:, :, y1:y2, x1:x2] += part
             count[:, :, y1:y2, x1:x2] += 1
         return total.div_(count)
@@ -224,9 +241,7 @@ def slide_sizes(test_cfg: Mapping) -> list[list[int]]:
     return sizes
 
 
-def windows(
-    height: int, width: int, test_cfg: dict
-) -> list[tuple[int, int, int, int]]:
+def windows(height: int, width: int, test_cfg: dict) -> list[Window]:
     """``(y1, y2, x1, x2)`` of mmseg's sliding windows, or of the image.
 
     Raises:

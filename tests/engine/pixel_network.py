@@ -67,9 +67,14 @@ def fit_all(fitter, images) -> dict:
         fitter.component_look.see(image, index)
     fitter.use_centers(fitter.component_look.centers())
     for index, image in images.items():
-        fitter.update(image, index)
+        if index not in fitter.held_out:
+            fitter.update(image, index)
     fitter.synchronize()
     fitter.fit_others()
-    for index in sorted(fitter.held_out or images):
-        fitter.maps.see(images[index], index)
+    for index in fitter.held_out:
+        fitter.update(images[index], index)
+    fitter.join()
+    if fitter.fit_all():
+        for index, image in images.items():
+            fitter.maps.see(image, index)
     return fitter.finalize()

@@ -39,16 +39,17 @@ def collected(split):
         fitter.component_look.see(image, index)
     fitter.use_centers(fitter.component_look.centers())
     for index, image in images.items():
-        fitter.update(image, index)
+        if index not in HELD_OUT:
+            fitter.update(image, index)
     fitter.synchronize()
-    state = fitter.sums.state_dict()
     fitter.fit_others()
     for index in HELD_OUT:
         if index in images:
-            fitter.maps.see(images[index], index)
-    fitter.maps.synchronize()
+            fitter.update(images[index], index)
+    fitter.join()
+    assert not fitter.fit_all()
     fitter.finalize()
-    return state, model.state_dict()
+    return fitter.sums.state_dict(), model.state_dict()
 
 
 def assert_same_moments(got, expected):

@@ -271,3 +271,21 @@ def _shift_auroc(model, seed=0):
             scores.append(values)
             noisy.append(np.full(len(values), shifted))
     return roc_auc_score(np.concatenate(noisy), np.concatenate(scores))
+
+
+def test_fit_is_one_pass(plain_cfg, checkpoint, monkeypatch):
+    """Held-out images included: each goes through the network once."""
+    seen = []
+    encode = EncoderDecoder.encode_decode
+
+    def watched(self, inputs, metas):
+        seen.append(inputs.double().sum().item())
+        return encode(self, inputs, metas)
+
+    monkeypatch.setattr(EncoderDecoder, 'encode_decode', watched)
+    out = fit_gda(plain_cfg, checkpoint)
+    report = json.loads(out.with_suffix('.json').read_text())
+    assert report['images'] == 12 > report['held_out_images'] > 0
+    assert report['calibration']['held_out'] is True
+    seen = seen[-12:] if len(seen) == 13 else seen  # the look at channels
+    assert len(seen) == len(set(seen)) == 12

@@ -43,7 +43,7 @@ def stopped(plain_cfg, checkpoint, tmp_path, signalled, monkeypatch):
     """A fit that was stopped after 5 images; its output and its arguments."""
     arguments = plain_cfg, checkpoint, tmp_path / 'out.pth'
     signalled(5)
-    with pytest.raises(Interrupted, match='5 of 12.*--resume'):
+    with pytest.raises(Interrupted, match='5 of 11.*--resume'):
         fit_gda(*arguments, save_every=HOUR)
     monkeypatch.undo()
     monkeypatch.setenv('DDU_SAMPLE', str(plain_cfg.data_root))
@@ -191,7 +191,7 @@ def test_full_disk_is_a_warning(
     assert out.is_file()
     assert 'cannot be written (No space left on device)' in log.text
     signalled(5)
-    with pytest.raises(Interrupted, match='0 of 12 images saved'):
+    with pytest.raises(Interrupted, match='0 of 11 images saved'):
         fit_gda(plain_cfg, checkpoint, out, save_every=HOUR)
 
 
@@ -249,7 +249,7 @@ def test_several_processes(struck, plain_cfg, checkpoint, tmp_path, signalled):
     ]
     images = [state['sums']['images'].tolist() for state in saved]
     assert images[1] == [1, 3]
-    assert all(index % 2 == 0 for index in images[0])
+    assert not set(images[0]) & set(images[1])
     for error in run_ranks(3, lambda: fit(out, resume=True)):
         assert isinstance(error, ValueError)
         assert 'of 2 processes' in str(error)

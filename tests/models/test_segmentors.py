@@ -71,7 +71,7 @@ def test_features_of_each_window(model):
     model.test_cfg = model.test_cfg.copy()
     model.test_cfg.update(mode='slide', crop_size=(48, 48), stride=(32, 32))
     windows = [
-        place for place, _ in model.iter_features(inputs, metas(inputs))
+        place for place, *_ in model.iter_features(inputs, metas(inputs))
     ]
     assert windows == [(0, 48, 0, 48), (0, 48, 32, 80)]
 

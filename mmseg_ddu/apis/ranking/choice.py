@@ -116,7 +116,7 @@ def _mean_feature(model: nn.Module, image: str) -> Part:
     data = model.data_preprocessor(prepare(model, image), False)
     meta = data['data_samples'][0].metainfo
     head, means = model.gda_head, []
-    for _, features in model.iter_features(data['inputs'], [meta]):
+    for _, features, _ in model.iter_features(data['inputs'], [meta]):
         vectors = head.vectors(features[head.tap][0].flatten(1).mT)
         means.append(vectors.nan_to_num(0, 0, 0).double().mean(0))
     return dict(feature=torch.stack(means).mean(0).cpu().numpy())
