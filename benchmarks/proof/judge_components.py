@@ -7,11 +7,8 @@ import copy
 import torch
 from rich.progress import track
 
-from benchmarks.proof.judge_scores import (
-    Fitted,
-    fitted_network,
-    sets_of_unknown,
-)
+from benchmarks.proof.judge_scores import Fitted, fitted_network
+from benchmarks.proof.judged_pixels import sets_of_unknown
 from benchmarks.proof.networks import Network
 from benchmarks.proof.pixel_scores import (
     JOINT,

@@ -6,35 +6,35 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.registry import init_default_scope
-from rich.progress import track
 from torch import nn
 
 from benchmarks.proof import foreign_data
 from benchmarks.proof.figures import (
-    SHIFT_KINDS,
     error_figures,
     other_figures,
     shift_figures,
     unknown_figures,
 )
+from benchmarks.proof.judged_pixels import (
+    SHIFTED_PIXELS,
+    plain_and_moved,
+    scoring,
+    unknown_pixels,
+)
 from benchmarks.proof.members import sampling_methods, trained_members
 from benchmarks.proof.networks import Network, files
-from benchmarks.proof.pixel_scores import score_pixels
 from benchmarks.proof.training_statistics import (
     TrainingStatistics,
     training_statistics,
 )
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
-from mmseg_ddu.datasets.shifts import shifted
 from mmseg_ddu.engine.fitting_data import (
     SeededSubset,
     fitting_dataset,
     fitting_dataset_config,
 )
 from mmseg_ddu.models.map_names import MAPS
-
-PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 
 
 class Fitted(NamedTuple):
@@ -69,45 +69,16 @@ def fitted_network(network: Network, seed: int, args) -> Fitted:
     return Fitted(model, training_statistics(model, training, seed), peers)
 
 
-def sets_of_unknown(
-    network: Network, test: dict, data: Path
-) -> dict[str, tuple[dict, tuple[int, ...]]]:
-    """Name to a data set, and what unknown objects are in its masks."""
-    sets = {name: (test, values) for name, values in network.unknown.items()}
-    if 'CAMVID' in network.data:
-        roads = foreign_data.road_anomaly(data, test['pipeline'])
-        sets['road_anomaly'] = roads, (foreign_data.ANOMALY,)
-    return sets
-
-
 def judge_scores(network: Network, seed: int, args) -> dict:
     """Row to figures, for one seed of the fit and of the pixels."""
     model, statistics, peers = fitted_network(network, seed, args)
     test = model.cfg.test_dataloader.dataset
 
-    def scores(dataset: dict, images: int, pixels: int):
-        return score_pixels(
-            model, dataset, statistics, images, pixels, seed, peers
-        )
-
-    plain = scores(test, args.images, PIXELS)
-    moved = {
-        kind: scores(shifted(test, kind), args.shift_images, SHIFTED_PIXELS)
-        for kind in track(SHIFT_KINDS, 'Shifts')
-    }
-    other = getattr(foreign_data, network.other)
-    other = scores(
-        other(args.data, test.pipeline), args.shift_images, SHIFTED_PIXELS
-    )
-    unknown = {
-        name: (
-            plain if data is test else scores(data, args.images, PIXELS),
-            values,
-        )
-        for name, (data, values) in sets_of_unknown(
-            network, test, args.data
-        ).items()
-    }
+    score = scoring(model, seed, statistics=statistics, peers=peers)
+    plain, moved = plain_and_moved(test, score, args)
+    other = getattr(foreign_data, network.other)(args.data, test.pipeline)
+    other = score(other, number=args.shift_images, pixels=SHIFTED_PIXELS)
+    unknown = unknown_pixels(network, test, plain, score, args)
     rows = {
         row: dict(
             **error_figures(plain, row),

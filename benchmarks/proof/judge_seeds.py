@@ -6,24 +6,20 @@ import tempfile
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
-from rich.progress import track
 
 from benchmarks.proof.figures import (
-    SHIFT_KINDS,
     error_figures,
     shift_figures,
     unknown_figures,
 )
-from benchmarks.proof.judge_scores import (
-    PIXELS,
-    SHIFTED_PIXELS,
-    sets_of_unknown,
+from benchmarks.proof.judged_pixels import (
+    plain_and_moved,
+    scoring,
+    unknown_pixels,
 )
 from benchmarks.proof.networks import Network, files
-from benchmarks.proof.pixel_scores import PixelScores, score_pixels
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
-from mmseg_ddu.datasets.shifts import shifted
 from mmseg_ddu.models.map_names import MAPS
 
 FITS = 4
@@ -65,23 +61,9 @@ def _judged(model, network: Network, args) -> dict[str, dict[str, float]]:
     init_default_scope(model.cfg.get('default_scope', 'mmseg'))
     test = model.cfg.test_dataloader.dataset
 
-    def scores(dataset: dict, images: int, pixels: int) -> PixelScores:
-        return score_pixels(model, dataset, None, images, pixels, JUDGED)
-
-    plain = scores(test, args.images, PIXELS)
-    moved = {
-        kind: scores(shifted(test, kind), args.shift_images, SHIFTED_PIXELS)
-        for kind in track(SHIFT_KINDS, 'Shifts')
-    }
-    unknown = {
-        name: (
-            plain if data is test else scores(data, args.images, PIXELS),
-            values,
-        )
-        for name, (data, values) in sets_of_unknown(
-            network, test, args.data
-        ).items()
-    }
+    score = scoring(model, JUDGED)
+    plain, moved = plain_and_moved(test, score, args)
+    unknown = unknown_pixels(network, test, plain, score, args)
     return {
         name: dict(
             errors=error_figures(plain, name)['errors'],

@@ -27,10 +27,10 @@ from benchmarks.proof.figures import (
     shift_figures,
     unknown_figures,
 )
+from benchmarks.proof.judged_pixels import plain_and_moved, scoring
 from benchmarks.proof.networks import NETWORKS, Network, files
 from benchmarks.proof.pixel_scores import CONSTANT
 from benchmarks.tables import markdown_table
-from benchmarks.training.judge_trained import plain_and_moved
 from benchmarks.training.simulated_parts import simulate
 from benchmarks.training.trainings import add_places
 from mmseg_ddu.apis import cli, fit_gda, init_ddu
@@ -80,7 +80,8 @@ def add_sums(scores: dict[str, Tensor], model: nn.Module) -> None:
 def judge_parts(network: Network, seed: int, args) -> dict:
     """Row to figures, for one seed of the fit and of the pixels."""
     model = init_ddu(*fitted_parts(network, seed, args))
-    plain, moved = plain_and_moved(model, seed, args)
+    test = model.cfg.test_dataloader.dataset
+    plain, moved = plain_and_moved(test, scoring(model, seed), args)
     for pixels in (plain, *moved.values()):
         add_sums(pixels.scores, model)
     return {

@@ -11,16 +11,15 @@ from mmengine.config import Config
 from torch import nn
 
 from benchmarks.proof.figures import (
-    SHIFT_KINDS,
     error_figures,
     shift_figures,
     unknown_figures,
 )
+from benchmarks.proof.judged_pixels import plain_and_moved, scoring
 from benchmarks.proof.networks import HALF_TRAINED, NETWORKS, Network, files
-from benchmarks.proof.pixel_scores import PixelScores, score_pixels
 from benchmarks.training.variants import Variant
-from mmseg_ddu.apis import fit_gda, init_ddu, test, train
-from mmseg_ddu.datasets.shifts import shifted
+from mmseg_ddu.apis import fit_gda, init_ddu, train
+from mmseg_ddu.apis import test as evaluate
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.pruning import prunable_weights
 from mmseg_ddu.fileio import write_json
@@ -38,7 +37,6 @@ DATA = {
         'near',
     ),
 }
-PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 SECONDS = 'seconds.json'
 
 
@@ -55,22 +53,6 @@ def trained(cfg: Config, folder: Path) -> Path:
         spent = time.process_time() - start
         write_json(folder / SECONDS, spent / max(1, runner.iter))
     return last
-
-
-def plain_and_moved(
-    model: nn.Module, seed: int, args
-) -> tuple[PixelScores, dict[str, PixelScores]]:
-    """Pixels of ``args.images`` test images, and of some with each shift."""
-    dataset = model.cfg.test_dataloader.dataset
-
-    def scores(config: dict, images: int, pixels: int):
-        return score_pixels(model, config, None, images, pixels, seed)
-
-    plain = scores(dataset, args.images, PIXELS)
-    return plain, {
-        kind: scores(shifted(dataset, kind), args.shift_images, SHIFTED_PIXELS)
-        for kind in SHIFT_KINDS
-    }
 
 
 def share_of_zeros(model: nn.Module) -> float:
@@ -100,9 +82,10 @@ def judge_variant(
         change(cfg)
     checkpoint = trained(cfg, folder)
     fitted = fit_gda(cfg, checkpoint, seed=seed, max_images=args.fit_images)
-    tested = test(cfg, fitted, work_dir=folder / 'test')
+    tested = evaluate(cfg, fitted, work_dir=folder / 'test')
     model = init_ddu(cfg, fitted)
-    plain, moved = plain_and_moved(model, seed, args)
+    test = model.cfg.test_dataloader.dataset
+    plain, moved = plain_and_moved(test, scoring(model, seed), args)
     values = network.unknown[unknown]
     seconds = folder / SECONDS  # not there if it was stopped at the end
     found = {
