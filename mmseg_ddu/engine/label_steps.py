@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
+from mmengine.logging import MMLogger
 from mmengine.registry import TRANSFORMS
 
 from mmseg_ddu.registry import bare_type
 
 LIBRARIES = ('mmcv.transforms.', 'mmseg.datasets.', 'mmdet.datasets.')
 TRIALS = 4
+NEVER_UNDONE = (  # steps of mmcv and mmseg after which pixels lie elsewhere
+    *('Pad', 'CenterCrop', 'RandomCrop', 'RandomRotate', 'RandomRotFlip'),
+    *('RandomMosaic', 'Albu'),
+)
 
 
 def loads_annotations(step: dict) -> bool:
@@ -31,7 +36,8 @@ def require_metainfo(steps: Sequence[dict]) -> None:
     """Refuse a pipeline whose maps could not be brought back to the image.
 
     mmseg takes from the metainfo what to undo; without it a prediction
-    stays mirrored, or at another size.
+    stays mirrored, or at another size. A step that mmseg does not undo at
+    all is a warning.
 
     Args:
         steps (Sequence[dict]): Pipeline of a prediction.
@@ -43,6 +49,13 @@ def require_metainfo(steps: Sequence[dict]) -> None:
     needed: dict[str, str] = {}
     for step in every_step(steps):
         kind = bare_type(step)
+        if kind in NEVER_UNDONE:
+            MMLogger.get_current_instance().warning(
+                f'{kind} in the test pipeline is not undone by mmseg: maps '
+                'are stretched to the size of the image, where pixels lie in '
+                'other places. Take it out; images of any size are predicted '
+                'as they are.'
+            )
         if not packs(step):
             if not kind.startswith('Load'):
                 needed.update(dict.fromkeys(('ori_shape', 'img_shape'), kind))

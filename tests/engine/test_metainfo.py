@@ -1,7 +1,10 @@
 """What a prediction needs, to be brought back to its image."""
 
+import numpy as np
 import pytest
+import torch
 
+from mmseg_ddu.apis import fit_gda, init_ddu, predict
 from mmseg_ddu.apis.inference import inference_pipeline
 from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.tta_pipeline import tta_pipeline
@@ -40,6 +43,35 @@ def test_other_steps_need_the_sizes_alone(plain_cfg):
     with pytest.raises(ValueError, match='ori_shape.*Resize'):
         evaluation_pipeline(plain_cfg)
     evaluation_pipeline(with_steps(plain_cfg, meta_keys=('img_path',)))
+
+
+@pytest.mark.parametrize(
+    'step, told',
+    [
+        (dict(type='Pad', size_divisor=32), 1),
+        (dict(type='mmseg.RandomRotate', prob=1.0, degree=9), 1),
+        (dict(type='Resize', scale=(32, 32)), 0),
+        (dict(type='RandomFlip', prob=1.0), 0),
+    ],
+)
+def test_what_mmseg_does_not_undo_is_named(plain_cfg, said, step, told):
+    with_steps(plain_cfg, step, meta_keys=SIZES + FLIP)
+    evaluation_pipeline(plain_cfg)
+    assert len(said) == told
+    assert all(step['type'].split('.')[-1] in text for text in said)
+
+
+def test_a_padded_image_is_stretched(plain_cfg, checkpoint):
+    """Which the warning is about: classes move with the padding."""
+    fitted = fit_gda(plain_cfg, checkpoint)
+    image = np.zeros((96, 96, 3), np.uint8)
+    image[:, 48:] = 255
+    plain = predict(init_ddu(plain_cfg, fitted), image)
+    with_steps(plain_cfg, dict(type='Pad', size=(192, 96)), meta_keys=SIZES)
+    padded = predict(init_ddu(plain_cfg, fitted), image)
+    assert padded.pred_epistemic.shape == plain.pred_epistemic.shape
+    upper, same = (s.pred_epistemic.data[0, :40] for s in (plain, padded))
+    assert not torch.allclose(same, upper, rtol=0.1)
 
 
 def test_augmentations_of_the_config(plain_cfg):
