@@ -5,15 +5,17 @@
 `seeds` fits four times on 100 images each and says how far figures differ.
 `ms` measures what a prediction with each score takes.
 `defaults` asks what each network would choose of the settings that it was
-not asked about; the rule is in `choose_defaults.py`. Each network (and seed)
-is one file in the folder of runs, so an interrupted proof goes on where it
-was. The answers stand side by side in the file of results.
+not asked about; the rule is in `choose_defaults.py`. `calibration` asks what
+share of the images of a fit should calibrate (`choose_calibration.py`). Each
+network (and seed) is one file in the folder of runs, so an interrupted proof
+goes on where it was. The answers stand side by side in the file of results.
 
   python -m benchmarks.proof scores --networks A --weights B --data C
   python -m benchmarks.proof components --networks A --weights B --data C
   python -m benchmarks.proof seeds --networks A --weights B --data C
   python -m benchmarks.proof ms --networks A --weights B --data C
   python -m benchmarks.proof defaults --networks A --weights B --data C
+  python -m benchmarks.proof calibration --networks A --weights B --data C
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.proof.choose_calibration import (
+    chosen_share,
+    judge_shares,
+    share_table,
+)
 from benchmarks.proof.choose_defaults import (
     choice_table,
     judge_settings,
@@ -73,6 +80,22 @@ def defaults(args) -> dict:
     return dict(choice=chosen, choice_answers=found)
 
 
+def calibration(args) -> dict:
+    """Network to what shares of calibrating images give."""
+    found = {}
+    for name in args.only or [n for n in NETWORKS if not NETWORKS[n].members]:
+        file = args.runs / f'{name}_calibration.json'
+        found[name] = kept(file, judge_shares, NETWORKS[name], args)
+    print(share_table(found))
+    others = {
+        name: chosen_share({k: v for k, v in found.items() if k != name})
+        for name in found
+        if len(found) > 1
+    }
+    chosen = dict(others, none=chosen_share(found))
+    return dict(choice=dict(calibration=chosen), calibration=found)
+
+
 def components(args) -> dict:
     """Network to the components of its unknown objects, first seed."""
     found = {}
@@ -114,6 +137,7 @@ QUESTIONS = dict(
     seeds=seeds,
     ms=milliseconds,
     defaults=defaults,
+    calibration=calibration,
 )
 FEW = 100  # images of a fit, if nothing else is said, for the seeds
 
