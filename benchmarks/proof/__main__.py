@@ -5,9 +5,8 @@
 `seeds` fits four times on 100 images each and says how far figures differ.
 `ms` measures what a prediction with each score takes.
 `defaults` asks what each network would choose of the settings that it was
-not asked about; the rule is in `choose_defaults.py`. `calibration` asks what
-share of the images of a fit should calibrate (`choose_calibration.py`). Each
-network (and seed) is one file in the folder of runs, so an interrupted proof
+not asked about; the rule is in `choose_defaults.py`. `calibration` asks
+which images of a fit should calibrate (`choose_calibration.py`). Each network (and seed) is one file in the folder of runs, so an interrupted proof
 goes on where it was. The answers stand side by side in the file of results.
 
   python -m benchmarks.proof scores --networks A --weights B --data C
@@ -25,9 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.proof.choose_calibration import (
-    chosen_share,
-    judge_shares,
-    share_table,
+    chosen_way,
+    judge_ways,
+    way_table,
 )
 from benchmarks.proof.choose_defaults import (
     choice_table,
@@ -81,18 +80,18 @@ def defaults(args) -> dict:
 
 
 def calibration(args) -> dict:
-    """Network to what shares of calibrating images give."""
+    """Network to what ways to calibrate give."""
     found = {}
     for name in args.only or [n for n in NETWORKS if not NETWORKS[n].members]:
         file = args.runs / f'{name}_calibration.json'
-        found[name] = kept(file, judge_shares, NETWORKS[name], args)
-    print(share_table(found))
+        found[name] = kept(file, judge_ways, NETWORKS[name], args)
+    print(way_table(found))
     others = {
-        name: chosen_share({k: v for k, v in found.items() if k != name})
+        name: chosen_way({k: v for k, v in found.items() if k != name})
         for name in found
         if len(found) > 1
     }
-    chosen = dict(others, none=chosen_share(found))
+    chosen = dict(others, none=chosen_way(found))
     return dict(choice=dict(calibration=chosen), calibration=found)
 
 

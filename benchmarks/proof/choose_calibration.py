@@ -1,14 +1,18 @@
-"""What share of the images of a fit should calibrate the percentiles.
+"""Which images of a fit should calibrate the percentiles, and how many.
 
 The rule, fixed before it was run: a network is fitted on 100 of its training
 images, eight times, each time on others. A share of them calibrates: their
-pixels are scored by the densities of the rest, and all of them give the final
-densities. "Above the 95th percentile" is then asked of pixels of 100 training
-images that the fit did not see: 5% of them should be. The figure of a share is
-the root mean square of what is missing to 5% over the fits, for each map. The
-share with the best worst rank over networks and maps is chosen; among equals
-the one with the best mean rank, then the first of the list. No test image is
-used. Scores are those of the cells of the feature map.
+pixels are scored by the densities of the rest. The final densities are those
+of all images (the share *joins*), or those of the rest (it stays *apart*).
+Then pixels of 100 training images that the fit did not see are looked at:
+
+  for each map, how far the pixels "above the 95th percentile" are from 5%:
+  the root mean square over the fits;
+  the mean log-likelihood of the final densities.
+
+The way with the best worst rank over networks and these four questions is
+chosen; among equals the one with the best mean rank, then the first of the
+list. No test image is used. Scores are those of the cells of the feature map.
 """
 
 from __future__ import annotations
@@ -41,7 +45,13 @@ from mmseg_ddu.models.heads import classifying_head
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.models.tapped_modules import LOGITS
 
-SHARES = (0.1, 0.2, 0.3, 0.5)
+JOINS, APART = 'joins', 'stays apart'
+WAYS = {  # name to share, and whether it joins
+    f'{share:g} {way}': (share, way == JOINS)
+    for way in (JOINS, APART)
+    for share in (0.05, 0.1, 0.2, 0.3)
+}
+LIKELIHOOD = 'log-likelihood'
 FITS, FITTED, JUDGED = 8, 100, 100
 OF_CLASS, CELLS = 128, 256  # vectors of an image: of a class, of all
 LEVEL = 0.95
@@ -61,8 +71,8 @@ class Seen(NamedTuple):
     entropies: Tensor
 
 
-def judge_shares(network: Network, args) -> dict[str, dict[str, list[float]]]:
-    """Share to map to "above the 95th percentile" of each fit."""
+def judge_ways(network: Network, args) -> dict[str, dict[str, list[float]]]:
+    """Way to map to "above the 95th percentile", and the likelihood."""
     config, weights = files(network, args.networks, args.weights, args.data)
     cfg = read_config(config)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
@@ -70,7 +80,8 @@ def judge_shares(network: Network, args) -> dict[str, dict[str, list[float]]]:
     model = build_ddu(to_ddu_model(cfg.model), state, str(weights))
     model.gda_head.prepare(classifying_head(model).conv_seg.weight)
     dataset = fitting_dataset(fitting_dataset_config(cfg))
-    found: dict = {str(share): {name: [] for name in MAPS} for share in SHARES}
+    names = (*MAPS, LIKELIHOOD)
+    found: dict = {way: {name: [] for name in names} for way in WAYS}
     chosen = seeded_order(len(dataset), 0)[: FITTED + 3 * JUDGED]
     images = [
         seen(model, dataset[index], index)
@@ -78,10 +89,10 @@ def judge_shares(network: Network, args) -> dict[str, dict[str, list[float]]]:
     ]
     for fit in track(range(FITS), 'Fits'):
         order = [images[i] for i in seeded_order(len(images), fit)]
-        for share in SHARES:
-            above = above_95(model, order, round(share * FITTED))
-            for name, value in above.items():
-                found[str(share)][name].append(value)
+        for way, (share, joins) in WAYS.items():
+            figures = judge(model, order, round(share * FITTED), joins)
+            for name, value in figures.items():
+                found[way][name].append(value)
     return found
 
 
@@ -106,8 +117,8 @@ def cells_of(window: LabelledWindow, classes: int, index: int) -> Tensor:
     return known[torch.randperm(len(known), generator=generator)[:CELLS]]
 
 
-def above_95(
-    model: nn.Module, order: list[Seen], held: int
+def judge(
+    model: nn.Module, order: list[Seen], held: int, joins: bool
 ) -> dict[str, float]:
     """Of the images behind the fitted ones, ``held`` of which calibrate."""
     head, maps = copy.deepcopy(model.gda_head), model.map_calibration
@@ -117,14 +128,16 @@ def above_95(
     scores = -head.density.score_samples(cells)
     head.surprise.fit(scores)
     maps.fit(entropies, head.surprise(scores))
-    fit(head, fitted)
+    if joins:
+        fit(head, fitted)
     cells, entropies = of_images(judged)
-    surprise = head.surprise(-head.density.score_samples(cells))
-    aleatoric = maps.aleatoric(entropies)
+    scores = -head.density.score_samples(cells)
+    surprise, aleatoric = head.surprise(scores), maps.aleatoric(entropies)
     total = maps.total(total_surprise(aleatoric, surprise))
     limit = -torch.tensor(1 - LEVEL).log()
-    pairs = zip(MAPS, (aleatoric, surprise, total))
-    return {name: float((s > limit).float().mean()) for name, s in pairs}
+    found = dict(zip(MAPS, (aleatoric, surprise, total)))
+    above = {k: float((s > limit).float().mean()) for k, s in found.items()}
+    return {**above, LIKELIHOOD: -float(scores.mean())}
 
 
 def fit(head: nn.Module, images: list[Seen]) -> None:
@@ -144,40 +157,38 @@ def of_images(images: list[Seen]) -> tuple[Tensor, Tensor]:
     )
 
 
-def missing(found: dict[str, dict[str, list[float]]]) -> dict:
-    """Share to the root mean square of what is missing, for each map."""
-    target = 1 - LEVEL
-    return {
-        share: {
-            name: float((torch.tensor(values) - target).square().mean().sqrt())
-            for name, values in maps.items()
-        }
-        for share, maps in found.items()
+def figures(found: dict[str, list[float]]) -> dict[str, float]:
+    """Question to figure, higher is better."""
+    values = {name: torch.tensor(runs) for name, runs in found.items()}
+    missing = {
+        name: -float((values[name] - (1 - LEVEL)).square().mean().sqrt())
+        for name in MAPS
     }
+    return {**missing, LIKELIHOOD: float(values[LIKELIHOOD].mean())}
 
 
-def chosen_share(networks: dict[str, dict]) -> str:
+def chosen_way(networks: dict[str, dict]) -> str:
     """By the rule above."""
     return choose(
         {
             network: {
-                share: [-value for value in maps.values()]
-                for share, maps in missing(found).items()
+                way: list(figures(runs).values())
+                for way, runs in found.items()
             }
             for network, found in networks.items()
         }
     )
 
 
-def share_table(networks: dict[str, dict]) -> str:
-    """Mean share above the percentile, and what is missing."""
+def way_table(networks: dict[str, dict]) -> str:
+    """Mean share above the percentile and what is missing; likelihood."""
     lines = []
     for network, found in networks.items():
-        rms = missing(found)
-        for share, maps in found.items():
-            row = [
-                f'{torch.tensor(values).mean():.3f} ({rms[share][name]:.3f})'
-                for name, values in maps.items()
+        for way, runs in found.items():
+            row = figures(runs)
+            shares = [
+                f'{torch.tensor(runs[name]).mean():.3f} ({-row[name]:.3f})'
+                for name in MAPS
             ]
-            lines.append([network, share, *row])
-    return markdown_table(['network', 'share', *MAPS], lines)
+            lines.append([network, way, *shares, f'{row[LIKELIHOOD]:.2f}'])
+    return markdown_table(['network', 'share', *MAPS, LIKELIHOOD], lines)
