@@ -5,9 +5,10 @@
 `seeds` fits four times on 100 images each and says how far figures differ.
 `ms` measures what a prediction with each score takes.
 `defaults` asks what each network would choose of the settings that it was
-not asked about; the rule is in `choose_defaults.py`. `calibration` asks
-which images of a fit should calibrate (`choose_calibration.py`). Each network (and seed) is one file in the folder of runs, so an interrupted proof
-goes on where it was. The answers stand side by side in the file of results.
+not asked about; the rule is in `choose_defaults.py`. `calibration` asks which
+images of a fit should calibrate (`choose_calibration.py`). Each network (and
+seed) is one file in the folder of runs, so an interrupted proof goes on where
+it was. The answers stand side by side in the file of results.
 
   python -m benchmarks.proof scores --networks A --weights B --data C
   python -m benchmarks.proof components --networks A --weights B --data C
