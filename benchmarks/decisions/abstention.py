@@ -9,13 +9,13 @@ threshold, the other says whether the promise was kept and how many pixels.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import torch
 from rich.progress import track
 
+from benchmarks.answers import add_answer
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
 from mmseg_ddu.apis.unseen_images import labelled_images
@@ -28,7 +28,6 @@ from mmseg_ddu.engine.fitting_data import (
     fitting_dataset,
     fitting_dataset_config,
 )
-from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.heads import last_decode_head
 
 SCORES = ('total', 'aleatoric', 'epistemic', 'energy')
@@ -150,9 +149,7 @@ def main() -> None:
     print(f'{len(kept)} images, {entry["error_without"]:.3f} wrong')
     names = next(iter(found.values()))
     print(markdown_table(['promise', 'confidence', 'score', *names], lines))
-    there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    there.setdefault('abstention', {})[args.name] = entry
-    write_json(args.json, there)
+    add_answer(args.json, {args.name: entry}, 'abstention')
 
 
 if __name__ == '__main__':

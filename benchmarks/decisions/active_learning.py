@@ -10,7 +10,6 @@ In a second pool one image in ten is junk: noise, dark or out of focus.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.answers import add_answer
 from benchmarks.decisions.cell_features import (
     Cells,
     backbone,
@@ -33,7 +33,6 @@ from mmseg_ddu.apis.ranking.choice import choose
 from mmseg_ddu.apis.ranking.exported_images import RARE, overlap_weight
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.core.metrics.metric import VOID
-from mmseg_ddu.fileio import write_json
 
 ROUNDS, STEP = 5, 20  # images
 JUNK = 0.1
@@ -215,7 +214,7 @@ def main() -> None:
                 for seed in range(args.seeds)
             ]
             found[strategy] = summary(runs)
-            keep(args.json, key, found)
+            add_answer(args.json, found, 'active', key)
         print(f'\n{key}\n\n{curves_table(found)}')
 
 
@@ -232,13 +231,6 @@ def pools_of(network: nn.Module, name: str, data: Path) -> dict[str, tuple]:
         project(pool, [mine])
         result[key] = pool, mine, classes
     return result
-
-
-def keep(path: Path, key: str, found: dict) -> None:
-    """Put the rows of a pool into the file of results."""
-    there = json.loads(path.read_text()) if path.exists() else {}
-    there.setdefault('active', {}).setdefault(key, {}).update(found)
-    write_json(path, there)
 
 
 def curves_table(found: dict) -> str:

@@ -21,11 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.answers import add_answer
 from benchmarks.decisions.drift_rows import PLAIN, STREAMS, manifests
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.monitoring.watched_images import read_stream
 from mmseg_ddu.core.drift import DriftDetector
-from mmseg_ddu.fileio import write_json
 
 RATE = 0.001
 REFERENCE = 100  # images
@@ -116,11 +116,9 @@ def main() -> None:
     add('--streams', type=int, default=5, help='of ordinary images (5)')
     add('--json', type=Path, default=Path('results/decisions.json'))
     args = parser.parse_args()
-    there = json.loads(args.json.read_text()) if args.json.exists() else {}
     answer = measure(args)
     print(json.dumps(answer, indent=2))
-    there.setdefault('drift', {}).update(answer)
-    write_json(args.json, there)
+    add_answer(args.json, answer, 'drift')
 
 
 if __name__ == '__main__':

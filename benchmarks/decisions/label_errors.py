@@ -16,7 +16,6 @@ Also how well the means of uncertainties rank the images by their error
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from benchmarks.answers import add_answer
 from benchmarks.decisions.spoiled_labels import KINDS, SHARE, spoil
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
@@ -32,7 +32,6 @@ from mmseg_ddu.apis.unseen_images import labelled_images
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.core.scores import energy, log_probabilities
 from mmseg_ddu.engine.fitting_data import as_batch
-from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.heads import last_decode_head
 
 try:
@@ -208,12 +207,10 @@ def main() -> None:
         seeds=args.seeds,
         found_by_kind=kinds,
     )
-    there = json.loads(args.json.read_text()) if args.json.exists() else {}
     for key, value in dict(
         label_errors=entry, label_errors_set_up=set_up, review=sorts
     ).items():
-        there.setdefault(key, {})[args.name] = value
-    write_json(args.json, there)
+        add_answer(args.json, {args.name: value}, key)
 
 
 if __name__ == '__main__':

@@ -18,7 +18,6 @@ lost, moved while exposed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,13 +27,13 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from benchmarks.answers import add_answer
 from benchmarks.decisions.active_learning import DATA
 from benchmarks.decisions.cell_features import read_pixels, standardized
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.apis.ranking.exported_images import overlap_weight
 from mmseg_ddu.core.image_statistics import ImageStatistics
-from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.image_novelty import FOLDS, ImageNovelty
 
 STRENGTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -142,8 +141,7 @@ def main() -> None:
     args = parser.parse_args()
     answer: dict = {name: measure(args.data, name) for name in DATA}
     answer['chosen'] = choose(answer[CHOSEN_ON])
-    there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    write_json(args.json, {**there, 'overlap_strength': answer})
+    add_answer(args.json, {'overlap_strength': answer})
     for name in DATA:
         rows = [
             [number, kind, *(f'{value:.3f}' for value in row.values())]

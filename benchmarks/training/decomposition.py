@@ -14,12 +14,12 @@ and one half in the others; `networks` on networks that nobody tuned on.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from benchmarks.answers import add_answer
 from benchmarks.proof.__main__ import kept
 from benchmarks.proof.figures import (
     error_figures,
@@ -34,7 +34,6 @@ from benchmarks.tables import markdown_table
 from benchmarks.training.simulated_parts import simulate
 from benchmarks.training.trainings import add_places
 from mmseg_ddu.apis import cli, fit_gda, init_ddu
-from mmseg_ddu.fileio import write_json
 
 FOREIGN = ('deeplabv3_mnv2_voc21', 'cgnet_camvid11', 'upernet_mnv2_camvid9')
 # All of the direction of the feature, as the default density.
@@ -151,8 +150,7 @@ def main() -> None:
             add('--shift-images', type=int, default=10, help='a shift (10)')
     args = parser.parse_args()
     answer = QUESTIONS[args.question](args)
-    there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    write_json(args.json, {**there, **answer})
+    add_answer(args.json, answer)
 
 
 if __name__ == '__main__':
