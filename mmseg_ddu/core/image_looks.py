@@ -10,90 +10,80 @@ from .errors import require
 from .image_statistics import LEVELS, ImageStatistics
 
 Array = np.ndarray
-LOOKS = ('brightness', 'cast', 'contrast', 'colour', 'fine structure')
-FINE = LOOKS.index('fine structure')
+LIGHT_LOOKS = ('brightness', 'cast', 'contrast', 'colour')
+FINE_LOOKS = ('details_1', 'details_2', 'details_4')
+LOOKS = (*LIGHT_LOOKS, *FINE_LOOKS)
 STRUCTURE, LIGHT = 'fine structure', 'light or colours'
-LEAST_BEFORE = 20  # images, for a standard deviation
-LEAST_MOVE = 3.0  # standard errors
+LEAST_BEFORE = 50  # images, for a covariance
+CHANCE = 1e-3
 
 
 def looks_of(channels: int) -> Tensor:
-    """How five numbers follow from :class:`ImageStatistics`.
+    """How seven numbers follow from :class:`ImageStatistics`.
 
     In the order of ``LOOKS``: the mean of the channels; that of the first
     channel less that of the last; the log variance of means over 16 x 16
     pixels; the log variance of differences between channels, less the
-    contrast; the log variance of details of 1 pixel, less that of 8 pixels.
-    All but the first, the second and the fourth are means over channels. The
-    last two do not change where all values are scaled.
+    contrast; the log variance of details of 1, of 2 and of 4 pixels, each
+    less that of details of 8 pixels. Variances are means over channels. The
+    last three do not change where the values of a channel are scaled.
 
     Args:
         channels (int): C. With one channel there is no colour: zeros.
 
     Returns:
-        Tensor: (S, 5), to multiply statistics (N, S) with.
+        Tensor: (S, 7), to multiply statistics (N, S) with.
     """
     parts = torch.eye(2 + LEVELS).repeat_interleave(channels, 0) / channels
     blank = torch.zeros(channels - 1, 2 + LEVELS)
-    mean, coarse, first, *_, last = torch.cat([parts, blank]).unbind(1)
+    mean, contrast, *details, last = torch.cat([parts, blank]).unbind(1)
     cast, colour = torch.zeros(2, ImageStatistics(channels).size)
     if channels > 1:
         cast[0], cast[channels - 1] = 1, -1
         colour[1 - channels :] = 1 / (channels - 1)
-        colour = colour - coarse
-    return torch.stack([mean, cast, coarse, colour, first - last], 1)
+        colour = colour - contrast
+    fine = [each - last for each in details]
+    return torch.stack([mean, cast, contrast, colour, *fine], 1)
 
 
-def moves(before: Array, now: Array) -> Array:
-    """How far the mean has moved, in standard errors.
+def chance(before: Array, now: Array) -> float:
+    """How likely means differ so much if nothing has changed.
 
-    The standard error is that of a difference of two means, with the
-    standard deviation of the images before.
+    Hotelling's test with the covariance of the images before, of which there
+    should be many: the squared Mahalanobis distance of the two means has a
+    chi-squared distribution.
 
     Args:
-        before (Array): (M, 5), of at least two images.
-        now (Array): (N, 5), of at least one.
-
-    Returns:
-        Array: (5,), signed.
+        before (Array): (M, K), M above K.
+        now (Array): (N, K), of at least one image.
     """
-    require(len(before) > 1 and len(now) > 0, '2 images, and 1', len(before))
-    spread = np.maximum(before.std(0, ddof=1), 1e-9)
+    size = before.shape[1]
+    enough = len(before) > size and len(now) > 0
+    require(enough, f'more than {size} images, and 1', (len(before), len(now)))
     gap = now.mean(0) - before.mean(0)
-    return gap / spread / np.sqrt(1 / len(now) + 1 / len(before))
+    covariance = np.cov(before, rowvar=False).reshape(size, size)
+    inverse = np.linalg.pinv(covariance, hermitian=True)
+    distance = gap @ inverse @ gap / (1 / len(before) + 1 / len(now))
+    half = torch.tensor([size, distance], dtype=torch.float64) / 2
+    return float(torch.special.gammaincc(half[0], half[1]))
 
 
-def changed_look(moved: Array, least: float = LEAST_MOVE) -> int | None:
-    """Which number to name, of :func:`moves`.
-
-    Fine structure if it has moved by at least ``least`` standard errors:
-    light and colours leave it as it is, while noise moves the differences
-    between channels too. Else the one of the others that has moved farthest,
-    if as far; or None.
-
-    Example:
-        >>> LOOKS[changed_look(np.array([0.1, 0, 1, 9, 4]))]
-        'fine structure'
-        >>> LOOKS[changed_look(np.array([-8.0, 0, 1, 1, 0]))]
-        'brightness'
-    """
-    sizes = np.abs(moved)
-    if sizes[FINE] >= least:
-        return FINE
-    sizes[FINE] = 0
-    return int(sizes.argmax()) if sizes.max() >= least else None
-
-
-def cause(before: Array, now: Array) -> str | None:
+def cause(before: Array, now: Array, least: float = CHANCE) -> str | None:
     """``STRUCTURE`` (noise, blur, compression), ``LIGHT``, or unclear.
 
+    Light and colours leave the fine structure as it is, while noise changes
+    differences between channels too: so it is asked first whether the fine
+    structure has changed, and only if not, whether the others have.
+
     Args:
-        before (Array): (M, 5); with fewer than 20 images the answer is None.
-        now (Array): (N, 5), of the images since the change.
+        before (Array): (M, 7); with fewer than 50 images the answer is None.
+        now (Array): (N, 7), of the images since the change.
+        least (float): Chance below which it is no chance.
     """
     if len(before) < LEAST_BEFORE or not len(now):
         return None
-    found = changed_look(moves(before, now))
-    if found is None:
-        return None
-    return STRUCTURE if found == FINE else LIGHT
+    split = len(LIGHT_LOOKS)
+    if chance(before[:, split:], now[:, split:]) < least:
+        return STRUCTURE
+    changed = chance(before[:, :split], now[:, :split]) < least
+    return LIGHT if changed else None
