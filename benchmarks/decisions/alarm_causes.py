@@ -41,6 +41,7 @@ up to the first alarm of the novelty; all drawn with replacement.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import NamedTuple
 
@@ -144,23 +145,42 @@ def statistics(paths: list[Path], change: Change | None) -> torch.Tensor:
 Alarm = tuple[np.ndarray, np.ndarray]  # numbers before, (M, 7), and since
 
 
-def alarms(plain: Images, changed: Images) -> list[Alarm]:
-    """The first alarm of each stream that has one behind the change."""
-    found = []
+class Stream(NamedTuple):
+    """Where a stream is before the change."""
+
+    detector: DriftDetector
+    looks: np.ndarray  # of the reference, and of the images so far
+    rng: np.random.Generator
+
+
+def begun(plain: Images) -> list[Stream]:
+    """Streams of ordinary images, of which the reference is drawn too."""
+    streams = []
     for seed in range(SEEDS):
         rng = np.random.default_rng([4, seed])
-        reference = drawn(plain, REFERENCE, rng)
-        before, after = drawn(plain, BEFORE, rng), drawn(changed, MOST, rng)
-        looks = np.concatenate([before.looks, after.looks])
+        reference, before = (drawn(plain, n, rng) for n in (REFERENCE, BEFORE))
         ordinary = reference.distances[:, None]
         detector = DriftDetector([1.0], RATE / 3, ordinary, seed)
-        stream = np.concatenate([before.distances, after.distances])
-        for number, distance in enumerate(stream):
+        for distance in before.distances:
+            detector.update(distance[None])
+        looks = np.concatenate([reference.looks, before.looks])
+        streams.append(Stream(detector, looks, rng))
+    return streams
+
+
+def alarms(streams: list[Stream], changed: Images) -> list[Alarm]:
+    """The first alarm of each stream that has one behind the change."""
+    found = []
+    for stream in streams:
+        detector, looks, rng = deepcopy(stream)
+        after = drawn(changed, MOST, rng)
+        looks = np.concatenate([looks, after.looks])
+        for distance in after.distances:
             step = detector.update(distance[None])
-            if step.alarms and number >= BEFORE:
-                start = step.since[0]
-                usual = np.concatenate([reference.looks, looks[:start]])
-                found.append((usual, looks[start : number + 1]))
+            if step.alarms:
+                start = REFERENCE + step.since[0]
+                end = REFERENCE + detector.seen
+                found.append((looks[:start], looks[start:end]))
                 break
     return found
 
@@ -181,9 +201,9 @@ def measure(part: ImageSet) -> dict[str, list[Alarm]]:
         looks = rows.double().numpy() @ matrix
         return Images(novelty.distances(rows).numpy(), looks)
 
-    plain = seen(PLAIN)
+    streams = begun(seen(PLAIN))
     return {
-        name: alarms(plain, seen(CHANGED, change))
+        name: alarms(streams, seen(CHANGED, change))
         for name, (_, change) in part.changes.items()
     }
 
@@ -213,7 +233,7 @@ def right(rows: dict[str, dict], changes: Changes) -> dict[str, list[int]]:
             )
             for key in ('right', 'alarms')
         ]
-        for kind, k in ((STRUCTURE, True), (LIGHT, False))
+        for kind, fine in ((STRUCTURE, True), (LIGHT, False))
     }
 
 
@@ -228,9 +248,7 @@ def choose(every: list[dict[str, list[Alarm]]]) -> dict[str, float]:
                 judge(found, CHOSEN_WITH, least), CHOSEN_WITH
             ).values()
         ]
-        result[f'{least:g}'] = min(
-            good / max(1, all_) for good, all_ in counts
-        )
+        result[f'{least:g}'] = min(hits / max(1, of) for hits, of in counts)
     return result
 
 
