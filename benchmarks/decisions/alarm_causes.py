@@ -229,7 +229,9 @@ def right(rows: dict[str, dict], changes: Changes) -> dict[str, list[int]]:
     return {
         kind: [
             sum(
-                row[key] for name, row in rows.items() if changes[name][0] == k
+                row[key]
+                for name, row in rows.items()
+                if changes[name][0] is fine
             )
             for key in ('right', 'alarms')
         ]
