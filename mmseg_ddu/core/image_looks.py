@@ -10,18 +10,19 @@ from .errors import require
 from .image_statistics import LEVELS, ImageStatistics
 
 Array = np.ndarray
-LIGHT_LOOKS = ('brightness', 'cast', 'contrast', 'colour')
-FINE_LOOKS = ('details_1', 'details_2', 'details_4')
-LOOKS = (*LIGHT_LOOKS, *FINE_LOOKS)
+LIGHT_NAMES = ('brightness', 'cast', 'contrast', 'colour')
+FINE_NAMES = ('details_1', 'details_2', 'details_4')
+LOOK_NAMES = (*LIGHT_NAMES, *FINE_NAMES)
 STRUCTURE, LIGHT = 'fine structure', 'light or colours'
 LEAST_BEFORE = 50  # images, for a covariance
 CHANCE = 1e-3
+SMALLEST = 1e-6  # variance
 
 
 def looks_of(channels: int) -> Tensor:
     """How seven numbers follow from :class:`ImageStatistics`.
 
-    In the order of ``LOOKS``: the mean of the channels; that of the first
+    In the order of ``LOOK_NAMES``: the mean of the channels; that of the first
     channel less that of the last; the log variance of means over 16 x 16
     pixels; the log variance of differences between channels, less the
     contrast; the log variance of details of 1, of 2 and of 4 pixels, each
@@ -62,8 +63,9 @@ def chance(before: Array, now: Array) -> float:
     require(enough, f'more than {size} images, and 1', (len(before), len(now)))
     gap = now.mean(0) - before.mean(0)
     covariance = np.cov(before, rowvar=False).reshape(size, size)
-    inverse = np.linalg.pinv(covariance, hermitian=True)
-    distance = gap @ inverse @ gap / (1 / len(before) + 1 / len(now))
+    covariance += SMALLEST * np.eye(size)  # of what never varies
+    distance = gap @ np.linalg.solve(covariance, gap)
+    distance /= 1 / len(before) + 1 / len(now)
     half = torch.tensor([size, distance], dtype=torch.float64) / 2
     return float(torch.special.gammaincc(half[0], half[1]))
 
@@ -82,7 +84,7 @@ def cause(before: Array, now: Array, least: float = CHANCE) -> str | None:
     """
     if len(before) < LEAST_BEFORE or not len(now):
         return None
-    split = len(LIGHT_LOOKS)
+    split = len(LIGHT_NAMES)
     if chance(before[:, split:], now[:, split:]) < least:
         return STRUCTURE
     changed = chance(before[:, :split], now[:, :split]) < least
