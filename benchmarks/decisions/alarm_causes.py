@@ -1,7 +1,7 @@
 """Whether an alarm of the novelty can tell noise from colours.
 
 The rule, written before it was run, is the third; an alarm is named by
-``mmseg_ddu.core.image_looks``. The statistics of an image, of which the
+``image_looks``. The statistics of an image, of which the
 novelty is the distance, are summed up in seven numbers: brightness, cast,
 contrast and colour; and log variances of details of 1, 2 and 4 pixels, each
 less that of 8 pixels. The last three are fine structure. They do not change
@@ -33,6 +33,10 @@ CamVid. The second named fine structure, one number, beyond 4 standard errors:
 65 of 72 and 59 of 60 of VOC, 79 of 100 and 76 of 80 of CamVid, 65 of 75 and 76
 of 80 of VOC animals, 72 of 80 and 61 of 66 of Road Anomaly.
 
+It is not built in: behind changes of light and colours of training images of
+VOC, 68 of 80 alarms were right. The run was ended there; the four sets of the
+second rule, and the choice on the images looked at, wait for a whole run.
+
 Streams: 100 test images as a reference, 200 ordinary ones, then changed ones
 up to the first alarm of the novelty; all drawn with replacement.
 
@@ -61,10 +65,10 @@ from benchmarks.decisions.image_changes import (
     Change,
     Changes,
 )
+from benchmarks.decisions.image_looks import LIGHT, STRUCTURE, cause, looks_of
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.core.drift import DriftDetector
-from mmseg_ddu.core.image_looks import LIGHT, STRUCTURE, cause, looks_of
 from mmseg_ddu.core.image_statistics import ImageStatistics
 from mmseg_ddu.models.image_novelty import ImageNovelty
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import chi2
 
-from mmseg_ddu.core.image_looks import (
+from benchmarks.decisions.image_looks import (
     LEAST_BEFORE,
     LIGHT,
     LOOK_NAMES,
@@ -71,7 +71,7 @@ def test_the_chance_is_chi_squared(size):
     root = np.linalg.cholesky(np.atleast_2d(np.cov(before.T)))
     gap = np.linalg.solve(root, now.mean(0) - before.mean(0))
     expected = chi2.sf((gap**2).sum() / (1 / 500 + 1 / 7), size)
-    assert chance(before, now) == pytest.approx(expected, rel=1e-6)
+    assert chance(before, now) == pytest.approx(expected, rel=1e-4)
     assert 1e-9 < expected < 0.9
 
 

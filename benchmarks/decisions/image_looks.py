@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import require
-from .image_statistics import LEVELS, ImageStatistics
+from mmseg_ddu.core.errors import require
+from mmseg_ddu.core.image_statistics import LEVELS, ImageStatistics
 
 Array = np.ndarray
 LIGHT_NAMES = ('brightness', 'cast', 'contrast', 'colour')
