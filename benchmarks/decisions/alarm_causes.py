@@ -34,8 +34,8 @@ CamVid. The second named fine structure, one number, beyond 4 standard errors:
 of 80 of VOC animals, 72 of 80 and 61 of 66 of Road Anomaly.
 
 It is not built in: behind changes of light and colours of training images of
-VOC, 68 of 80 alarms were right. The run was ended there; the four sets of the
-second rule, and the choice on the images looked at, wait for a whole run.
+VOC, 68 of 80 alarms were right. The run was ended after CamVid; the other sets
+of the second rule, and the choice on images looked at, wait for a whole run.
 
 Streams: 100 test images as a reference, 200 ordinary ones, then changed ones
 up to the first alarm of the novelty; all drawn with replacement.

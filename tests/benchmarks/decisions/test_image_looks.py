@@ -10,6 +10,7 @@ from benchmarks.decisions.image_looks import (
     LEAST_BEFORE,
     LIGHT,
     LOOK_NAMES,
+    SMALLEST,
     STRUCTURE,
     cause,
     chance,
@@ -68,10 +69,11 @@ def test_the_chance_is_chi_squared(size):
     mix = rng.normal(size=(size, size)) + 2 * np.eye(size)
     before = rng.normal(size=(500, size)) @ mix
     now = rng.normal(size=(7, size)) @ mix + 0.3
-    root = np.linalg.cholesky(np.atleast_2d(np.cov(before.T)))
+    covariance = np.atleast_2d(np.cov(before.T)) + SMALLEST * np.eye(size)
+    root = np.linalg.cholesky(covariance)
     gap = np.linalg.solve(root, now.mean(0) - before.mean(0))
     expected = chi2.sf((gap**2).sum() / (1 / 500 + 1 / 7), size)
-    assert chance(before, now) == pytest.approx(expected, rel=1e-4)
+    assert chance(before, now) == pytest.approx(expected, rel=1e-6)
     assert 1e-9 < expected < 0.9
 
 
