@@ -40,7 +40,9 @@ def judge_distances(network: Network, out: Path, args) -> dict:
     dataset.full_init()
     names = image_names(dataset)
     chosen = [names[i] for i in seeded_order(len(names), 0)[: args.images]]
-    options = dict(taps=TAPS, number=args.images, size=args.size)
+    keys = ('taps', 'size', 'products')
+    options = {key: getattr(args, key) for key in keys}
+    options['number'] = args.images
     answers = check_distances(config, fitted, chosen, out, **options)
     for figures in answers.values():
         for name, by_image in figures['flattest'].items():
@@ -76,8 +78,10 @@ def main() -> None:
     add = parser.add_argument
     add('--only', nargs='+', choices=FOREIGN, default=[*FOREIGN])
     add('--fit-images', type=int, default=100)
-    add('--images', type=int, default=4, help='most images (4)')
-    add('--size', type=int, default=128, help='side of the squares (128)')
+    add('--images', type=int, default=2, help='most images (2)')
+    add('--size', type=int, default=64, help='side of the squares (64)')
+    add('--products', type=int, default=1000, help='of a search (1000)')
+    add('--taps', nargs='+', default=TAPS)
     add('--json', type=Path, default=Path('results/distances.json'))
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from mmseg_ddu.core.distances import (
     band_shares,
     distance_ratio,
     flattest_direction,
+    hidden_change,
 )
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.taps import FeatureTap
@@ -33,6 +34,7 @@ from .inference import init_ddu, prepare
 BANDS = 8
 # Of a perturbation, in standard deviations of the images' pixels.
 SMALL, VISIBLE = 1e-3, 0.15
+DOUBLINGS = 3  # up to VISIBLE, from about one grey level of a photo
 
 
 def check_distances(
@@ -43,7 +45,8 @@ def check_distances(
     *,
     taps: Sequence[str] = (PENULTIMATE,),
     number: int = 4,
-    size: int = 128,
+    size: int = 64,
+    products: int = 1000,
     seed: int = 0,
     device: str | None = None,
     cfg_options: dict | None = None,
@@ -55,8 +58,9 @@ def check_distances(
     bands of spatial frequency (the claim to test is that of arXiv 2106.02469:
     a lower bound holds for low frequencies); and, for each image, a
     direction that the feature hardly sees, with the share of each band in
-    it. ``out_dir`` gets ``distances.json`` and, for the first tap, pictures
-    of each image beside its changed copy.
+    it. For the first tap that direction is followed to a change that can be
+    seen, and bent on the way so that the feature does not see it; ``out_dir``
+    gets pictures of each image beside that copy, and ``distances.json``.
 
     Args:
         config (str): The config the network was trained with.
@@ -66,13 +70,17 @@ def check_distances(
         taps (Sequence[str]): Features, named as in ``GDAHead``.
         number (int): Most images.
         size (int): Side of the square in their middle that is used.
+        products (int): Most products with the Jacobian in the search of a
+            direction, for each tap and image; 164 follow it.
         seed (int): Of the noise.
         device, cfg_options: As in :func:`init_ddu`.
 
     Returns:
         dict: What ``distances.json`` has; images have standard deviation
-        one, whatever the network gets. ``flattest`` of the first tap has the
-        mean epistemic score of each image and of its copy.
+        one, whatever the network gets. ``flattest`` says of each image
+        whether its search converged; of the first tap it has the path as
+        (size in standard deviations, ratio before and after bending), and
+        the mean epistemic score of each image and of its copy.
 
     Raises:
         ValueError: If there are fewer than two images of the size, or the
@@ -97,6 +105,7 @@ def check_distances(
     unit = float(torch.cat([x.flatten() for x in inputs.values()]).std())
     inputs = {name: image / unit for name, image in inputs.items()}
     answers: dict = {}
+    paths: dict[str, list] = {}
     scores: dict[str, list[float]] = {}
     # TF32 would be noise as large as the changes.
     exact = torch.backends.cudnn.flags(allow_tf32=False)
@@ -107,15 +116,15 @@ def check_distances(
             feature = _feature(model, tap, unit)
             rows = []
             for name, image in inputs.items():
-                rows.append(_of_image(feature, image, seed))
+                rows.append(_of_image(feature, image, seed, products))
                 if tap == taps[0]:
-                    step = VISIBLE * image.numel() ** 0.5
-                    changed = image + step * rows[-1]['direction']
-                    both = unit * image, unit * changed
+                    direction = rows[-1]['flattest'].direction
+                    change, paths[name] = _follow(feature, image, direction)
+                    both = unit * image, unit * (image + change)
                     scores[name] = _draw(model, both, out, name)
                 progress.advance(task)
             answers[tap] = _summary(feature, inputs, rows)
-        answers[taps[0]]['flattest']['scores'] = scores
+        answers[taps[0]]['flattest'].update(path=paths, scores=scores)
     write_json(out / 'distances.json', answers)
     return answers
 
@@ -152,7 +161,9 @@ def _feature(model: nn.Module, tap: str, unit: float) -> Feature:
     return feature
 
 
-def _of_image(feature: Feature, image: Tensor, seed: int) -> dict:
+def _of_image(
+    feature: Feature, image: Tensor, seed: int, products: int
+) -> dict:
     """Ratios of the bands, and the direction that is seen least."""
     length = SMALL * image.numel() ** 0.5
     bands = [
@@ -161,8 +172,25 @@ def _of_image(feature: Feature, image: Tensor, seed: int) -> dict:
         )
         for b in range(BANDS)
     ]
-    direction, ratio = flattest_direction(feature, image)
-    return dict(bands=bands, direction=direction, flattest=ratio)
+    return dict(
+        bands=bands, flattest=flattest_direction(feature, image, products)
+    )
+
+
+def _follow(
+    feature: Feature, image: Tensor, direction: Tensor
+) -> tuple[Tensor, list[list[float]]]:
+    """The change at the end, and of each step size and ratios."""
+    root = image.numel() ** 0.5
+    change = VISIBLE * root / 2**DOUBLINGS * direction
+    path = []
+    for doubled in range(DOUBLINGS + 1):
+        change = change if not doubled else 2 * change
+        before = distance_ratio(feature, image, image + change)
+        change = hidden_change(feature, image, change)
+        after = distance_ratio(feature, image, image + change)
+        path.append([float(change.norm()) / root, before, after])
+    return change, path
 
 
 def _summary(
@@ -176,13 +204,16 @@ def _summary(
     ]
     with torch.no_grad():
         values = feature(images[0]).numel() / images[0].numel()
-    shares = [band_shares(row['direction'], BANDS) for row in rows]
+    found = dict(zip(inputs, (row['flattest'] for row in rows)))
+    shares = [band_shares(one.direction, BANDS) for one in found.values()]
     return dict(
         values_per_input=values,
         pairs=dict(min=min(pairs), median=median(pairs), max=max(pairs)),
         bands=[median(row['bands'][b] for row in rows) for b in range(BANDS)],
         flattest=dict(
-            ratios=dict(zip(inputs, (row['flattest'] for row in rows))),
+            ratios={name: one.ratio for name, one in found.items()},
+            converged={name: one.converged for name, one in found.items()},
+            products={name: one.products for name, one in found.items()},
             bands=torch.stack(shares).mean(0).tolist(),
         ),
     )
@@ -223,11 +254,19 @@ def sentences(answers: dict) -> list[str]:
             f'{pairs["max"]:.3g}; noise of the lowest frequencies by '
             f'{low:.3g}, of the highest by {high:.3g}.'
         )
-        ratios = figures['flattest']['ratios'].values()
-        share = figures['flattest']['bands'][0]
+        flattest = figures['flattest']
+        ratios, share = flattest['ratios'].values(), flattest['bands'][0]
+        done = sum(flattest['converged'].values())
         found.append(
-            f'The least it was found to stretch a change of an image is '
-            f'{min(ratios):.2g}; {share:.0%} of such changes are of the '
-            'lowest frequencies.'
+            f'The least it was found to stretch a small change of an image '
+            f'is {min(ratios):.2g} ({done} of {len(ratios)} searches '
+            f'converged); {share:.0%} of such changes are of the lowest '
+            'frequencies.'
         )
+        ends = [path[-1] for path in flattest.get('path', {}).values()]
+        found += [
+            f'A change of {size:.2g} standard deviations was bent until it is '
+            f'stretched by {after:.2g}, before by {before:.2g}.'
+            for size, before, after in ends
+        ]
     return found

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 Feature = Callable[[Tensor], Tensor]
+UNSEEN = 1e-3  # of what white noise is stretched by
+ROUNDING = 1e-6  # of a product in float32
 
 
 def radial_bands(size: tuple[int, int], bands: int) -> Tensor:
@@ -48,56 +51,123 @@ def distance_ratio(feature: Feature, one: Tensor, other: Tensor) -> float:
     return float(moved / (one - other).norm())
 
 
-def flattest_direction(
-    feature: Feature, image: Tensor, steps: int = 2, solving: int = 15
-) -> tuple[Tensor, float]:
-    """A direction in which the feature hardly changes, and how much it does.
+class Flattest(NamedTuple):
+    """A direction in which a feature hardly changes.
 
-    A search for counter-examples to distance preservation: inverse power
-    steps on ``JᵀJ``, J the Jacobian at the image, each solved by conjugate
-    gradients. What it finds is an upper bound of the smallest ratio.
+    Attributes:
+        direction (Tensor): Like the image, of norm 1.
+        ratio (float): ``‖J d‖``, J the Jacobian at the image.
+        converged (bool): Either this is below a thousandth of the ratio of
+            white noise, or J has a singular value within a tenth of it.
+        products (int): With J or its transpose, that the search took.
+    """
+
+    direction: Tensor
+    ratio: float
+    converged: bool
+    products: int
+
+
+def flattest_direction(
+    feature: Feature, image: Tensor, products: int = 1000
+) -> Flattest:
+    """A direction that the feature hardly sees: a search, not a bound.
+
+    Bidiagonalization of the Jacobian (Golub and Kahan, 1965) from white
+    noise, without restarts and with both bases kept orthogonal. Of all
+    directions that so many products can reach from there it finds the one
+    with the smallest ratio; a null space is one of their limits. What it
+    finds is an upper bound of the smallest ratio.
 
     Args:
         feature (Callable): Image to feature, differentiable.
-        image (Tensor): (1, C, H, W).
-        steps (int): Inverse power steps.
-        solving (int): Conjugate gradient steps of each.
-
-    Returns:
-        tuple: The direction, of norm 1, and ``‖J d‖``.
+        image (Tensor): (1, C, H, W). Half of ``products`` copies of it and
+            of its feature are in memory.
+        products (int): Most products with the Jacobian or its transpose.
     """
-    out, pull = torch.func.vjp(feature, image)
-
-    def push(direction: Tensor) -> Tensor:
-        return torch.func.jvp(feature, (image,), (direction,))[1]
-
-    def gram(direction: Tensor) -> Tensor:
-        return pull(push(direction))[0]
-
+    push, pull = _jacobian(feature, image)
+    steps = max(1, min(products // 2, image.numel()))
     direction = band_noise(image, 0, 1, seed=0)
-    ridge = 1e-7 * float((direction * gram(direction)).sum().detach())
-    for _ in range(steps):
-        direction = _solve(lambda d: gram(d) + ridge * d, direction, solving)
-        direction = direction / direction.norm()
-    return direction.detach(), float(push(direction).detach().norm())
+    right = image.new_zeros(steps, image.numel())
+    left = image.new_zeros(0)
+    matrix = torch.zeros(steps, steps, dtype=torch.float64)
+    for step in range(steps):
+        right[step] = direction.flatten()
+        moved = push(direction)
+        if not step:
+            left = moved.new_zeros(steps, moved.numel())
+        moved, length = _orthogonal(moved, left[:step])
+        left[step] = moved.flatten()
+        matrix[step, step] = length
+        direction, rest = _orthogonal(pull(moved), right[: step + 1])
+        least = ROUNDING * float(matrix.diagonal().max())
+        last = step + 1 == steps or min(length, rest) <= least
+        if last or step % 10 == 9:
+            part = matrix[: step + 1, : step + 1]
+            ours, values, theirs = torch.linalg.svd(part)
+            found, error = float(values[-1]), rest * abs(float(ours[-1, -1]))
+            done = found <= UNSEEN * float(matrix[0, 0]) or error < found / 10
+            if last or done:
+                break
+        matrix[step, step + 1] = rest
+    best = theirs[-1].to(right) @ right[: step + 1]
+    best = (best / best.norm()).view_as(image)
+    ratio = float(push(best).norm())
+    return Flattest(best, ratio, done, 2 * step + 3)
 
 
-def _solve(
-    matrix: Callable[[Tensor], Tensor], target: Tensor, steps: int
-) -> Tensor:
-    """Conjugate gradients for ``matrix(x) = target``."""
-    found = torch.zeros_like(target)
-    residual = target.clone()
-    search = residual
-    power = residual.square().sum()
+def hidden_change(feature: Feature, image: Tensor, change: Tensor) -> Tensor:
+    """A finite change that the feature sees less, from one that it sees.
+
+    A Gauss-Newton step towards ``f(x + change) = f(x)``: the smallest
+    correction that does it in the linearisation at ``x + change``, by 20
+    conjugate gradient steps (41 products with the Jacobian); whole, half or
+    not at all, by the ratio that is left.
+
+    Args:
+        feature (Callable): Image to feature, differentiable.
+        image, change (Tensor): (1, C, H, W).
+    """
+    push, pull = _jacobian(feature, image + change)
+    with torch.no_grad():
+        gap = feature(image) - feature(image + change)
+    better = _solve(push, pull, gap, 20)
+    return min(
+        (change + share * better for share in (0, 0.5, 1)),
+        key=lambda tried: distance_ratio(feature, image, image + tried),
+    )
+
+
+def _jacobian(feature: Feature, image: Tensor) -> tuple[Feature, Feature]:
+    """Products with the Jacobian at an image and with its transpose."""
+    pull = torch.func.vjp(feature, image)[1]
+    return (
+        lambda d: torch.func.jvp(feature, (image,), (d,))[1].detach(),
+        lambda u: pull(u)[0].detach(),
+    )
+
+
+def _orthogonal(vector: Tensor, basis: Tensor) -> tuple[Tensor, float]:
+    """Without what is along the rows, of norm 1; and the norm before."""
+    flat = vector.flatten()
+    for _ in range(2):
+        flat = flat - (basis @ flat) @ basis
+    norm = float(flat.norm())
+    return (flat / max(norm, 1e-30)).view_as(vector), norm
+
+
+def _solve(push: Feature, pull: Feature, gap: Tensor, steps: int) -> Tensor:
+    """The smallest x with ``push(x) = gap``, nearly: conjugate gradients."""
+    residual = pull(gap)
+    found, search = torch.zeros_like(residual), residual
+    power = first = residual.square().sum()
     for _ in range(steps):
-        moved = matrix(search)
+        if power <= 1e-14 * first:
+            break
+        moved = pull(push(search))
         length = power / (search * moved).sum().clamp(min=1e-30)
         found = found + length * search
         residual = residual - length * moved
-        new = residual.square().sum()
-        if new < 1e-14 * target.square().sum():
-            break
-        search = residual + new / power * search
-        power = new
+        before, power = power, residual.square().sum()
+        search = residual + power / before * search
     return found

@@ -19,7 +19,8 @@ def fitted(plain_cfg, checkpoint):
 
 def test_figures_files_and_sentences(plain_cfg, fitted, sample_root, tmp_path):
     folder = next(sample_root.rglob('*.jpg')).parent
-    options = dict(number=2, size=32, taps=['penultimate', 'backbone[0]'])
+    taps = ['penultimate', 'backbone[0]']
+    options = dict(number=2, size=32, taps=taps, products=200)
     answers = check_distances(
         plain_cfg, fitted, folder, tmp_path / 'out', **options
     )
@@ -35,11 +36,18 @@ def test_figures_files_and_sentences(plain_cfg, fitted, sample_root, tmp_path):
     assert cv2.imread(str(pictures[0])).shape == (32, 64, 3)
     for figures in answers.values():
         assert len(figures['bands']) == 8
-        least = min(figures['flattest']['ratios'].values())
-        assert least < min(figures['bands'])
+        flattest = figures['flattest']
+        assert max(flattest['ratios'].values()) < min(figures['bands']) / 10
+        assert max(flattest['products'].values()) <= 201
+    for path in answers['penultimate']['flattest']['path'].values():
+        assert [size for size, _, _ in path] == pytest.approx(
+            [0.15 / 8, 0.15 / 4, 0.15 / 2, 0.15], rel=0.1
+        )
+        assert all(after < before for _, before, after in path)
     lines = sentences(answers)
     assert 'cannot keep all distances' in lines[0]
-    assert len(lines) == 6
+    assert len(lines) == 6 + 2
+    assert 'searches converged' in lines[2]
 
 
 def test_pairs_are_those_of_the_features(
@@ -47,7 +55,7 @@ def test_pairs_are_those_of_the_features(
 ):
     files = sorted(sample_root.rglob('*.jpg'))[:2]
     answers = check_distances(
-        plain_cfg, fitted, files, tmp_path / 'out', size=48
+        plain_cfg, fitted, files, tmp_path / 'out', size=48, products=20
     )
     model = init_ddu(plain_cfg, fitted)
     found = {}
@@ -87,7 +95,9 @@ def test_images_of_any_unit(plain_cfg, checkpoint, sample_root, tmp_path):
         out = tmp_path / str(std)
         model = fit_gda(cfg, file)
         shown.append(
-            check_distances(cfg, model, files, out, number=2, size=32)
+            check_distances(
+                cfg, model, files, out, number=2, size=32, products=20
+            )
         )
         for path in out.glob('*.png'):
             picture = cv2.imread(str(path)).astype(float)
