@@ -34,7 +34,7 @@ NAMES = (SHIFTED, BORDER, SWAPPED, MISSING, EXTRA, UNCLEAR)
 
 HALF = 0.5
 FARTHEST = 0.1  # of the shorter side, that labels may be moved
-MOVED_SIDE = 128  # pixels of the shorter side, at least, while moving
+MOVED_SIDE = 128  # pixels of the shorter side, at most, while moving
 
 
 def error_kind(
@@ -77,9 +77,10 @@ def _fits_when_moved(
     labels: np.ndarray, predicted: np.ndarray, known: np.ndarray
 ) -> bool:
     """Whether some shift halves the share of the pixels that differ."""
-    step = max(1, min(labels.shape) // MOVED_SIDE)
+    step = -(-min(labels.shape) // MOVED_SIDE)
     labels, predicted, known = (
-        each[::step, ::step] for each in (labels, predicted, known)
+        np.ascontiguousarray(each[::step, ::step])
+        for each in (labels, predicted, known)
     )
     farthest = round(FARTHEST * min(labels.shape))
     most = HALF * (labels != predicted)[known].mean()
@@ -88,9 +89,10 @@ def _fits_when_moved(
         of_labels = _window(down), _window(right)
         of_predicted = _window(-down), _window(-right)
         counted = known[of_labels]
-        differ = labels[of_labels] != predicted[of_predicted]
-        if (differ & counted).sum() <= most * counted.sum():
-            return bool(most)
+        differ = (labels[of_labels] != predicted[of_predicted]) & counted
+        limit = most * np.count_nonzero(counted)
+        if limit and np.count_nonzero(differ) <= limit:
+            return True
     return False
 
 
