@@ -66,9 +66,8 @@ def main():
     report = rank_images(*options.pop('sources'), **options)
     for row in report['images'][:10]:
         there = ' -> '.join(filter(None, (row['label'], row['predicted'])))
-        image = printable(row['image'])
-        line = f'{row["rank"]:4} {row["score"]:9.3f}  {image}  {there}'
-        print(line, row['kind'], sep='  ' if row['kind'] else '')
+        words = filter(None, (printable(row['image']), there, row['kind']))
+        print(f'{row["rank"]:4} {row["score"]:9.3f}', *words, sep='  ')
     left_out = len(report['left_out'])
     print(
         f'{len(report["images"])} of {report["ranked"]} images listed, '
