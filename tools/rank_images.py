@@ -13,10 +13,10 @@
     Labelled images whose labels the network finds hard to believe.
 
 Each image comes with the box of its worst region, what is predicted there and,
-for label errors, what is labelled there. Writes OUT.csv with the first
---budget images, OUT.json with the same and with what was left out, and for
---format a file that a label tool imports, with the prediction to start from.
-Stopped with Ctrl-C and started again, it goes on where it was.
+for label errors, what is labelled there and the kind of error it looks like.
+Writes OUT.csv with the first --budget images, OUT.json with the same and with
+what was left out, and for --format a file that a label tool imports, with the
+prediction to start from. Started again after Ctrl-C, it goes on where it was.
 
 Exit code 1 says that images were left out; OUT.json lists them.
 """
@@ -66,8 +66,8 @@ def main():
     report = rank_images(*options.pop('sources'), **options)
     for row in report['images'][:10]:
         there = ' -> '.join(filter(None, (row['label'], row['predicted'])))
-        image = printable(row['image'])
-        print(f'{row["rank"]:4} {row["score"]:9.3f}  {image}  {there}')
+        words = filter(None, (printable(row['image']), there, row['kind']))
+        print(f'{row["rank"]:4} {row["score"]:9.3f}', *words, sep='  ')
     left_out = len(report['left_out'])
     print(
         f'{len(report["images"])} of {report["ranked"]} images listed, '

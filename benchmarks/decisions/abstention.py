@@ -3,6 +3,7 @@
 Counts the errors of labelled images by total, entropy, energy and density,
 then splits the images 500 times at random into halves: one finds the
 threshold, the other says whether the promise was kept and how many pixels.
+Also the smallest error that all images together can promise.
 
   python -m benchmarks.decisions.abstention CONFIG CHECKPOINT_gda.pth NAME
 """
@@ -31,10 +32,12 @@ from mmseg_ddu.engine.fitting_data import (
 from mmseg_ddu.models.heads import last_decode_head
 
 SCORES = ('total', 'aleatoric', 'epistemic', 'energy')
-PROMISES = (0.03, 0.05, 0.1)
+PROMISES = (0.02, 0.03, 0.05, 0.1)
 HEADLINE = 0.05
 CONFIDENCE = 0.9
 SPLITS = 500
+# Where tests start: as many nats as so many training pixels have.
+STARTS = [int(-math.log(1 - share) / risk.STEP) for share in risk.STARTS]
 GRID_IMAGES = 20  # of training, for the thresholds of the energy
 
 
@@ -74,8 +77,6 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
     there is a threshold (``share_reached``); coverage counts the others as 0.
     """
     found = {}
-    # As many nats as so many training pixels have.
-    starts = [int(-math.log(1 - s) / risk.STEP) for s in risk.STARTS]
     for score, (kept, wrong) in counts.items():
         generator = torch.Generator().manual_seed(0)
         errors, coverages = [], []
@@ -83,7 +84,7 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
             order = torch.randperm(len(kept), generator=generator)
             here, there = order.chunk(2)
             level = risk.find_level(
-                kept[here], wrong[here], error, confidence, starts
+                kept[here], wrong[here], error, confidence, STARTS
             )
             coverages.append(0.0)
             if level is not None:
@@ -99,6 +100,17 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
             coverage_std=float(torch.tensor(coverages).std()),
         )
     return found
+
+
+def smallest(counts: dict) -> dict:
+    """Score to the smallest errors that all images can promise."""
+    return {
+        score: dict(
+            on_average=risk.smallest_error(*shares),
+            with_confidence=risk.smallest_error(*shares, CONFIDENCE, STARTS),
+        )
+        for score, shares in counts.items()
+    }
 
 
 def main() -> None:
@@ -124,6 +136,7 @@ def main() -> None:
         images=len(kept),
         error_without=float(wrong[:, -1].mean()),
         splits=SPLITS,
+        smallest=smallest(counts),
         promises=[],
     )
     lines = []
@@ -147,6 +160,7 @@ def main() -> None:
         coverage={s: f['coverage'] for s, f in on_average.items()},
     )
     print(f'{len(kept)} images, {entry["error_without"]:.3f} wrong')
+    print(f'Smallest errors to promise with all: {entry["smallest"]}')
     names = next(iter(found.values()))
     print(markdown_table(['promise', 'confidence', 'score', *names], lines))
     add_answer(args.json, {args.name: entry}, 'abstention')

@@ -24,7 +24,7 @@ import torch
 from rich.progress import track
 
 from benchmarks.answers import add_answer
-from benchmarks.decisions.spoiled_labels import KINDS, SHARE, spoil
+from benchmarks.decisions.spoiled_labels import KINDS, SHARE, spoil_dataset
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
 from mmseg_ddu.apis.ranking.worst_region import worst_pixels
@@ -180,15 +180,7 @@ def main() -> None:
     args = parser.parse_args()
     model = init_ddu(args.config, args.checkpoint)
     dataset = labelled_images(model, args.split)
-    every = [
-        dataset[index]['data_samples'].gt_sem_seg.data[0].numpy()
-        for index in track(range(len(dataset)), 'Labels')
-    ]
-    classes = len(dataset.metainfo['classes'])
-    spoiled = [
-        spoil([x.astype(np.uint8) for x in every], classes, seed)
-        for seed in track(range(args.seeds), 'Spoiling labels')
-    ]
+    spoiled = spoil_dataset(dataset, args.seeds)
     plain, changed = scores_of(model, dataset, spoiled)
     entry = figures(plain, spoiled, changed)
     names = list(entry['random'])

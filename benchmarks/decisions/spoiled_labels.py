@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+from rich.progress import track
+from torch.utils.data import Dataset
 
 VOID = 255
 LEAST, MOST = 0.005, 0.3  # size of an object, as a share of the image
@@ -112,6 +114,22 @@ def spoil(
                 order.remove(index)
                 left -= 1
     return found
+
+
+def spoil_dataset(
+    dataset: Dataset, seeds: int
+) -> list[dict[int, tuple[str, np.ndarray]]]:
+    """The same for the labels of a data set of mmseg, with each seed."""
+    every = [
+        dataset[index]['data_samples'].gt_sem_seg.data[0].numpy()
+        for index in track(range(len(dataset)), 'Labels')
+    ]
+    every = [labels.astype(np.uint8) for labels in every]
+    classes = len(dataset.metainfo['classes'])
+    return [
+        spoil(every, classes, seed)
+        for seed in track(range(seeds), 'Spoiling labels')
+    ]
 
 
 def _chosen(labels: np.ndarray, rng: Rng) -> np.ndarray | None:

@@ -14,6 +14,7 @@ INSIDE = (
     *('decisions.abstention', 'decisions.drift', 'decisions.label_errors'),
     *('decisions.raster', 'training.decomposition', 'training.distances'),
     *('training.few_shot', 'training.pruning'),
+    'decisions.label_error_kinds',
 )
 NAMES = sorted(
     path.stem if path.parent == ROOT else path.parent.name

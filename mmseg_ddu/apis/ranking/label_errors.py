@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.exporting.journal import is_disk_full
@@ -44,6 +44,7 @@ from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.models.heads import last_decode_head
 
+from .error_kind import error_kind
 from .found_images import FoundImages
 from .ranked_image import RankedImage, file_stamp
 from .worst_region import worst_pixels, worst_region
@@ -144,7 +145,7 @@ def _look(
     stem = f'{index:06d}_{file_stamp(path, info.get("seg_map_path"))}'
     find = partial(find_label_error, model, dataset, index)
     try:
-        part = kept(parts / f'{stem}.npz', find)
+        part = kept(parts / f'{stem}_error.npz', find)
     except Exception as error:  # whatever a decoder raises
         if is_disk_full(error):
             raise
@@ -163,6 +164,7 @@ def _look(
             box=tuple(part['box'].tolist()),
             label=found.name(label),
             predicted=found.name(predicted),
+            kind=str(part['kind']),
         )
     )
 
@@ -172,8 +174,7 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     """Where the label of an image is believed least.
 
     Returns:
-        Part: ``score``, ``box``, ``size``, and the ``pair`` of label and
-        prediction that most pixels of the worst region have.
+        Part: ``score``, ``box``, ``size``, ``pair`` and ``kind``.
 
     Raises:
         ValueError: If there are no labels, or they do not fit.
@@ -189,6 +190,31 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
         raise ValueError(
             f'label {highest}, but there are {len(log_probs)} classes'
         )
+    maps = labels, image.classes, known
+    part = least_believed(log_probs, *maps)
+    region = part.pop('region')
+    kind = error_kind(region, part['pair'], *(x.cpu().numpy() for x in maps))
+    return dict(part, kind=np.array(kind))
+
+
+def least_believed(
+    log_probs: Tensor, labels: Tensor, predicted: Tensor, known: Tensor
+) -> Part:
+    """Where labels are believed least.
+
+    Args:
+        log_probs (Tensor): (C, H, W), of classes.
+        labels, predicted (Tensor): (H, W), integers.
+        known (Tensor): (H, W) bool, where labels count.
+
+    Returns:
+        Part: ``score``; the worst ``region``, (H, W) bool, and its ``box``;
+        ``size``; the ``pair`` of label and prediction that most of its
+        pixels have.
+
+    Raises:
+        ValueError: If there are no probabilities.
+    """
     chosen = log_probs.gather(0, labels.where(known, 0)[None])[0]
     disbelief = -chosen.where(known, torch.nan).float().cpu().numpy()
     if np.isnan(disbelief).all():
@@ -196,13 +222,14 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     score, worst = worst_pixels(disbelief)
     region, box = worst_region(disbelief, worst)
     pairs = np.stack(
-        [each.cpu().numpy()[region] for each in (labels, image.classes)]
+        [each.cpu().numpy()[region] for each in (labels, predicted)]
     ).astype(np.int64)
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     # Those that differ first.
     counts = counts * (1 + len(pairs[0]) * (values[0] != values[1]))
     return dict(
         score=np.array(score),
+        region=region,
         box=np.array(box),
         size=np.array(labels.shape),
         pair=values[:, counts.argmax()],

@@ -16,7 +16,7 @@ from .worst_region import Box
 
 COLUMNS = (
     *('rank', 'image', 'score', 'left', 'top', 'width', 'height'),
-    *('label', 'predicted'),
+    *('label', 'predicted', 'kind'),
 )
 
 
@@ -31,6 +31,7 @@ class RankedImage(NamedTuple):
             region, in pixels.
         label (str): What most of the region is labelled as, or empty.
         predicted (str): What it is predicted as, or empty.
+        kind (str): The kind of label error that it looks like, or empty.
         read_classes (Callable): Gives the predicted classes, (H, W) uint8.
         find_region (Callable, optional): Gives ``box`` and ``predicted``
             where they are not known yet.
@@ -43,6 +44,7 @@ class RankedImage(NamedTuple):
     box: Box | None = None
     label: str = ''
     predicted: str = ''
+    kind: str = ''
     find_region: Callable[[], tuple[Box | None, str]] | None = None
 
     def with_region(self) -> RankedImage:
@@ -62,6 +64,7 @@ class RankedImage(NamedTuple):
             box=self.box,
             label=self.label,
             predicted=self.predicted,
+            kind=self.kind,
         )
 
 
@@ -79,8 +82,8 @@ def write_csv(path: Path, images: Sequence[RankedImage]) -> None:
         for rank, each in enumerate(images, 1):
             box = each.box or [''] * 4
             score = f'{each.score:.6g}'
-            row = rank, each.image, score, *box, each.label, each.predicted
-            writer.writerow(row)
+            named = each.label, each.predicted, each.kind
+            writer.writerow([rank, each.image, score, *box, *named])
 
 
 def file_stamp(*paths: str | None) -> str:

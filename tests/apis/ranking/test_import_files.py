@@ -42,6 +42,7 @@ def images(tmp_path):
                 box=(2, 3, 5, 4) if number < 2 else None,
                 label='tree',
                 predicted='road',
+                kind='wrong border' if number == 1 else '',
             )
         )
     return found
@@ -85,6 +86,7 @@ def test_cvat_by_datumaro(images, tmp_path):
         for box in boxes:
             assert tuple(box.get_bbox()) == image.box
             assert names[box.label] == LOOK_HERE
+            assert box.attributes.get('kind', '') == image.kind
 
 
 def test_cvat_runs(images, tmp_path):
@@ -111,6 +113,8 @@ def test_cvat_runs(images, tmp_path):
             mask[top : top + height, left : left + width] = part
             masks[each.get('label')] = mask
         assert (painted(size, masks) == image.read_classes()).all()
+        kinds = [x.text for x in element.findall('box/attribute')]
+        assert kinds == ([image.kind] if image.kind else [])
 
 
 def test_label_studio(images, tmp_path):
@@ -120,6 +124,7 @@ def test_label_studio(images, tmp_path):
         query = parse_qs(urlsplit(task['data']['image']).query)
         assert Path('/', query['d'][0]) == Path(image.image)
         assert task['data']['image_score'] == image.score
+        assert task['data']['kind'] == image.kind
         (prediction,) = task['predictions']
         boxes = [
             each['value']
@@ -196,6 +201,7 @@ def test_fiftyone(images, tmp_path):
     for rank, (image, sample) in enumerate(zip(images, samples), 1):
         assert sample['filepath'] == image.image
         assert (sample['rank'], sample['score']) == (rank, image.score)
+        assert sample['tags'] == ([image.kind] if image.kind else [])
         with Image.open(sample['prediction']['mask_path']) as opened:
             assert (np.asarray(opened) == image.read_classes()).all()
 
@@ -222,6 +228,7 @@ def test_fiftyone_by_its_importer(images, tmp_path):
             box = x * wide, y * tall, width * wide, height * tall
             assert box == pytest.approx(image.box)
             assert region.labelled_as == 'tree'
+            assert region.kind == image.kind
 
 
 def test_predictions_of_another_size(images, tmp_path):

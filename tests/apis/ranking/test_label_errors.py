@@ -21,6 +21,7 @@ from scipy.special import log_softmax
 
 from mmseg_ddu.apis import fit_gda, init_ddu, rank_images
 from mmseg_ddu.apis.ranking import label_errors
+from mmseg_ddu.apis.ranking.error_kind import NAMES
 from mmseg_ddu.apis.ranking.label_errors import find_label_error
 from mmseg_ddu.apis.ranking.worst_region import worst_pixels, worst_region
 from mmseg_ddu.engine.fitting_data import as_batch
@@ -88,6 +89,8 @@ def test_scores_and_boxes(plain_cfg, fitted, rank, tmp_path):
     assert [line['image'] for line in lines] == order
     assert [int(line['rank']) for line in lines] == [1, 2, 3, 4]
     assert int(lines[0]['height']) == rows[0]['box'][3]
+    assert [line['kind'] for line in lines] == [row['kind'] for row in rows]
+    assert {row['kind'] for row in rows} <= set(NAMES)
 
 
 def made_sample(labels, predicted, sure=9.0):
@@ -115,12 +118,13 @@ def found_in(sample):
 def test_a_wrong_label_is_found_and_named():
     labels = torch.ones(48, 64, dtype=torch.uint8)
     predicted = labels.clone()
-    labels[10:20, 12:32] = 4  # swapped
+    labels[10:20, 12:32] = 4  # of the surrounding class, for the network
     labels[40:43, 50:60] = 5
     labels[45:48] = 255
     part = found_in(made_sample(labels, predicted))
     assert part['box'].tolist() == [12, 10, 20, 10]
     assert part['pair'].tolist() == [4, 1]
+    assert part['kind'] == 'extra object'
     assert part['score'] == pytest.approx(-log_softmax([9, *[0] * 5])[1])
 
 

@@ -17,12 +17,17 @@ from .import_file import (
     short_names,
 )
 
+KIND = 'kind'  # attribute of the box
+
 
 @IMPORTS.register('cvat')
 def write_cvat(
     where: Path, images: Sequence[RankedImage], classes: Sequence[str]
 ) -> list[Path]:
-    """A mask for each class of an image, and a box around the region."""
+    """A mask for each class of an image, and a box around the region.
+
+    The box has the kind of label error as an attribute, if there is one.
+    """
     root = ElementTree.Element('annotations')
     ElementTree.SubElement(root, 'version').text = '1.1'
     task = ElementTree.SubElement(ElementTree.SubElement(root, 'meta'), 'task')
@@ -31,7 +36,9 @@ def write_cvat(
         label = ElementTree.SubElement(labels, 'label')
         ElementTree.SubElement(label, 'name').text = name
         ElementTree.SubElement(label, 'type').text = kind
-        ElementTree.SubElement(label, 'attributes')
+        attributes = ElementTree.SubElement(label, 'attributes')
+        if name == LOOK_HERE:
+            _declare_kind(attributes)
     for number, (image, name) in enumerate(zip(images, short_names(images))):
         height, width = image.size
         element = ElementTree.SubElement(
@@ -48,6 +55,18 @@ def write_cvat(
         tree = ElementTree.ElementTree(root)
         tree.write(temporary, 'utf-8', xml_declaration=True)
     return [path]
+
+
+def _declare_kind(attributes: ElementTree.Element) -> None:
+    attribute = ElementTree.SubElement(attributes, 'attribute')
+    for tag, text in dict(
+        name=KIND,
+        mutable='False',
+        input_type='text',
+        default_value='',
+        values='',
+    ).items():
+        ElementTree.SubElement(attribute, tag).text = text
 
 
 def _add_shapes(
@@ -73,10 +92,13 @@ def _add_shapes(
         corners = dict(
             xtl=left, ytl=top, xbr=left + width, ybr=top + height
         ).items()
-        ElementTree.SubElement(
+        box = ElementTree.SubElement(
             element,
             'box',
             label=LOOK_HERE,
             **{name: f'{value:.2f}' for name, value in corners},
             **shared,
         )
+        if image.kind:
+            kind = ElementTree.SubElement(box, 'attribute', name=KIND)
+            kind.text = image.kind

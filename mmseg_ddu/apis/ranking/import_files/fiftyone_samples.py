@@ -45,12 +45,13 @@ def _sample(rank: int, image: RankedImage, mask: Path) -> dict[str, Any]:
             bounding_box=[a / b for a, b in zip(image.box, sides)],
             labelled_as=image.label,
             predicted_as=image.predicted,
+            kind=image.kind,
         )
         regions.append(region)
     mask_path = os.path.abspath(mask)
     return dict(
         filepath=os.path.abspath(image.image),
-        tags=[],
+        tags=[image.kind] if image.kind else [],
         rank=rank,
         score=image.score,
         prediction=dict(_cls='Segmentation', mask_path=mask_path),

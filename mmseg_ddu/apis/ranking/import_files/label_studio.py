@@ -56,6 +56,7 @@ def _task(
             image_score=image.score,
             label=image.label,
             predicted=image.predicted,
+            kind=image.kind,
         ),
         predictions=[
             dict(
