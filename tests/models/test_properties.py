@@ -4,8 +4,8 @@ import copy
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from benchmarks.measure import OperatorCounter
 from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.models.single_graph import OUTPUTS, SingleGraph
@@ -14,7 +14,6 @@ from tests.models.fitting import build, fit, metas, noise, samples
 # Beside views, which compute nothing; the same for a batch of any size.
 MOST_OPERATORS = 60
 MORE_WHERE_CHOSEN = 36  # the nearest of many Gaussians
-WAITING = ('_local_scalar_dense', 'nonzero', 'equal', 'is_nonzero', 'item')
 
 
 @pytest.fixture
@@ -103,24 +102,17 @@ def test_maps_are_the_same_bits_under_autocast(model):
         assert sample.get(f'pred_{name}').data.dtype == torch.float32
 
 
-class Watch(TorchDispatchMode):
-    """Counts every operator that computes or copies something.
-
-    ``_unsafe_view`` is a view as well, though not called one.
-    """
+class Watch(OperatorCounter):
+    """Also notes operators with results of double precision."""
 
     def __init__(self):
         super().__init__()
-        self.operators, self.waits, self.double = 0, [], []
+        self.double = []
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        self.operators += not (function.is_view or name == '_unsafe_view')
-        if name in WAITING:
-            self.waits.append(name)
-        result = function(*args, **(kwargs or {}))
+        result = super().__torch_dispatch__(function, types, args, kwargs)
         if getattr(result, 'dtype', None) == torch.float64:
-            self.double.append(name)
+            self.double.append(function.overloadpacket.__name__)
         return result
 
 
@@ -143,7 +135,7 @@ def test_few_operators_and_no_waiting(demo_cfg, batch, many):
         counts.append(watch)
     added = counts[1].operators - counts[0].operators
     assert added <= MOST_OPERATORS + many * MORE_WHERE_CHOSEN, added
-    assert not counts[1].waits and not counts[1].double
+    assert not counts[1].host_syncs and not counts[1].double
 
 
 @torch.no_grad()
