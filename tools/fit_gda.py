@@ -34,8 +34,8 @@ def parse_args():
     text = 'most pixels of a class taken from one image (512)'
     add('--pixels-per-class', type=int, default=512, help=text)
     add('--max-images', type=int, help='use a seeded choice of the images')
-    text = 'share of the images that calibrate, 256 at most (0.1)'
-    add('--calibration-fraction', type=float, default=0.1, help=text)
+    text = 'share of the images that calibrate, 256 at most (0.2)'
+    add('--calibration-fraction', type=float, default=0.2, help=text)
     add('--temperature', action='store_true', help='calibrate the softmax too')
     add('--seed', type=int, default=0, help='seed (0)')
     add('--device', help='cuda if there is one, else cpu')
