@@ -260,9 +260,10 @@ def fit_densities(
     images.look()
     images.run()
     fitter.synchronize()
-    with together():
-        fitter.fit_others()
-    images.run_held_out()
+    if fitter.held_out:
+        with together():
+            fitter.fit_others()
+        images.run_held_out()
     fitter.join()
     unreadable = fitter.sums.unreadable
     with together():

@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -50,12 +51,7 @@ def require_metainfo(steps: Sequence[dict]) -> None:
     for step in every_step(steps):
         kind = bare_type(step)
         if kind in NEVER_UNDONE:
-            MMLogger.get_current_instance().warning(
-                f'{kind} in the test pipeline is not undone by mmseg: maps '
-                'are stretched to the size of the image, where pixels lie in '
-                'other places. Take it out; images of any size are predicted '
-                'as they are.'
-            )
+            warn_of_what_stays(kind)
         if not packs(step):
             if not kind.startswith('Load'):
                 needed.update(dict.fromkeys(('ori_shape', 'img_shape'), kind))
@@ -70,6 +66,16 @@ def require_metainfo(steps: Sequence[dict]) -> None:
                     f'got {list(step["meta_keys"])}. Add them, or leave out '
                     'meta_keys.'
                 )
+
+
+@cache
+def warn_of_what_stays(kind: str) -> None:
+    """Once a process."""
+    MMLogger.get_current_instance().warning(
+        f'{kind} in the test pipeline is not undone by mmseg: maps are '
+        'stretched to the size of the image, where pixels lie in other '
+        'places. Take it out; images of any size are predicted as they are.'
+    )
 
 
 def every_step(steps: Iterable) -> Iterator[dict]:

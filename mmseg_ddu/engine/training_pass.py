@@ -70,12 +70,10 @@ class TrainingPass:
         found = all_gather_object(self.fitter.sums.centers)
         centers = next(filter(None, found), None)
         if centers is None:
-            self._show(self._some(LOOK_IMAGES), look.see)
+            order = seeded_order(len(self.dataset), self.fitter.seed)
+            self._show(order[:LOOK_IMAGES], look.see)
             centers = look.centers()
         self.fitter.use_centers(centers)
-
-    def _some(self, number: int) -> list[int]:
-        return seeded_order(len(self.dataset), self.fitter.seed)[:number]
 
     def run(self) -> None:
         """Show all images that are left and not held out, once, in order.
@@ -87,28 +85,39 @@ class TrainingPass:
         sums = self.fitter.sums
         listening = self.stop if self.saved else nullcontext()
         with listening, self._leaving_in_order():
-            self._update(self.others, sums, 'Fitting densities')
+            self._update(self.others, sums, 'Fitting densities', self._keep)
+            with together():
+                self._stop_if_asked()
         if self.saved:
             self.saved.write(sums)
 
     def run_held_out(self) -> None:
-        """Show those that are held out, once."""
+        """Show those that are held out, once; no state is kept of it."""
         held = sorted(self.fitter.held_out)
         self._update(held, self.fitter.held, 'Percentiles')
 
     def calibrate(self) -> None:
-        """Show the maps of a few of all images."""
-        self._show(self._some(MOST_HELD_OUT), self.fitter.maps.see)
+        """Show the maps of a few of all images that were seen."""
+        seen = sorted(self.fitter.sums.images)
+        order = seeded_order(len(seen), self.fitter.seed)[:MOST_HELD_OUT]
+        images = [seen[place] for place in order]
+        self._show(images, self.fitter.maps.see)
         self.fitter.maps.synchronize()
 
-    def _update(self, images: Sequence[int], sums: FitSums, text: str) -> None:
+    def _update(
+        self,
+        images: Sequence[int],
+        sums: FitSums,
+        text: str,
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
         """Show images that are not done yet, with a progress bar."""
         bar = Progress(disable=not is_main_process())
         task = bar.add_task(text, total=len(share_of_rank(len(images))))
 
         def between() -> None:
             bar.update(task, completed=len(sums.done))
-            self._keep()
+            keep()
 
         with bar:
             self._show(images, self.fitter.update, sums, between)
@@ -154,14 +163,16 @@ class TrainingPass:
         )
 
     def _keep(self) -> None:
-        if not self.saved:
-            return
-        if self.stop.made:
+        if self.saved:
+            self._stop_if_asked()
+            self.saved.write_if_due(self.fitter.sums)
+
+    def _stop_if_asked(self) -> None:
+        if self.saved and self.stop.made:
             # First of all: the launcher may not have the patience to let
             # the others answer.
             self.saved.write(self.fitter.sums)
             raise Interrupted
-        self.saved.write_if_due(self.fitter.sums)
 
     @contextmanager
     def _leaving_in_order(self) -> Iterator[None]:

@@ -158,7 +158,7 @@ def test_bad_label_of_one_process_ends_all(
 ):
     root = tmp_path / 'copy'
     shutil.copytree(sample_root, root)
-    mask = root / 'SegmentationClass' / 'train_0003.png'
+    mask = root / 'SegmentationClass' / 'train_0004.png'
     Image.fromarray(np.full((48, 48), 17, np.uint8)).save(mask)
     plain_cfg.train_dataloader.dataset.data_root = str(root)
     out = tmp_path / 'out.pth'

@@ -28,7 +28,7 @@ def test_report_and_meta(plain_cfg, checkpoint):
     head = dict(preset='ddu-paper', components=2)
     out = fit_gda(plain_cfg, checkpoint, gda_head=head)
     report = json.loads(out.with_suffix('.json').read_text())
-    assert report['images'] == 12 and report['held_out_images'] == 1
+    assert report['images'] == 12 and report['held_out_images'] == 2
     assert report['calibration']['held_out'] is True
     assert len(report['vectors_per_class']) == 6
     assert report['head'] == head and report['extra_heads'] == {}

@@ -11,11 +11,15 @@ from mmengine.logging import MMLogger
 from benchmarks.kill_fit import campaign, same_bits
 from mmseg_ddu.engine import fit_gda
 from mmseg_ddu.engine.fitter import DensityFitter
+from mmseg_ddu.engine.fitting_data import held_out_images
 from mmseg_ddu.engine.saved_fit import SavedFit
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.processes import run_ranks
 
 HOUR = 3600
+
+HELD_OUT = held_out_images(12, 0.2, 0)  # of the sample
+OTHERS = [index for index in range(12) if index not in HELD_OUT]
 
 
 @pytest.fixture
@@ -43,7 +47,7 @@ def stopped(plain_cfg, checkpoint, tmp_path, signalled, monkeypatch):
     """A fit that was stopped after 5 images; its output and its arguments."""
     arguments = plain_cfg, checkpoint, tmp_path / 'out.pth'
     signalled(5)
-    with pytest.raises(Interrupted, match='5 of 11.*--resume'):
+    with pytest.raises(Interrupted, match='5 of 10.*--resume'):
         fit_gda(*arguments, save_every=HOUR)
     monkeypatch.undo()
     monkeypatch.setenv('DDU_SAMPLE', str(plain_cfg.data_root))
@@ -85,7 +89,8 @@ def test_same_bits_after_a_signal(
     assert signal.getsignal(number) == handler
     assert not out.exists()
     state = torch.load(state_file(out), weights_only=True)
-    assert state['sums']['images'].tolist() == [0, 1, 3, 4, 5, 6, 7]
+    others = [index for index in OTHERS if index != 2]
+    assert state['sums']['images'].tolist() == others[:7]
     assert [row['image'] for row in state['sums']['unreadable']] == [2]
     fit_gda(plain_cfg, checkpoint, out, resume=True, **options)
     assert same_bits(whole, out)
@@ -191,7 +196,7 @@ def test_full_disk_is_a_warning(
     assert out.is_file()
     assert 'cannot be written (No space left on device)' in log.text
     signalled(5)
-    with pytest.raises(Interrupted, match='0 of 11 images saved'):
+    with pytest.raises(Interrupted, match='0 of 10 images saved'):
         fit_gda(plain_cfg, checkpoint, out, save_every=HOUR)
 
 
@@ -248,7 +253,7 @@ def test_several_processes(struck, plain_cfg, checkpoint, tmp_path, signalled):
         for rank in range(2)
     ]
     images = [state['sums']['images'].tolist() for state in saved]
-    assert images[1] == [1, 3]
+    assert images[1] == OTHERS[1::2][:2]
     assert not set(images[0]) & set(images[1])
     for error in run_ranks(3, lambda: fit(out, resume=True)):
         assert isinstance(error, ValueError)
@@ -258,3 +263,24 @@ def test_several_processes(struck, plain_cfg, checkpoint, tmp_path, signalled):
     assert run_ranks(2, lambda: fit(out, resume=True)) == [out, out]
     assert same_bits(whole, out)
     assert not state_file(out).parent.exists()
+
+
+def test_several_processes_die_when_all_but_the_end_is_done(
+    plain_cfg, checkpoint, tmp_path, monkeypatch
+):
+    """What each has kept is its own part, not that of all."""
+    whole, out = tmp_path / 'whole.pth', tmp_path / 'out.pth'
+
+    def dies(fitter):
+        raise OSError('The end')
+
+    def fit(path, **options):
+        return fit_gda(plain_cfg, checkpoint, path, **options)
+
+    run_ranks(2, fit, whole)
+    with monkeypatch.context() as patched:
+        patched.setattr(DensityFitter, 'join', dies)
+        died = run_ranks(2, lambda: fit(out, save_every=1e-9))
+    assert all(isinstance(error, OSError) for error in died)
+    assert run_ranks(2, lambda: fit(out, resume=True)) == [out, out]
+    assert same_bits(whole, out)

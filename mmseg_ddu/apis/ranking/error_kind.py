@@ -7,7 +7,9 @@ label belong to the nearest one that has one, but count in no share. Then the
 first that is true of
 
 1. *shifted mask*: moved by up to 10% of the shorter side, the labels differ
-   from the prediction in at most half as large a share of the pixels;
+   from the prediction in at most half as large a share of the pixels, and in
+   at most half as many of those that stay in the image (added later: else an
+   error at the edge went by being moved out);
 2. *wrong border*: where the two parts overlap is at most half as thick as
    either of them (thickness: of the largest disk inside);
 3. *swapped class*: at least half of either part differs, so that what is
@@ -83,14 +85,19 @@ def _fits_when_moved(
         for each in (labels, predicted, known)
     )
     farthest = round(FARTHEST * min(labels.shape))
-    most = HALF * (labels != predicted)[known].mean()
+    before = (labels != predicted) & known
+    most = HALF * before[known].mean()
     shifts = range(-farthest, farthest + 1)
     for down, right in ((y, x) for y in shifts for x in shifts):
         of_labels = _window(down), _window(right)
         of_predicted = _window(-down), _window(-right)
         counted = known[of_labels]
         differ = (labels[of_labels] != predicted[of_predicted]) & counted
-        limit = most * np.count_nonzero(counted)
+        limit = min(
+            most * np.count_nonzero(counted),
+            HALF * np.count_nonzero(before[of_labels]),
+            HALF * np.count_nonzero(before[of_predicted]),
+        )
         if limit and np.count_nonzero(differ) <= limit:
             return True
     return False

@@ -130,3 +130,14 @@ def test_unlabelled_pixels_count_in_no_share():
     assert error_kind(piece, (DOG, CAT), labels, TRUTH, known) == (
         'swapped class'
     )
+
+
+@pytest.mark.parametrize('top', [0, 40])
+def test_at_the_edge_as_in_the_middle(top):
+    """A shift must not push an error out of the image."""
+    labels = np.zeros((100, 150), np.int64)
+    predicted = labels.copy()
+    predicted[top : top + 9, 40:80] = 1
+    known = np.ones_like(labels, bool)
+    found = region_and_pair(labels, predicted, known)
+    assert error_kind(*found, labels, predicted, known) == 'missing object'
