@@ -66,11 +66,16 @@ def with_interval(
 
 
 def interval_of(values: list[float]) -> dict[str, float | None]:
-    """The first is the value, the others give its interval."""
+    """The first is the value, the others give its interval, in [0, 1].
+
+    Resamples repeat images, which moves some figures to one side (a
+    calibration error grows): their median is moved back to the value.
+    """
     value, again = values[0], [v for v in values[1:] if math.isfinite(v)]
-    low, high = np.percentile(again, INTERVAL) if again else (None, None)
-    return dict(
-        value=float(value) if math.isfinite(value) else None,
-        low=None if low is None else float(low),
-        high=None if high is None else float(high),
-    )
+    if not math.isfinite(value):
+        return dict(value=None, low=None, high=None)
+    if not again:
+        return dict(value=float(value), low=None, high=None)
+    moved = np.percentile(again, INTERVAL) + value - np.median(again)
+    low, high = moved.clip(0, 1).tolist()
+    return dict(value=float(value), low=low, high=high)

@@ -15,6 +15,7 @@ from mmseg_ddu.apis.model_check.over_images import (
     RESAMPLES,
     ImagePixels,
     draws,
+    interval_of,
     with_interval,
 )
 from mmseg_ddu.apis.model_check.sentences import SEES, SOMEWHAT, doubt, word
@@ -53,11 +54,18 @@ def test_the_interval_is_that_of_the_resamples(pixels):
     times = draws(12, 0)
     entry = with_interval(lambda t: found.counts(t).auroc(), times)
     values = [found.counts(t).auroc() for t in times[1:]]
-    assert entry['low'] == pytest.approx(np.percentile(values, 5))
-    assert entry['high'] == pytest.approx(np.percentile(values, 95))
+    bias = np.median(values) - entry['value']
+    assert entry['low'] == pytest.approx(np.percentile(values, 5) - bias)
+    assert entry['high'] == pytest.approx(np.percentile(values, 95) - bias)
     assert entry['low'] < entry['value'] < entry['high']
     nothing = with_interval(lambda t: math.nan, times)
     assert nothing == dict(value=None, low=None, high=None)
+
+
+def test_an_interval_holds_its_value_and_stays_in_range():
+    values = [0.002, *np.linspace(0.003, 0.008, 100)]  # resamples are above
+    entry = interval_of(values)
+    assert entry['low'] == 0 < entry['value'] < entry['high'] < 0.008
 
 
 def test_few_images_have_no_range():
