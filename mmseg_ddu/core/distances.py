@@ -117,12 +117,12 @@ def flattest_direction(
 
 
 def hidden_change(feature: Feature, image: Tensor, change: Tensor) -> Tensor:
-    """A finite change that the feature sees less, from one that it sees.
+    """A change of the same size that the feature sees less.
 
     A Gauss-Newton step towards ``f(x + change) = f(x)``: the smallest
     correction that does it in the linearisation at ``x + change``, by 20
     conjugate gradient steps (41 products with the Jacobian); whole, half or
-    not at all, by the ratio that is left.
+    not at all, brought back to the size, by the ratio that is left.
 
     Args:
         feature (Callable): Image to feature, differentiable.
@@ -132,9 +132,12 @@ def hidden_change(feature: Feature, image: Tensor, change: Tensor) -> Tensor:
     with torch.no_grad():
         gap = feature(image) - feature(image + change)
     better = _solve(push, pull, gap, 20)
+    bent = [change + share * better for share in (0, 0.5, 1)]
+    bent = [
+        change.norm() / each.norm().clamp_min(1e-30) * each for each in bent
+    ]
     return min(
-        (change + share * better for share in (0, 0.5, 1)),
-        key=lambda tried: distance_ratio(feature, image, image + tried),
+        bent, key=lambda tried: distance_ratio(feature, image, image + tried)
     )
 
 
