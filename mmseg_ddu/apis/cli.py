@@ -191,6 +191,7 @@ def run(main: Callable[[], int | None]) -> None:
     except Exception as error:
         code = _tell(error)
     finally:
+        torch.set_flush_denormal(False)
         # Else its threads may abort the process as it ends.
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()

@@ -9,7 +9,7 @@ import pytest
 import benchmarks
 
 ROOT = Path(benchmarks.__file__).parent
-HELPERS = ('drawn_images', 'measure', 'tables')
+HELPERS = ('answers', 'drawn_images', 'measure', 'tables')
 INSIDE = (
     *('decisions.abstention', 'decisions.drift', 'decisions.label_errors'),
     *('decisions.raster', 'training.decomposition', 'training.distances'),
