@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+from mmseg_ddu.apis import cli
 from mmseg_ddu.fileio import write_json
+
+
+def parser_of_decisions(doc: str, module: str) -> argparse.ArgumentParser:
+    """What a benchmark of decisions asks of a fitted model and its data."""
+    program = f'python -m benchmarks.decisions.{module}'
+    parser = cli.parser(doc, f'{program} CONFIG CHECKPOINT_gda.pth voc21')
+    add = parser.add_argument
+    add('config')
+    add('checkpoint')
+    add('name', help='of the data in the file of results')
+    add('--split', default='test')
+    add('--json', type=Path, default=Path('results/decisions.json'))
+    return parser
 
 
 def add_answer(path: Path, answer: dict[str, Any], *place: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from benchmarks.answers import add_answer
+from benchmarks.answers import add_answer, parser_of_decisions
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
 from mmseg_ddu.apis.unseen_images import labelled_images
@@ -114,16 +114,8 @@ def smallest(counts: dict) -> dict:
 
 
 def main() -> None:
-    program = 'python -m benchmarks.decisions.abstention'
-    parser = cli.parser(__doc__, f'{program} CONFIG CHECKPOINT_gda.pth voc21')
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('name', help='of the data in the file of results')
-    parser.add_argument('--split', default='test')
+    parser = parser_of_decisions(__doc__, 'abstention')
     parser.add_argument('--counts', type=Path, help='keep them here')
-    parser.add_argument(
-        '--json', type=Path, default=Path('results/decisions.json')
-    )
     args = parser.parse_args()
     if args.counts and args.counts.exists():
         counts = torch.load(args.counts)

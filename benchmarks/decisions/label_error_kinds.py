@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache, partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +20,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from benchmarks.answers import add_answer
+from benchmarks.answers import add_answer, parser_of_decisions
 from benchmarks.decisions.spoiled_labels import KINDS, spoil_dataset
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
@@ -100,16 +99,8 @@ def confusion(
 
 
 def main() -> None:
-    program = 'python -m benchmarks.decisions.label_error_kinds'
-    parser = cli.parser(__doc__, f'{program} CONFIG CHECKPOINT_gda.pth voc21')
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('name', help='of the data in the file of results')
-    parser.add_argument('--split', default='test')
+    parser = parser_of_decisions(__doc__, 'label_error_kinds')
     parser.add_argument('--seeds', type=int, default=10)
-    parser.add_argument(
-        '--json', type=Path, default=Path('results/decisions.json')
-    )
     args = parser.parse_args()
     model = init_ddu(args.config, args.checkpoint)
     dataset = labelled_images(model, args.split)

@@ -17,13 +17,12 @@ Also how well the means of uncertainties rank the images by their error
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import numpy as np
 import torch
 from rich.progress import track
 
-from benchmarks.answers import add_answer
+from benchmarks.answers import add_answer, parser_of_decisions
 from benchmarks.decisions.spoiled_labels import KINDS, SHARE, spoil_dataset
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli, init_ddu
@@ -167,16 +166,8 @@ def review(plain: list) -> dict[str, float]:
 
 
 def main() -> None:
-    program = 'python -m benchmarks.decisions.label_errors'
-    parser = cli.parser(__doc__, f'{program} CONFIG CHECKPOINT_gda.pth voc21')
-    parser.add_argument('config')
-    parser.add_argument('checkpoint')
-    parser.add_argument('name', help='of the data in the file of results')
-    parser.add_argument('--split', default='test')
+    parser = parser_of_decisions(__doc__, 'label_errors')
     parser.add_argument('--seeds', type=int, default=10)
-    parser.add_argument(
-        '--json', type=Path, default=Path('results/decisions.json')
-    )
     args = parser.parse_args()
     model = init_ddu(args.config, args.checkpoint)
     dataset = labelled_images(model, args.split)

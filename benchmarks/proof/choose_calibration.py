@@ -87,11 +87,11 @@ def judge_ways(network: Network, args) -> dict[str, dict[str, list[float]]]:
         seen(model, dataset[index], index)
         for index in track(chosen, 'Training features')
     ]
-    for fit in track(range(FITS), 'Fits'):
-        order = [images[i] for i in seeded_order(len(images), fit)]
+    for seed in track(range(FITS), 'Fits'):
+        order = [images[i] for i in seeded_order(len(images), seed)]
         for way, (share, joins) in WAYS.items():
-            figures = judge(model, order, round(share * FITTED), joins)
-            for name, value in figures.items():
+            judged = judge(model, order, round(share * FITTED), joins)
+            for name, value in judged.items():
                 found[way][name].append(value)
     return found
 
@@ -100,10 +100,10 @@ def judge_ways(network: Network, args) -> dict[str, dict[str, list[float]]]:
 def seen(model: nn.Module, item: dict, index: int) -> Seen:
     """What a fit and its calibration would take from an image."""
     head = model.gda_head
-    windows = list(labelled_image(model, item).windows(model))
-    vectors, classes = windows[0].vectors(head, OF_CLASS, 0, index)
-    where = cells_of(windows[0], head.num_classes, index)
-    feature, logits = (windows[0].features[k] for k in (head.tap, LOGITS))
+    (window,) = labelled_image(model, item).windows(model)  # whole images
+    vectors, classes = window.vectors(head, OF_CLASS, 0, index)
+    where = cells_of(window, head.num_classes, index)
+    feature, logits = (window.features[key] for key in (head.tap, LOGITS))
     entropies = softmax_entropy(pixels_of(logits, where)[..., None])[:, 0, 0]
     cells = head.vectors(pixels_of(feature, where))
     return Seen(vectors, classes, cells, entropies)

@@ -19,10 +19,13 @@ PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 Scoring = Callable[..., PixelScores]  # of a data set, images, pixels
 
 
-def scoring(model: nn.Module, seed: int, **options) -> Scoring:
+def scoring(
+    model: nn.Module, seed: int, statistics=None, peers=None
+) -> Scoring:
     """``score_pixels`` of one network and seed."""
-    options.setdefault('statistics', None)
-    return partial(score_pixels, model, seed=seed, **options)
+    return partial(
+        score_pixels, model, statistics=statistics, seed=seed, peers=peers
+    )
 
 
 def plain_and_moved(

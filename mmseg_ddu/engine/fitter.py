@@ -65,7 +65,6 @@ class DensityFitter:
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed, self.temperature = seed, temperature
-        self._fitted = False
         self.sums, self.held = FitSums(model), FitSums(model)
         self.maps = MapSample(model, calibration_pixels, seed)
         self.component_look = ComponentLook(model, pixels_per_class, seed)
@@ -97,7 +96,7 @@ class DensityFitter:
         sums = self.sums_of(index)
         sums.statistics.update(key, statistics)
         windows = self._windows(image, index)
-        if index in self.held_out and self._fitted:
+        if index in self.held_out and self.model.gda_head.ready:
             self.maps.see(image, index, windows)
         for _ in windows:  # that are left
             pass
@@ -151,8 +150,7 @@ class DensityFitter:
 
         Unless none of them has a labelled pixel.
         """
-        self._fitted = self.sums.labelled
-        if self._fitted:
+        if self.sums.labelled:
             self._fit()
 
     def join(self) -> None:
@@ -173,7 +171,7 @@ class DensityFitter:
         """
         if len(self.maps.pixels):
             return False
-        if self.held_out and self._fitted:
+        if self.held_out and self.model.gda_head.ready:
             MMLogger.get_current_instance().warning(
                 f'None of the {len(self.held_out)} held-out images has a '
                 'labelled pixel. The percentiles come from images that the '

@@ -163,12 +163,12 @@ class TrainingPass:
         )
 
     def _keep(self) -> None:
+        self._stop_if_asked()
         if self.saved:
-            self._stop_if_asked()
             self.saved.write_if_due(self.fitter.sums)
 
     def _stop_if_asked(self) -> None:
-        if self.saved and self.stop.made:
+        if self.stop.made:  # nobody listens where no state is kept
             # First of all: the launcher may not have the patience to let
             # the others answer.
             self.saved.write(self.fitter.sums)

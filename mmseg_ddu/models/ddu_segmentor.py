@@ -188,17 +188,13 @@ class DDUMixin(UncertaintyMapsMixin):
         logits = super().encode_decode(inputs, batch_img_metas)
         return self.with_scores(logits, self.features(tap))
 
-    def with_scores(
-        self, logits: Tensor, features: Mapping[str, Tensor]
-    ) -> Tensor:
+    def with_scores(self, logits: Tensor, features: dict) -> Tensor:
         """Logits of a window and the scores of its features behind them."""
-        for head in self.heads.values():
-            scores = head(features[head.tap])
-            logits = concatenate_maps(logits, scores, self.align_corners)
-        head = self.gda_head
-        if head.added:
-            margins = head.margins(features[head.tap])
-            logits = concatenate_maps(logits, margins, self.align_corners)
+        maps = [head(features[head.tap]) for head in self.heads.values()]
+        if self.gda_head.added:
+            maps.append(self.gda_head.margins(features[self.gda_head.tap]))
+        for each in maps:
+            logits = concatenate_maps(logits, each, self.align_corners)
         return logits
 
     def calibrated(self, logits: Tensor) -> Tensor:
