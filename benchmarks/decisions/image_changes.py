@@ -43,11 +43,6 @@ def gamma(power: float) -> Change:
     return lambda image, rng: to_8_bits(255 * (image / 255) ** power)
 
 
-def swapped(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Red for blue."""
-    return np.ascontiguousarray(image[..., ::-1])
-
-
 def haze(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return to_8_bits(0.6 * image + 80)
 
@@ -86,22 +81,6 @@ JUDGED: Changes = {
     'motion_blur': (True, FUNCTIONS['motion_blur']),
     'dusk': (False, dusk),
     **{k: (False, FUNCTIONS[k]) for k in ('low_contrast', 'gray', 'inverted')},
-}
-CHOSEN_WITH: Changes = {
-    'noise of 15': _noise(15.0),
-    'noise of 30': _noise(30.0),
-    'jpeg of 10': (True, partial(FUNCTIONS['jpeg'], quality=10)),
-    'blur of 2': (True, partial(FUNCTIONS['blur'], sigma=2.0)),
-    'motion of 12': (True, partial(FUNCTIONS['motion_blur'], length=12.0)),
-    'lamplight': (False, scaled(0.4, 0.5, 0.6)),
-    'contrast of 0.4': (
-        False,
-        partial(FUNCTIONS['low_contrast'], contrast=0.4),
-    ),
-    'brighter': (False, scaled(1.5)),
-    'swapped': (False, swapped),
-    'faded': (False, saturated(0.3)),
-    'gamma of 0.6': (False, gamma(0.6)),
 }
 UNSEEN: Changes = {
     'shot noise': (True, shot_noise),

@@ -8,7 +8,7 @@ from torch import Tensor
 from mmseg_ddu.core.image_statistics import ImageStatistics
 from mmseg_ddu.core.precise_module import PreciseModule
 
-from .map_names import NOVELTY, PERCENTILE
+from .map_names import NOVELTY, PERCENTILE, STATISTICS
 from .uncertainty_maps import without_padding
 
 SHRINKAGE = 0.1  # at least, towards independent statistics
@@ -81,18 +81,19 @@ class ImageNovelty(PreciseModule):
         return 1 - higher.mean(-1, dtype=torch.float32)  # 1 for NaN
 
     def describe(self, inputs: Tensor, samples: list) -> None:
-        """Distance and percentile of each image into its metainfo.
+        """Distance, percentile and statistics of each image as metainfo.
 
         Args:
             inputs (Tensor): (B, C, H, W), preprocessed, padding included.
             samples (list[SegDataSample]): Of the images.
         """
         metas = [sample.metainfo for sample in samples]
-        names = NOVELTY, NOVELTY + PERCENTILE
+        names = NOVELTY, NOVELTY + PERCENTILE, STATISTICS
         for members, images in without_padding(inputs, metas):
-            distances = self(images)
+            vectors = self.statistics(images)
+            distances = self.distances(vectors)
             shares = self.percentile(distances)
-            for member, *values in zip(members, distances, shares):
+            for member, *values in zip(members, distances, shares, vectors):
                 # Not set_metainfo, which copies tensors.
                 for name, value in zip(names, values):
                     samples[member].set_field(

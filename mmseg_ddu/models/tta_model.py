@@ -15,7 +15,7 @@ from mmseg_ddu.registry import MODELS
 
 from .abstention import REFUSED
 from .heads import last_decode_head
-from .map_names import NOVELTY, PERCENTILE
+from .map_names import NOVELTY, PERCENTILE, STATISTICS
 
 NOT_AFTER_MERGING = ('flip', 'flip_direction', 'scale', 'scale_factor')
 DERIVED = ('pred_sem_seg', REFUSED, PERCENTILE)
@@ -100,10 +100,15 @@ class DDUTTAModel(SegTTAModel):
             refused = PixelData(data=self.abstention(*both))
             merged.set_data({REFUSED: refused})
         if NOVELTY in meta:
-            every = [torch.as_tensor(s.metainfo[NOVELTY]) for s in samples]
-            mean = torch.stack(every).mean()
+            mean, vector = (
+                torch.stack(
+                    [torch.as_tensor(s.get(key)) for s in samples]
+                ).mean(0)
+                for key in (NOVELTY, STATISTICS)
+            )
             share = self.image_novelty.percentile(mean)
-            merged.set_metainfo({NOVELTY: mean, NOVELTY + PERCENTILE: share})
+            numbers = {NOVELTY + PERCENTILE: share, STATISTICS: vector}
+            merged.set_metainfo({NOVELTY: mean, **numbers})
         return merged
 
     def _classify(self, logits: list[Tensor]) -> tuple[Tensor, Tensor]:

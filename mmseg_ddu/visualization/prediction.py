@@ -8,13 +8,20 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from mmseg.structures import SegDataSample
 from torch import nn
 
 from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.models.abstention import REFUSED
-from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, UNITS
+from mmseg_ddu.models.map_names import (
+    MAPS,
+    NOVELTY,
+    PERCENTILE,
+    STATISTICS,
+    UNITS,
+)
 
 from .heatmap import Colors, heat_map, side_by_side
 
@@ -108,6 +115,13 @@ def sample_novelty(sample: SegDataSample) -> dict[str, float]:
         for key in (NOVELTY, NOVELTY + PERCENTILE)
         if key in sample.metainfo
     }
+
+
+def sample_statistics(sample: SegDataSample) -> list[float]:
+    """What the novelty is the distance of; empty where it is not finite."""
+    vector = sample.metainfo.get(STATISTICS, torch.zeros(0))
+    numbers = [float(f'{value:.5g}') for value in vector.tolist()]
+    return numbers if np.isfinite(numbers).all() else []
 
 
 def surprise(percentile: np.ndarray) -> np.ndarray:

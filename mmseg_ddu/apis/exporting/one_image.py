@@ -18,16 +18,18 @@ from torch import nn
 
 from mmseg_ddu.apis.image_files import check_image
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
+from mmseg_ddu.apis.json_form import has_form, is_number
 from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.core.bounds import WORST, is_lost
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.ranks import reason
-from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE, STATISTICS
 from mmseg_ddu.visualization.prediction import (
     sample_classes,
     sample_maps,
     sample_novelty,
+    sample_statistics,
 )
 
 TOTAL_PERCENTILE = f'total{PERCENTILE}'
@@ -84,6 +86,8 @@ def is_done(
     if ABSTAIN in writer.formats:
         numbers |= {REFUSED_SHARE}
     others = {'name', 'image', 'height', 'width', 'files', CLASS_PIXELS}
+    if NOVELTY in numbers:
+        others |= {STATISTICS}
     if set(row) != others | numbers:
         return False
     name, shape = row['name'], (row['height'], row['width'])
@@ -95,6 +99,7 @@ def is_done(
         and math.prod(shape) <= max_pixels
         and all(type(row[key]) in (int, float) for key in numbers)
         and are_counts(row[CLASS_PIXELS])
+        and has_form(row.get(STATISTICS, []), [is_number])
         and row['files'] == writer.files(name)
         and writer.has_whole(name, shape)
     )
@@ -125,6 +130,7 @@ def _numbers(
     if TOTAL_PERCENTILE in maps:
         unusual = maps[TOTAL_PERCENTILE] > UNUSUAL
         row['unusual_share'] = float(unusual.mean())
+        row[STATISTICS] = sample_statistics(sample)
     return dict(row, **sample_novelty(sample))
 
 

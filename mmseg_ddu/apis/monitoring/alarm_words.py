@@ -8,16 +8,23 @@ from mmseg_ddu.models.map_names import NOVELTY
 
 from .watched_images import UNUSUAL
 
+CAUSES = {
+    True: ' Their fine structure has changed: noise, blur or compression.',
+    False: ' Their fine structure is as before: rather light or colours.',
+    None: '',
+}
+
 
 def say(alarm: dict[str, Any], count: int) -> str:
     """What changed, by how much, and since when.
 
     Args:
         alarm (dict): With ``statistic``, ``rose``, ``now``, ``before``,
-            ``since`` and ``images``.
+            ``since``, ``fine_structure_changed`` and ``images``.
         count (int): Images since then.
     """
     kind, rose = alarm['statistic'], alarm['rose']
+    cause = ''
     if kind == NOVELTY:
         how = 'less' if rose else 'more'
         what = (
@@ -25,6 +32,7 @@ def say(alarm: dict[str, Any], count: int) -> str:
             '(colours, contrast, noise, sharpness)'
         )
         number = '{:.3g} standard deviations'
+        cause = CAUSES[alarm['fine_structure_changed']]
     else:
         pixels = 'unusual pixels' if kind == UNUSUAL else f'pixels of {kind}'
         what = f'{"More" if rose else "Fewer"} {pixels}'
@@ -35,5 +43,5 @@ def say(alarm: dict[str, Any], count: int) -> str:
         usual = f', {number.format(alarm["before"])} before'
     return (
         f'{what}: {now} on average in {count} images since '
-        f'{alarm["since"]}{usual}. See {", ".join(alarm["images"])}.'
+        f'{alarm["since"]}{usual}.{cause} See {", ".join(alarm["images"])}.'
     )

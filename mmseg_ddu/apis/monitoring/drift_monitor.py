@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 
 from mmseg_ddu.core.drift import DriftDetector, Step
 from mmseg_ddu.core.errors import require
+from mmseg_ddu.core.fine_structure import has_changed
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import alone_at
 from mmseg_ddu.models.map_names import NOVELTY
@@ -28,7 +29,7 @@ from .watched_images import (
 )
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
-FORMAT = 1
+FORMAT = 2
 FIT_RANKS = 100  # of a novelty among training images; fits may have few
 MOST_NAMED = 5
 NO_REFERENCE = (
@@ -61,8 +62,10 @@ class DriftMonitor:
         lines (list[dict]): A line for each image so far: ``number``,
             ``name``, ``key``, ``alarms``, and either ``error`` or
             ``values``, ``p``, ``level`` (of each detector; 1 is an alarm)
-            and ``lost_share``. An alarm has ``statistic``, ``rose``,
-            ``now``, ``before``, ``since``, ``images`` and ``words``.
+            ``fine`` (the fine structure) and ``lost_share``. An alarm has
+            ``statistic``, ``rose``, ``now``, ``before``, ``since``,
+            ``fine_structure_changed`` (null if nobody can say), ``images``
+            and ``words``.
 
     Example:
         >>> monitor = DriftMonitor('drift.json', 'val/')  # doctest: +SKIP
@@ -192,6 +195,7 @@ class DriftMonitor:
         named = dict(values=image.values, p=step.p, level=step.level)
         for key, numbers in named.items():
             line[key] = {n: _short(v) for n, v in zip(names, numbers)}
+        line['fine'] = image.fine
         line['lost_share'] = image.lost
         return dict(line, alarms=self._alarms(step, names, line))
 
@@ -214,10 +218,19 @@ class DriftMonitor:
                 now=float(np.mean(now)),
                 before=float(np.mean(earlier)) if earlier else None,
                 since=good[start]['name'],
+                fine_structure_changed=self._fine_has_changed(good, start),
                 images=[good[start + i]['name'] for i in order[:MOST_NAMED]],
             )
             alarms.append(dict(alarm, words=say(alarm, len(now))))
         return alarms
+
+    def _fine_has_changed(self, good: list[dict], start: int) -> bool | None:
+        """Whether images since then have another one than those before."""
+        reference = self.reference.images if self.reference else ()
+        before = [image.fine for image in reference if not image.error]
+        before += [line['fine'] for line in good[:start]]
+        now = [line['fine'] for line in good[start:]]
+        return has_changed(*([x for x in part if x] for part in (before, now)))
 
 
 def _short(value: float) -> float:

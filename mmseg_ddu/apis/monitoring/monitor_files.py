@@ -113,7 +113,7 @@ class MonitorFiles:
 ALARM = dict(statistic=is_text, since=is_text, words=is_text, images=[is_text])
 LINE = dict(number=is_number, name=is_text, key=is_text, alarms=[ALARM])
 LEFT_OUT = dict(LINE, error=is_text)
-GOOD = dict(LINE, lost_share=is_number)
+GOOD = dict(LINE, lost_share=is_number, fine=[is_number])
 STATE = dict(
     settings=dict(fit=dict(checkpoint_sha256=is_text), false_alarms=is_number),
     log_bytes=lambda value: type(value) is int and value >= 0,

@@ -12,11 +12,12 @@ import numpy as np
 from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.apis.exporting.exported_maps import Export
 from mmseg_ddu.apis.exporting.one_image import CLASS_PIXELS, are_counts
-from mmseg_ddu.apis.json_form import is_number, is_text
+from mmseg_ddu.apis.json_form import has_form, is_number, is_text
 from mmseg_ddu.core.bounds import WORST
+from mmseg_ddu.core.fine_structure import fine_structure
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import printable
-from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
+from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE, STATISTICS
 
 UNUSUAL = 'unusual_share'
 NEEDED = NOVELTY, UNUSUAL, NOVELTY + PERCENTILE
@@ -33,6 +34,8 @@ class WatchedImage(NamedTuple):
         values (np.ndarray): Novelty, share of unusual pixels, share of each
             class; empty if there is only an error.
         percentile (float): Of the novelty, among training images.
+        fine (list[float]): The fine structure, three numbers; empty if
+            the export does not have it.
         lost (float): Share of pixels without a score.
         error (str): Why the image was left out, or empty.
     """
@@ -41,6 +44,7 @@ class WatchedImage(NamedTuple):
     key: str
     values: np.ndarray
     percentile: float
+    fine: list[float]
     lost: float
     error: str
 
@@ -124,6 +128,8 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
         )
     extras = row.get('name', ''), row.get('lost_share', 0.0)
     sound = is_text(extras[0]) and is_number(extras[1])
+    statistics = row.get(STATISTICS, [])
+    sound &= has_form(statistics, [is_number])
     if not (sound and are_counts(row[CLASS_PIXELS])):
         raise ValueError(f'{source} is damaged; export the maps again.')
     novelty, unusual, percentile = (_number(row[name]) for name in NEEDED)
@@ -137,6 +143,7 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
         _digest(name, percentile, values),
         np.array([float(f'{value:.4g}') for value in values]),
         min(max(percentile, 0.0), 1.0),
+        _fine(statistics),
         _number(row.get('lost_share', 0.0)),
         '',
     )
@@ -146,7 +153,15 @@ def _left_out(row: dict) -> WatchedImage:
     name = printable(row.get('name', row.get('image', 'without a name')))
     error = printable(row.get('error') or 'no reason given')[:500]
     nothing = np.zeros(0)
-    return WatchedImage(name, _digest(name, error), nothing, 0.0, 0.0, error)
+    key = _digest(name, error)
+    return WatchedImage(name, key, nothing, 0.0, [], 0.0, error)
+
+
+def _fine(statistics: list[float]) -> list[float]:
+    if not statistics:
+        return []
+    (numbers,) = fine_structure(np.array([statistics]))
+    return [float(f'{value:.4g}') for value in numbers]
 
 
 def _number(value: float) -> float:

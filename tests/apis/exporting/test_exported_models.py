@@ -10,8 +10,10 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda, init_ddu, predict
+from mmseg_ddu.apis.inference import prepare
 from mmseg_ddu.core.errors import NotFittedError
-from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+from mmseg_ddu.core.image_statistics import ImageStatistics
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, STATISTICS
 
 
 @pytest.fixture
@@ -20,6 +22,11 @@ def fitted(plain_cfg, checkpoint, tmp_path):
     config = tmp_path / 'config.py'
     plain_cfg.dump(config)
     return config, fit_gda(plain_cfg, checkpoint)
+
+
+def preprocessed(model, path):
+    data = prepare(model, path)
+    return model.data_preprocessor(data)['inputs']
 
 
 def test_maps_are_those_of_the_model(fitted, photos, tmp_path):
@@ -45,6 +52,8 @@ def test_maps_are_those_of_the_model(fitted, photos, tmp_path):
     assert row['unusual_share'] == pytest.approx((total > 0.95).mean())
     assert row[NOVELTY] == pytest.approx(sample.metainfo[NOVELTY])
     assert 0 <= row[NOVELTY + PERCENTILE] <= 1
+    statistics = ImageStatistics(3)(preprocessed(model, photos / '0.png'))[0]
+    assert row[STATISTICS] == pytest.approx(statistics.tolist(), rel=1e-4)
     classes = np.asarray(Image.open(out / row['files']['class']))
     counts = {str(c): int((classes == c).sum()) for c in np.unique(classes)}
     assert row['class_pixels'] == counts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,16 @@ CLASSES = ['road', 'cat', 'tree']
 SIDE = 100
 
 
-def row(name, rng, novelty=0.0, unusual=0.0, cat=0.0, **changes):
+def row(name, rng, novelty=0.0, unusual=0.0, cat=0.0, noise=0.0, **changes):
     """An image; ordinary ones vary, and the arguments move their means."""
     share = np.clip(rng.beta(2, 8) + cat, 0, 1)
     cats = int(share * SIDE**2)
     distance = 4 + rng.gamma(2) + novelty
+    # Of three channels; the details of one pixel come behind six others.
+    statistics = np.random.default_rng(zlib.crc32(name.encode())).normal(
+        size=20
+    )
+    statistics[6:9] += noise
     return dict(
         name=name,
         image=f'photos/{name}.png',
@@ -27,6 +33,7 @@ def row(name, rng, novelty=0.0, unusual=0.0, cat=0.0, **changes):
         lost_share=0.0,
         unusual_share=float(np.clip(rng.beta(2, 30) + unusual, 0, 1)),
         image_novelty=distance,
+        image_statistics=statistics.tolist(),
         image_novelty_percentile=float(1 - np.exp(-max(0, distance - 4) / 2)),
         class_pixels={'0': SIDE**2 - cats + 1, '1': cats + 1},
         files={'class': f'class/{name}.png'},

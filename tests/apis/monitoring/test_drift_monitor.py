@@ -43,6 +43,36 @@ def test_an_alarm_says_what_changed(
     assert named[0]['rose'] == (named[0]['now'] > named[0]['before'])
 
 
+@pytest.mark.parametrize(
+    'noise, changed, words',
+    [
+        (5, True, 'structure has changed: noise, blur or compression. See b'),
+        (0, False, 'structure is as before: rather light or colours. See b'),
+        (None, None, ' before. See b'),
+    ],
+)
+def test_an_alarm_of_the_novelty_says_of_what(
+    noise, changed, words, tmp_path, reference, state
+):
+    moved = rows(20, seed=3, prefix='b', novelty=8, noise=noise or 0)
+    if noise is None:  # an export of before, or images without numbers
+        moved = [dict(row, image_statistics=[]) for row in moved]
+    stream = write(tmp_path / 'new', moved)
+    found = alarms(DriftMonitor(state, reference).watch(stream))
+    _, alarm = next(x for x in found if x[1]['statistic'] == 'image_novelty')
+    assert alarm['fine_structure_changed'] is changed
+    assert words in alarm['words']
+
+
+def test_without_a_reference_what_was_before_decides(tmp_path, state):
+    old = write(tmp_path / 'old', rows(100, seed=2))
+    new = rows(30, seed=3, prefix='b', novelty=8, noise=5)
+    new = write(tmp_path / 'new', new)
+    found = alarms(DriftMonitor(state).watch([old, new]))
+    _, alarm = next(x for x in found if x[1]['statistic'] == 'image_novelty')
+    assert alarm['fine_structure_changed'] is True
+
+
 def test_ordinary_images_give_no_alarm(tmp_path, reference, state):
     stream = write(tmp_path / 'stream', rows(400, seed=5))
     lines = DriftMonitor(state, reference).watch(stream)
