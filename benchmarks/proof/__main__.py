@@ -6,21 +6,19 @@
 `ms` measures what a prediction with each score takes.
 `defaults` asks what each network would choose of the settings that it was
 not asked about; the rule is in `choose_defaults.py`. `calibration` asks which
-images of a fit should calibrate (`choose_calibration.py`). Each network (and
-seed) is one file in the folder of runs, so an interrupted proof goes on where
-it was. The answers stand side by side in the file of results.
+images of a fit should calibrate (`choose_calibration.py`). `all` asks one
+after the other. Each network (and seed) is one file in the folder of runs, so
+an interrupted proof goes on where it was. The answers stand side by side in
+the file of results.
 
+  python -m benchmarks.proof all --networks A --weights B --data C
   python -m benchmarks.proof scores --networks A --weights B --data C
-  python -m benchmarks.proof components --networks A --weights B --data C
-  python -m benchmarks.proof seeds --networks A --weights B --data C
-  python -m benchmarks.proof ms --networks A --weights B --data C
-  python -m benchmarks.proof defaults --networks A --weights B --data C
-  python -m benchmarks.proof calibration --networks A --weights B --data C
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,8 +48,10 @@ from mmseg_ddu.fileio import write_json
 def kept(file: Path, measure: Callable[..., dict], *args) -> dict:
     """What a file holds, measured first if there is none."""
     if not file.exists():
-        print(file.stem)
+        start = time.perf_counter()
         write_json(file, measure(*args))
+        seconds = time.perf_counter() - start
+        print(f'{file.stem}: {seconds / 60:.1f} minutes', flush=True)
     return json.loads(file.read_text())
 
 
@@ -139,6 +139,7 @@ QUESTIONS = dict(
     defaults=defaults,
     calibration=calibration,
 )
+ALL = 'all'
 FEW = 100  # images of a fit, if nothing else is said, for the seeds
 
 
@@ -153,7 +154,7 @@ def merge(there: dict, found: dict) -> dict:
 
 def main() -> None:
     parser = cli.parser(__doc__, 'python -m benchmarks.proof scores …')
-    parser.add_argument('question', choices=QUESTIONS)
+    parser.add_argument('question', choices=[*QUESTIONS, ALL])
     folder = dict(type=Path, required=True)
     parser.add_argument('--networks', **folder, help='folder of configs')
     parser.add_argument('--weights', **folder, help='folder of checkpoints')
@@ -170,9 +171,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    answer = QUESTIONS[args.question](args)
-    there = json.loads(args.json.read_text()) if args.json.exists() else {}
-    write_json(args.json, merge(there, answer))
+    for question in QUESTIONS if args.question == ALL else [args.question]:
+        answer = QUESTIONS[question](args)
+        there = json.loads(args.json.read_text()) if args.json.exists() else {}
+        write_json(args.json, merge(there, answer))
 
 
 if __name__ == '__main__':
