@@ -108,6 +108,7 @@ setup(
             'rasterio',
             'pytest',
             'pytest-xdist',
+            'psutil',
             'hypothesis',
             'scikit-learn>=1.3',
             'scipy',
