@@ -17,6 +17,7 @@ the file of results.
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Callable
@@ -43,16 +44,44 @@ from benchmarks.proof.judge_time import judge_time, time_table
 from benchmarks.proof.networks import NETWORKS
 from mmseg_ddu.apis import cli
 from mmseg_ddu.fileio import write_json
+from mmseg_ddu.models.gda_head import FORMAT
 
 
 def kept(file: Path, measure: Callable[..., dict], *args) -> dict:
-    """What a file holds, measured first if there is none."""
+    """What a file holds, measured first if there is none.
+
+    The last argument has the settings, which have to be those of the file.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    settings = {name: getattr(args[-1], name) for name in SETTINGS}
+    settings['format'] = FORMAT
     if not file.exists():
         start = time.perf_counter()
-        write_json(file, measure(*args))
+        answer = measure(*args)
+        write_json(file, dict(settings=settings, answer=answer))
         seconds = time.perf_counter() - start
         print(f'{file.stem}: {seconds / 60:.1f} minutes', flush=True)
-    return json.loads(file.read_text())
+    there = json.loads(file.read_text())
+    if there.get('settings') != settings:
+        raise ValueError(
+            f'{file} is of other settings than {settings}. Choose another '
+            '--runs, or delete it.'
+        )
+    return there['answer']
+
+
+def of_network(args, name: str, **changes) -> argparse.Namespace:
+    """The options, and where they are silent what the network says."""
+    own = {key: getattr(NETWORKS[name], key) for key in SETTINGS}
+    given = {key: value for key, value in vars(args).items() if value}
+    return argparse.Namespace(**{**vars(args), **own, **changes, **given})
+
+
+def alone(args) -> list[str]:
+    """The networks that were asked for, or those without members."""
+    return args.only or [n for n in NETWORKS if not NETWORKS[n].members]
 
 
 def scores(args) -> dict:
@@ -63,7 +92,8 @@ def scores(args) -> dict:
         for seed in args.seeds:
             file = args.runs / f'{name}_{seed}.json'
             network = NETWORKS[name]
-            runs.append(kept(file, judge_scores, network, seed, args))
+            own = of_network(args, name)
+            runs.append(kept(file, judge_scores, network, seed, own))
         networks[name] = dict(**mean_and_std(runs), seeds=args.seeds)
         print(f'\n{name}\n\n{score_table(networks[name]["rows"])}\n')
     return dict(networks=networks)
@@ -72,7 +102,7 @@ def scores(args) -> dict:
 def defaults(args) -> dict:
     """What each network would choose, and what it rests on."""
     found = {}
-    for name in args.only or NETWORKS:
+    for name in alone(args):
         file = args.runs / f'{name}_choice.json'
         found[name] = kept(file, judge_settings, NETWORKS[name], name, args)
     chosen = leave_one_out(found)
@@ -83,7 +113,7 @@ def defaults(args) -> dict:
 def calibration(args) -> dict:
     """Network to what ways to calibrate give."""
     found = {}
-    for name in args.only or [n for n in NETWORKS if not NETWORKS[n].members]:
+    for name in alone(args):
         file = args.runs / f'{name}_calibration.json'
         found[name] = kept(file, judge_ways, NETWORKS[name], args)
     print(way_table(found))
@@ -102,7 +132,8 @@ def components(args) -> dict:
     seed = args.seeds[0]
     for name in args.only or NETWORKS:
         file = args.runs / f'{name}_{seed}_components.json'
-        found[name] = kept(file, judge_components, NETWORKS[name], seed, args)
+        own = of_network(args, name)
+        found[name] = kept(file, judge_components, NETWORKS[name], seed, own)
         print(f'\n{name}\n\n{component_table(found[name])}\n')
     return dict(components=found)
 
@@ -111,9 +142,10 @@ def seeds(args) -> dict:
     """Network to the spread of its figures over four fits."""
     found = {}
     number = args.fit_images or FEW
-    for name in args.only or [n for n in NETWORKS if not NETWORKS[n].members]:
+    for name in alone(args):
         file = args.runs / f'{name}_{number}_seeds.json'
-        found[name] = kept(file, judge_seeds, NETWORKS[name], number, args)
+        own = of_network(args, name, images=40, shift_images=8)
+        found[name] = kept(file, judge_seeds, NETWORKS[name], number, own)
         print(f'\n{name}\n\n{seed_table(found[name])}\n')
     return {'seeds': {f'{number} images': found}}
 
@@ -124,7 +156,8 @@ def milliseconds(args) -> dict:
     seed = args.seeds[0]
     for name in args.only or NETWORKS:
         file = args.runs / f'{name}_ms.json'
-        times = kept(file, judge_time, NETWORKS[name], seed, args)
+        own = of_network(args, name)
+        times = kept(file, judge_time, NETWORKS[name], seed, own)
         print(f'\n{name}\n\n{time_table(times)}\n')
         rows = {row: dict(ms=time) for row, time in times.items()}
         found[name] = dict(rows=rows)
@@ -140,6 +173,7 @@ QUESTIONS = dict(
     calibration=calibration,
 )
 ALL = 'all'
+SETTINGS = ('fit_images', 'images', 'shift_images')
 FEW = 100  # images of a fit, if nothing else is said, for the seeds
 
 
@@ -162,13 +196,11 @@ def main() -> None:
     parser.add_argument('--runs', type=Path, default=Path('proof_runs'))
     parser.add_argument('--only', nargs='+', choices=NETWORKS)
     parser.add_argument('--json', type=Path, default='results/proof.json')
-    group = parser.add_argument_group('scores')
-    group.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    group.add_argument('--images', type=int, default=80, help='plain (80)')
-    group.add_argument('--fit-images', type=int, help='all by default')
-    group.add_argument(
-        '--shift-images', type=int, default=20, help='for each shift (20)'
-    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    group = parser.add_argument_group('if not as the network says')
+    group.add_argument('--images', type=int, help='judged as they are')
+    group.add_argument('--fit-images', type=int, help='of a fit')
+    group.add_argument('--shift-images', type=int, help='of each shift')
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
     for question in QUESTIONS if args.question == ALL else [args.question]:

@@ -64,13 +64,17 @@ def shift_figures(
 ) -> dict:
     """Pixels, and images, of each shift against the plain ones.
 
-    Against those of the same images, so that what they show tells nothing.
+    Against those of the same images, so that what they show tells nothing,
+    and void counts on neither side, unless a shift leaves no label at all.
     """
     pixels, whole = {}, {}
     for kind, shifted in moved.items():
         same = torch.isin(plain.images, shifted.images)
         ordinary = plain.scores[row][plain.known & same]
-        pixels[kind] = counts_of(ordinary, shifted.scores[row]).auroc()
+        strange = shifted.scores[row]
+        if shifted.known.any():
+            strange = strange[shifted.known]
+        pixels[kind] = counts_of(ordinary, strange).auroc()
         means = image_means(plain, row, same)
         whole[kind] = counts_of(means, image_means(shifted, row)).auroc()
     return dict(

@@ -54,7 +54,8 @@ def fitted_network(network: Network, seed: int, args) -> Fitted:
         weights = members[seed % len(members)]
         peers = sampling_methods(config, weights, members)
     name = Path(network.weights if not peers else config).stem
-    fitted = args.runs / f'{name}_{seed}_gda.pth'
+    number = args.fit_images or 'all'
+    fitted = args.runs / f'{name}_{seed}_{number}_gda.pth'
     options = dict(seed=seed, max_images=args.fit_images)
     if not fitted.exists():
         paper = dict(paper=dict(preset='ddu-paper'))

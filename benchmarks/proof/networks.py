@@ -24,6 +24,9 @@ class Network:
             kind.
         members (int): Networks of the config to train here, from as many
             seeds, where there are no weights; together an ensemble.
+        fit_images (int, optional): Of a fit; all if it does not say.
+        images (int): That are judged, as they are.
+        shift_images (int): That are judged with each shift.
     """
 
     config: str
@@ -32,6 +35,9 @@ class Network:
     unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     other: str = 'camvid'
     members: int = 0
+    fit_images: int | None = None
+    images: int = 80
+    shift_images: int = 20
 
 
 NEAR = (13, 17)  # horse, sheep
@@ -42,6 +48,7 @@ HALF_TRAINED = Network(
     'deeplabv3plus_mnv2_voc5.pth',
     dict(VOC_ANIMALS='voc_animals'),
     dict(near=NEAR, far=FAR),
+    fit_images=400,
 )
 
 NETWORKS = {
@@ -74,6 +81,8 @@ NETWORKS = {
         dict(car_sign=(6, 8)),
         other='voc21',
         members=3,
+        images=30,
+        shift_images=6,
     ),
 }
 

@@ -6,8 +6,10 @@ import torch
 from rich.progress import track
 from torch import Tensor, nn
 
+from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.core.scores import max_logit
 from mmseg_ddu.engine.labelled_windows import labelled_image
+from mmseg_ddu.engine.labels import cells_per_class
 from mmseg_ddu.models.gda_head import PENULTIMATE
 from mmseg_ddu.models.heads import classifying_head
 from mmseg_ddu.models.tapped_modules import LOGITS
@@ -78,13 +80,19 @@ class TrainingStatistics:
 
 
 def training_statistics(model, dataset, seed: int) -> TrainingStatistics:
-    """Of seeded cells of every image of a data set, in whole mode."""
+    """Of seeded labelled cells of every image of a data set, in whole mode.
+
+    Void is left out, as for the densities: unknown objects may lie there.
+    """
     generator = torch.Generator().manual_seed(seed)
+    classes = classifying_head(model).num_classes
     features, logits = [], []
     for image in track(range(len(dataset)), 'Training features'):
         (window,) = labelled_image(model, dataset[image]).windows(model)
-        z, y = window.features[PENULTIMATE][0], window.features[LOGITS][0]
-        chosen = torch.randint(z[0].numel(), (CELLS,), generator=generator)
-        features.append(z.flatten(1)[:, chosen].T)
-        logits.append(y.flatten(1)[:, chosen].T)
+        z, y = (window.features[tap] for tap in (PENULTIMATE, LOGITS))
+        cells, _ = cells_per_class(window.labels, z.shape[2:], None, classes)
+        order = torch.randperm(len(cells), generator=generator)
+        chosen = cells[order[:CELLS]]
+        features.append(pixels_of(z, chosen))
+        logits.append(pixels_of(y, chosen))
     return TrainingStatistics(model, torch.cat(features), torch.cat(logits))

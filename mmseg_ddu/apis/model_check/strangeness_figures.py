@@ -70,10 +70,12 @@ def _scores(parts: Sequence[Part], row: str) -> torch.Tensor:
 def _against(
     plain: Sequence[Part], moved: Sequence[Part], row: str
 ) -> ImagePixels:
-    """All pixels of shifted images, labelled ones of plain images."""
-    known = column(plain, 'known')
-    low, high = _scores(plain, row)[known], _scores(moved, row)
-    images = torch.cat([numbers(plain)[known], numbers(moved)])
+    """Labelled pixels; all of the shifted ones if none has a label."""
+    low, high = column(plain, 'known'), column(moved, 'known')
+    if not high.any():
+        high = torch.ones_like(high)
+    images = torch.cat([numbers(plain)[low], numbers(moved)[high]])
+    low, high = _scores(plain, row)[low], _scores(moved, row)[high]
     positives = torch.arange(len(low) + len(high)) >= len(low)
     return ImagePixels(torch.cat([low, high]), positives, images)
 

@@ -1,40 +1,65 @@
 """What the other questions of the proof are asked of."""
 
+import argparse
+
+import pytest
 import torch
 
-from benchmarks.proof.__main__ import merge
+from benchmarks.proof.__main__ import alone, kept, merge, of_network
 from benchmarks.proof.judge_time import with_head
+from benchmarks.proof.networks import NETWORKS
+from benchmarks.proof.training_statistics import CELLS, training_statistics
 from mmseg_ddu.apis import fit_gda, init_ddu, predict
+from mmseg_ddu.engine.fitting_data import (
+    fitting_dataset,
+    fitting_dataset_config,
+)
+
+ASKED = argparse.Namespace(
+    images=None, fit_images=None, shift_images=5, only=None
+)
 
 
-def test_answers_stand_side_by_side():
-    there = dict(networks=dict(a=dict(rows=dict(x=dict(errors=1.0, ms=2)))))
-    found = dict(
-        networks=dict(a=dict(rows=dict(x=dict(errors=3.0), y=dict(errors=4)))),
-        choice=dict(stride=2),
-    )
-    assert merge(there, found) == dict(
-        networks=dict(
-            a=dict(rows=dict(x=dict(errors=3.0, ms=2), y=dict(errors=4)))
-        ),
-        choice=dict(stride=2),
-    )
-    assert there['networks']['a']['rows']['x']['errors'] == 1.0
+def test_what_is_kept_is_of_the_same_settings(tmp_path):
+    file = tmp_path / 'a.json'
+    args = of_network(ASKED, 'deeplabv3plus_mnv2_voc5')
+    assert (args.fit_images, args.images, args.shift_images) == (400, 80, 5)
+    asked = []
+    for _ in range(2):
+        found = kept(file, lambda x, _: asked.append(x) or dict(y=x), 3, args)
+        assert found == dict(y=3) and asked == [3]
+    args.images = 81
+    with pytest.raises(ValueError, match='is of other settings'):
+        kept(file, lambda *_: {}, 3, args)
 
 
-def test_a_model_with_another_head_alone(plain_cfg, checkpoint, tmp_path):
-    fitted = fit_gda(
-        plain_cfg,
-        checkpoint,
-        tmp_path / 'x.pth',
-        extra_heads=dict(paper=dict(preset='ddu-paper')),
-    )
+def test_networks_that_are_trained_here_have_no_defaults_to_choose():
+    names = alone(ASKED)
+    assert len(names) == len(NETWORKS) - 1
+    assert not any(NETWORKS[name].members for name in names)
+
+
+def test_statistics_of_training_leave_out_void(plain_cfg, checkpoint):
+    """As the densities do: unknown objects may lie there."""
+    fitted = fit_gda(plain_cfg, checkpoint)
     model = init_ddu(plain_cfg, fitted)
-    alone = with_head(model, model.extra_heads['paper'])
-    image = torch.randint(0, 255, (48, 48, 3), dtype=torch.uint8).numpy()
-    both, one = predict(model, image), predict(alone, image)
-    assert 'pred_epistemic_paper' not in one
-    torch.testing.assert_close(
-        one.pred_epistemic.data, both.pred_epistemic_paper.data
+    dataset = fitting_dataset(fitting_dataset_config(model.cfg))
+
+    class Relabelled:
+        def __init__(self, rows):
+            self.rows = rows
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            item = dataset[index]
+            item['data_samples'].gt_sem_seg.data[:, : self.rows] = 255
+            return item
+
+    height = dataset[0]['data_samples'].gt_sem_seg.shape[0]
+    few, every = (
+        training_statistics(model, Relabelled(rows), 0).bank
+        for rows in (height - 4, 0)
     )
-    assert list(model.extra_heads) == ['paper']
+    assert 0 < len(few) < len(every) == 3 * CELLS
