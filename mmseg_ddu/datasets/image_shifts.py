@@ -179,3 +179,14 @@ SHIFTS = {
     }.items()
     for function in functions
 }
+# Options of the same shifts as they are in passing: a strength that a
+# camera, a codec or the weather has on an ordinary day.
+FAINT: dict[str, dict[str, float]] = dict(
+    blur=dict(sigma=1.0),
+    noisy=dict(sigma=10.0),
+    jpeg=dict(quality=30),
+    low_contrast=dict(contrast=0.6),
+    motion_blur=dict(length=6.0),
+    crop=dict(side=0.6),
+    shuffled=dict(tiles=2),
+)

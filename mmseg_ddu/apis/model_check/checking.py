@@ -20,20 +20,27 @@ from mmseg_ddu.apis.compare.results_file import strict
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
 from mmseg_ddu.apis.unseen_images import trained_on
-from mmseg_ddu.datasets.shifts import SHIFTS, shifted
+from mmseg_ddu.datasets.image_shifts import FAINT, SHIFTS
+from mmseg_ddu.datasets.shifts import shifted
 from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import require_writable_folder, sha256
+from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.registry import DATASETS
 
 from .card import write_card
-from .error_figures import error_figures
+from .error_figures import column, error_figures, numbers
 from .gaussian_fit import fit_figures
 from .image_parts import measure_fit, measure_image, measure_pasted
+from .over_images import Value, draws, interval_of
 from .sentences import sentences
-from .strangeness_figures import pasted_figures, shift_figures
+from .strangeness_figures import (
+    PREFIX_OF_FAINT,
+    pasted_figures,
+    shift_figures,
+)
 from .whole_and_slide import measure_modes, mode_figures
 
 IMAGES, SHIFT_IMAGES, MODE_IMAGES = 40, 12, 3
@@ -186,13 +193,13 @@ def measure(
     _require_labels(plain)
     some = order[: max(2, shift_images)]
     moved = {
-        kind: of_images(
-            kind,
-            f'Shift: {kind}',
+        name: of_images(
+            name,
+            f'Shift: {name}',
             some,
-            partial(plainly, _built(shifted(dataset_config, kind))),
+            partial(plainly, _built(shifted(dataset_config, kind, **options))),
         )
-        for kind in SHIFTS
+        for name, (kind, options) in strengths().items()
     }
     pasted = of_images('pasted', 'Pasted patches', order, with_patch)
     vectors = of_images(
@@ -214,12 +221,20 @@ def measure(
         errors=error_figures(plain, seed),
         shifts=shift_figures(plain[: len(some)], moved, seed),
         pasted=pasted_figures(pasted, seed),
-        fit=fit_figures(model, vectors, classes, fit),
+        fit=fit_figures(model, vectors, classes, fit, seed),
         modes=mode_figures(modes, model.test_cfg.get('mode', 'whole')),
-        above_95=above_95(model, plain),
+        above_95=above_95(model, plain, seed),
         never_seen=[c for i, c in enumerate(classes) if i not in labels],
         temperature=bool(model.scaled),
     )
+
+
+def strengths() -> dict[str, tuple[str, dict]]:
+    """Name of a shift to its kind and options: all kinds, then faint ones."""
+    return {
+        **{kind: (kind, {}) for kind in SHIFTS},
+        **{PREFIX_OF_FAINT + kind: (kind, FAINT[kind]) for kind in FAINT},
+    }
 
 
 def _require_labels(parts: Sequence[Part]) -> None:
@@ -231,14 +246,22 @@ def _require_labels(parts: Sequence[Part]) -> None:
         )
 
 
-def above_95(model: nn.Module, parts: Sequence[Part]) -> dict[str, float]:
+def above_95(
+    model: nn.Module, parts: Sequence[Part], seed: int
+) -> dict[str, Value]:
     """Map to the share of labelled pixels above the 95th percentile."""
+    times = draws(len(parts), seed)
+    known, images = column(parts, 'known'), numbers(parts)
+    device = model.gda_head.fitted.device
     found = {}
-    for name in ('aleatoric', 'epistemic', 'total'):
-        values = [
-            torch.from_numpy(part[name][part['known']]) for part in parts
-        ]
-        device = model.gda_head.fitted.device
-        shares = model.percentile(name, torch.cat(values).to(device))
-        found[name] = float((shares > 0.95).float().mean())
+    for name in MAPS:
+        values = column(parts, name)[known].to(device)
+        high = model.percentile(name, values).cpu() > 0.95
+        all_of, high_of = (
+            torch.bincount(images[known][chosen], minlength=len(parts))
+            for chosen in (torch.ones_like(high), high)
+        )
+        found[name] = interval_of(
+            [float((t * high_of).sum() / (t * all_of).sum()) for t in times]
+        )
     return found

@@ -8,8 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_ddu.apis.kept_parts import Part
+from mmseg_ddu.core.densities.gaussian import GaussianDensity
+from mmseg_ddu.core.kmeans import class_centers
 
 FEW_VECTORS = 10  # times the features
+COMPONENTS = 4
+DIMENSIONS = 16  # in which one and several Gaussians are compared
+ENOUGH = 200  # vectors of a class in either half of the images
 
 
 def fit_figures(
@@ -17,18 +22,27 @@ def fit_figures(
     parts: Sequence[Part],
     classes: Sequence[str],
     fit: Mapping,
+    seed: int,
 ) -> dict:
-    """Of the Gaussians of each class.
+    """Of the Gaussians of each class, one against several.
 
     Args:
         model (nn.Module): A fitted DDU segmentor.
         parts (Sequence[Part]): Of :func:`measure_fit`, one for each image.
         classes (Sequence[str]): Their names.
         fit (Mapping): ``meta['gda']`` of the checkpoint.
+        seed (int): Of k-means.
     """
     vectors = torch.cat([torch.from_numpy(part['vectors']) for part in parts])
     labels = torch.cat([torch.from_numpy(part['labels']) for part in parts])
     log_probs, distances = own_densities(model.gda_head, vectors, labels)
+    half = torch.cat(
+        [
+            torch.full((len(part['labels']),), bool(number % 2))
+            for number, part in enumerate(parts)
+        ]
+    )
+    gains = several_gain(vectors, labels, half, len(classes), seed)
     counts = fit.get('vectors_per_class') or [None] * len(classes)
     least = FEW_VECTORS * vectors.shape[1]
     rows = {}
@@ -47,8 +61,17 @@ def fit_figures(
                 if seen and distances is not None
                 else None
             ),
+            several_gain=gains[label],
         )
-    return dict(classes=rows, images_fitted=fit.get('images'))
+    known = [gain for gain in gains if gain is not None]
+    return dict(
+        classes=rows,
+        images_fitted=fit.get('images'),
+        components=model.gda_head.density.components,
+        several_gain=sum(known) / len(known) if known else None,
+        classes_gaining=sum(gain > 0 for gain in known),
+        classes_compared=len(known),
+    )
 
 
 def own_densities(
@@ -73,3 +96,54 @@ def own_densities(
     highest = density.log_prob(density.means + density.offset).diag()
     norms = highest.cpu()[labels.long()]
     return log_probs, 2 * (norms - log_probs) / vectors.shape[1]
+
+
+def several_gain(
+    vectors: Tensor, labels: Tensor, half: Tensor, classes: int, seed: int
+) -> list[float | None]:
+    """Nats a vector that several Gaussians gain on unseen images.
+
+    Both are fitted on half of the images and judged on the others, in the
+    principal dimensions of the class in the former, each class by itself.
+
+    Args:
+        vectors (Tensor): (N, D).
+        labels, half (Tensor): (N,) classes, and whether they judge.
+        classes (int): C.
+        seed (int): Of k-means.
+
+    Returns:
+        list: For each class; None with too few vectors.
+    """
+    gains: list[float | None] = []
+    for label in range(classes):
+        own = labels == label
+        fitted, judged = vectors[own & ~half], vectors[own & half]
+        if min(len(fitted), len(judged)) < ENOUGH:
+            gains.append(None)
+            continue
+        middle = fitted.double().mean(0)
+        fitted, judged = fitted.double() - middle, judged.double() - middle
+        found = torch.linalg.eigh(fitted.mT @ fitted).eigenvectors
+        basis = found[:, -DIMENSIONS:]
+        one, several = (
+            _log_likelihood(fitted @ basis, judged @ basis, number, seed)
+            for number in (1, COMPONENTS)
+        )
+        gains.append(several - one)
+    return gains
+
+
+def _log_likelihood(
+    fitted: Tensor, judged: Tensor, components: int, seed: int
+) -> float:
+    """Mean over judged vectors of one class, in nats."""
+    density = GaussianDensity(1, fitted.shape[1], components=components)
+    own = torch.zeros(len(fitted), dtype=torch.int64)
+    if components > 1:
+        centers = class_centers(fitted, own, 1, components, seed)
+        density.centers.copy_(centers.flatten(0, 1))
+    moments = density.new_moments()
+    moments.update(fitted, density.groups(fitted, own))
+    density.fit_moments(moments)
+    return float(density.log_prob(judged).mean())

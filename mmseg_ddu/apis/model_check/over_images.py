@@ -16,6 +16,8 @@ RESAMPLES = 100
 LEAST_IMAGES = 10  # resamples of fewer vary less than new images do
 INTERVAL = (5, 95)  # percentiles of the resamples
 
+Value = dict[str, float | None]  # ``value``, ``low`` and ``high``
+
 
 class ImagePixels:
     """Scores of positives and negatives of several images.
@@ -58,14 +60,14 @@ def draws(images: int, seed: int) -> list[Tensor]:
 
 def with_interval(
     figure: Callable[[Tensor], float], times: list[Tensor]
-) -> dict[str, float | None]:
-    """``value``, ``low`` and ``high`` of a figure of ``times``."""
+) -> Value:
+    """A figure of ``times``, with its interval."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # a resample without a positive
         return interval_of([figure(drawn) for drawn in times])
 
 
-def interval_of(values: list[float]) -> dict[str, float | None]:
+def interval_of(values: list[float]) -> Value:
     """The first is the value, the others give its interval, in [0, 1].
 
     Resamples repeat images, which moves some figures to one side (a

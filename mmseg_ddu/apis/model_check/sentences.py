@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from mmseg_ddu.evaluation.verdict import auroc
 from mmseg_ddu.models.map_names import MAPS
 
+from .fit_sentences import gaussians, named, several
+from .strangeness_figures import PREFIX_OF_FAINT
+
 # By AUROC, each with a reason that holds for any network: at .80 four of
 # five pairs are in the right order, so most of what is on top is right; below
 # .65 two of three are, which nobody would see in a map; in between it helps
@@ -16,13 +19,8 @@ SEES, SOMEWHAT = 0.80, 0.65
 MISCALIBRATED = 0.02
 # Nearly twice the 5% of pixels that the percentile promises.
 MANY_FLAGS = 0.09
-# Of a class, before “fit on more” is said: what a few images hold is chance.
-ENOUGH_VECTORS, ENOUGH_IMAGES = 200, 5
 # Flags that one of five times hang on the mode are no property of the image.
 UNSTABLE = 0.2
-# Squared distance against that in training: three times is a wider class.
-WIDER = 3.0
-NAMED = 5  # classes in a sentence
 
 Value = Mapping[str, float | None]
 
@@ -37,9 +35,9 @@ def word(value: float) -> str:
 def sentences(card: Mapping) -> list[str]:
     """What the figures of a card say, the most useful first."""
     lines = _trained_on(card)
-    lines += [_refuse(card), _epistemic(card), _whole_images(card)]
-    lines += _calibration(card) + _flags(card) + gaussians(card)
-    lines += _modes(card) + _gaps(card)
+    lines += [_refuse(card), _epistemic(card), *_faint(card)]
+    lines += [_whole_images(card), *_calibration(card), *_flags(card)]
+    lines += gaussians(card) + several(card) + _modes(card) + _gaps(card)
     return lines
 
 
@@ -102,12 +100,11 @@ def _epistemic(card: Mapping) -> str:
     patch = pasted['auroc']['epistemic']
     if shift['value'] is None or patch['value'] is None:
         return 'Shifts cannot be judged: there is no pixel to compare with.'
-    kinds = {
-        kind: entry['auroc']['epistemic']['value']
-        for kind, entry in shifts['kinds'].items()
-        if entry['auroc']['epistemic']['value'] is not None
-    }
-    blind = [kind for kind, value in kinds.items() if value < SOMEWHAT]
+    blind = [
+        f'{kind} ({auroc(100 * value)})'
+        for kind, value in _by_kind(card, faint=False).items()
+        if value < SOMEWHAT
+    ]
     text = (
         f'The epistemic map {word(shift["value"])} changed images: camera, '
         f'noise, blur and the like ({doubt(shift, shifts["images"])}'
@@ -129,15 +126,51 @@ def _epistemic(card: Mapping) -> str:
     )
 
 
+def _by_kind(card: Mapping, faint: bool) -> dict[str, float]:
+    """Kind of shift to the AUROC of the epistemic map, where there is one."""
+    values = {
+        kind: entry['auroc']['epistemic']['value']
+        for kind, entry in card['shifts']['kinds'].items()
+        if kind.startswith(PREFIX_OF_FAINT) == faint
+    }
+    return {kind: value for kind, value in values.items() if value is not None}
+
+
+def _faint(card: Mapping) -> list[str]:
+    shifts = card['shifts']
+    kinds = _by_kind(card, faint=True)
+    seen = [
+        f'{kind.removeprefix(PREFIX_OF_FAINT)} ({auroc(100 * value)})'
+        for kind, value in kinds.items()
+        if value >= SOMEWHAT
+    ]
+    if not kinds:
+        return []
+    told = ', '.join(seen).replace('_', ' ') or 'none of them'
+    mean = doubt(shifts['mean_of_faint'], shifts['images'])
+    lowest = min(
+        (shifts['kinds'][kind]['accuracy'], kind)
+        for kind in kinds
+        if shifts['kinds'][kind]['accuracy'] is not None
+    )
+    worst = lowest[1].removeprefix(PREFIX_OF_FAINT).replace('_', ' ')
+    return [
+        f'Of {len(kinds)} changes when they are faint (mean {mean}) it sees '
+        f'{told}. The one that costs most accuracy is {worst}: '
+        f'{lowest[0]:.1%} of the pixels are right, '
+        f'{shifts["accuracy"]:.1%} without it.'
+    ]
+
+
 def _whole_images(card: Mapping) -> str:
     shifts = card['shifts']
     value = shifts['mean_by_novelty']
     return (
-        f'By image_novelty a whole image that was changed stands out with '
-        f'{auroc(100 * value)} ({shifts["images"]} images of each kind): '
+        'By image_novelty a whole image that was changed stands out with '
+        f'{doubt(value, shifts["images"])} of each kind: '
         + (
             'sort images by it.'
-            if value >= SEES
+            if value['value'] >= SEES
             else 'do not rely on it alone.'
         )
     )
@@ -163,53 +196,18 @@ def _calibration(card: Mapping) -> list[str]:
 
 
 def _flags(card: Mapping) -> list[str]:
-    many = {n: v for n, v in card['above_95'].items() if v > MANY_FLAGS}
+    many = {
+        name: value
+        for name, value in card['above_95'].items()
+        if (value['value'] or 0) > MANY_FLAGS
+    }
     if not many:
         return []
-    named = ', '.join(f'{name} {value:.0%}' for name, value in many.items())
+    named = ', '.join(f'{name} {share(value)}' for name, value in many.items())
     return [
         f'“Above the 95th percentile” should flag 5% of ordinary pixels, but '
         f'flags more here ({named}): set thresholds on your own images.'
     ]
-
-
-def gaussians(card: Mapping) -> list[str]:
-    """What is wrong with the fit of single classes."""
-    fit, lines = card['fit'], []
-    rows = fit['classes']
-    few = [name for name, row in rows.items() if row['few']]
-    if few:
-        told = _named(
-            [
-                f'{name} ({rows[name]["vectors_fitted"]} vectors)'
-                for name in few
-            ]
-        )
-        lines.append(
-            f'The fit, of {fit["images_fitted"]} images, saw little of '
-            f'{told}: fit on more images of them.'
-        )
-    wider = {
-        name: row
-        for name, row in rows.items()
-        if (row['distance'] or 0) > WIDER
-        and row['vectors_held_out'] >= ENOUGH_VECTORS
-        and row['images_held_out'] >= ENOUGH_IMAGES
-    }
-    if wider:
-        told = _named(
-            [
-                f'{name} ({row["vectors_held_out"]} vectors of '
-                f'{row["images_held_out"]} images)'
-                for name, row in wider.items()
-            ]
-        )
-        lines.append(
-            f'Held-out pixels of {told} lie over {WIDER:.0f} times as far '
-            'out (squared) as those of the fit: its images do not show how '
-            'they vary, so fit on more.'
-        )
-    return lines
 
 
 def _modes(card: Mapping) -> list[str]:
@@ -231,10 +229,4 @@ def _gaps(card: Mapping) -> list[str]:
     unseen = card['never_seen']
     if not unseen:
         return []
-    return [f'Nothing here is about {_named(unseen)}: not in these images.']
-
-
-def _named(names: list[str]) -> str:
-    rest = len(names) - NAMED
-    text = ', '.join(names[:NAMED])
-    return f'{text} and {rest} more' if rest > 0 else text
+    return [f'Nothing here is about {named(unseen)}: not in these images.']

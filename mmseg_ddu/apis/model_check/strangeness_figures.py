@@ -10,15 +10,24 @@ from mmseg_ddu.apis.kept_parts import Part
 
 from .error_figures import calibration_of, column, error_rate, numbers
 from .image_parts import CONSTANT, ROWS
-from .over_images import ImagePixels, draws, interval_of, with_interval
+from .over_images import (
+    ImagePixels,
+    Value,
+    draws,
+    interval_of,
+    with_interval,
+)
 
 LEFT_OUT = 'upside_down'  # of the means: every texture is as it was
+PREFIX_OF_FAINT = 'faint_'
 
 
 def shift_figures(
     plain: Sequence[Part], moved: Mapping[str, Sequence[Part]], seed: int
 ) -> dict:
-    """Of each kind, and their mean, against the same images unshifted.
+    """Of each kind, and their means, against the same images unshifted.
+
+    One mean is of all kinds, the other of the faint ones.
 
     Args:
         plain (Sequence[Part]): The images, unshifted.
@@ -28,32 +37,41 @@ def shift_figures(
     times = draws(len(plain), seed)
     kinds = {}
     found: dict[str, list[list[float]]] = {row: [] for row in _rows()}
+    faint: list[list[float]] = []
+    novelties: list[list[float]] = []
     for kind, parts in moved.items():
+        is_faint = kind.startswith(PREFIX_OF_FAINT)
         entry: dict = dict(auroc={}, accuracy=None, ece=None)
         for row in _rows():
             pixels = _against(plain, parts, row)
             values = [pixels.counts(drawn).auroc() for drawn in times]
             entry['auroc'][row] = interval_of(values)
-            if kind != LEFT_OUT:
+            if is_faint and row == 'epistemic':
+                faint.append(values)
+            elif kind != LEFT_OUT and not is_faint:
                 found[row].append(values)
-        entry['by_novelty'] = _by_novelty(plain, parts)
+        values = [_by_novelty(plain, parts, drawn) for drawn in times]
+        entry['by_novelty'] = values[0]
+        if kind != LEFT_OUT and not is_faint:
+            novelties.append(values)
         if any(int(part['labelled']) for part in parts):
             entry['accuracy'] = 1 - error_rate(parts, times[0])
             entry['ece'] = calibration_of(parts, times[0]).ece()
         kinds[kind] = entry
-    mean = {
-        row: interval_of(torch.tensor(values).mean(0).tolist())
-        for row, values in found.items()
-    }
-    novelties = [e['by_novelty'] for k, e in kinds.items() if k != LEFT_OUT]
     return dict(
         images=len(plain),
         accuracy=1 - error_rate(plain, times[0]),
         ece=calibration_of(plain, times[0]).ece(),
         kinds=kinds,
-        mean=mean,
-        mean_by_novelty=sum(novelties) / len(novelties),
+        mean={row: _mean(values) for row, values in found.items()},
+        mean_of_faint=_mean(faint),
+        mean_by_novelty=_mean(novelties),
     )
+
+
+def _mean(values: list[list[float]]) -> Value:
+    """Over kinds, of each resample."""
+    return interval_of(torch.tensor(values).mean(0).tolist())
 
 
 def _rows() -> tuple[str, ...]:
@@ -80,13 +98,15 @@ def _against(
     return ImagePixels(torch.cat([low, high]), positives, images)
 
 
-def _by_novelty(plain: Sequence[Part], moved: Sequence[Part]) -> float:
+def _by_novelty(
+    plain: Sequence[Part], moved: Sequence[Part], times: torch.Tensor
+) -> float:
     """AUROC of whole images by their novelty."""
     values = [float(part['novelty']) for part in (*plain, *moved)]
     positives = torch.arange(len(values)) >= len(plain)
     images = torch.arange(len(values)) % len(plain)
     pixels = ImagePixels(torch.tensor(values), positives, images)
-    return pixels.counts(torch.ones(len(plain), dtype=torch.int64)).auroc()
+    return pixels.counts(times).auroc()
 
 
 def pasted_figures(parts: Sequence[Part], seed: int) -> dict:

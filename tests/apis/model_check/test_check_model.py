@@ -11,8 +11,9 @@ from PIL import Image
 
 from mmseg_ddu.apis import check_model, fit_gda
 from mmseg_ddu.apis.model_check import checking
+from mmseg_ddu.apis.model_check.checking import strengths
 from mmseg_ddu.core.errors import NotFittedError
-from mmseg_ddu.datasets.shifts import SHIFTS
+from mmseg_ddu.datasets.image_shifts import FAINT, SHIFTS
 from mmseg_ddu.models.map_names import MAPS
 
 
@@ -33,7 +34,8 @@ def test_a_card_and_the_same_after_a_stop(
     assert json.loads((tmp_path / 'a/card.json').read_text()) == card
     html = (tmp_path / 'a/card.html').read_text()
     assert '<svg' in html and 'src=' not in html and 'http' not in html
-    assert set(card['shifts']['kinds']) == set(SHIFTS)
+    assert list(card['shifts']['kinds']) == list(strengths())
+    assert len(strengths()) == len(SHIFTS) + len(FAINT)
     assert set(card['pasted']['auroc']) == {*MAPS, 'energy', 'random'}
     assert all(sentence in _unescaped(html) for sentence in card['sentences'])
 
@@ -45,7 +47,7 @@ def test_a_card_and_the_same_after_a_stop(
         with pytest.raises(KeyboardInterrupt):
             check(plain_cfg, fitted, tmp_path / 'b')
     there = sorted((tmp_path / 'b/parts').glob('*.npz'))
-    assert len(there) == 3 + 2 * len(SHIFTS)
+    assert len(there) == 3 + 2 * len(strengths())
     times = [file.stat().st_mtime_ns for file in there]
     assert check(plain_cfg, fitted, tmp_path / 'b') == card
     assert [file.stat().st_mtime_ns for file in there] == times

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from mmseg_ddu.apis.model_check.error_figures import left_after_correction
-from mmseg_ddu.apis.model_check.gaussian_fit import own_densities
+from mmseg_ddu.apis.model_check.gaussian_fit import own_densities, several_gain
 from mmseg_ddu.apis.model_check.over_images import (
     LEAST_IMAGES,
     RESAMPLES,
@@ -19,6 +19,11 @@ from mmseg_ddu.apis.model_check.over_images import (
     with_interval,
 )
 from mmseg_ddu.apis.model_check.sentences import SEES, SOMEWHAT, doubt, word
+from mmseg_ddu.apis.model_check.strangeness_figures import (
+    CONSTANT,
+    ROWS,
+    shift_figures,
+)
 from mmseg_ddu.apis.model_check.whole_and_slide import rank_correlation
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.models.gda_head import GDAHead
@@ -120,7 +125,60 @@ def test_densities_of_the_own_class_in_float64():
         assert mean == pytest.approx(squares.mean() / 5, rel=1e-2)
 
 
+def test_several_gaussians_gain_on_a_mixture_alone():
+    generator = torch.Generator().manual_seed(4)
+    vectors = torch.randn(3600, 20, generator=generator)
+    labels = torch.arange(3).repeat_interleave(1200)
+    parts = torch.randint(0, 4, (1200,), generator=generator)
+    centers = 12 * torch.randn(4, 20, generator=generator)
+    vectors[labels == 1] += centers[parts]
+    half = torch.rand(3600, generator=generator) < 0.5
+    labels[labels == 2] = torch.where(torch.arange(1200) < 10, 2, 0)
+    one, mixture, few = several_gain(vectors, labels, half, 3, 0)
+    assert mixture > 1 > 0.3 > one
+    assert few is None
+
+
 def test_words():
     assert word(SEES) == 'sees'
     assert word(SEES - 0.001) == word(SOMEWHAT) == 'sees somewhat'
     assert word(SOMEWHAT - 0.001) == 'does not see'
+
+
+def part(seed, void=0.3):
+    rng = torch.Generator().manual_seed(seed)
+    known = torch.rand(400, generator=rng) > void
+    scores = {row: torch.randn(400, generator=rng) for row in ROWS}
+    scores['epistemic'][~known] += 5
+    found = dict(scores, known=known, bins=torch.ones(15, 3))
+    numbers = dict(right=250.0, labelled=float(known.sum()), novelty=seed)
+    return {
+        name: np.asarray(value) for name, value in {**found, **numbers}.items()
+    }
+
+
+def test_void_counts_on_neither_side_of_a_shift():
+    plain = [part(seed) for seed in range(12)]
+    moved = [part(seed + 100) for seed in range(12)]
+    gone = [dict(p, known=np.zeros(400, bool)) for p in moved]
+    kinds = dict(nothing=plain, blur=moved, faint_blur=plain, noise=gone)
+    found = shift_figures(plain, kinds, 0)
+
+    def auroc(strange):
+        low = np.concatenate([p['epistemic'][p['known']] for p in plain])
+        high = np.concatenate(strange)
+        truth = np.r_[np.zeros(len(low)), np.ones(len(high))]
+        return pytest.approx(roc_auc_score(truth, np.r_[low, high]), abs=1e-3)
+
+    values = {
+        kind: entry['auroc']['epistemic']['value']
+        for kind, entry in found['kinds'].items()
+    }
+    assert values['nothing'] == pytest.approx(0.5)
+    assert values['blur'] == auroc([p['epistemic'][p['known']] for p in moved])
+    assert values['noise'] == auroc([p['epistemic'] for p in moved])
+    some = [values[k] for k in ('nothing', 'blur', 'noise')]
+    assert found['mean']['epistemic']['value'] == pytest.approx(sum(some) / 3)
+    assert found['mean_of_faint']['value'] == pytest.approx(0.5)
+    assert found['kinds']['blur']['auroc'][CONSTANT]['value'] == 1
+    assert found['mean_by_novelty']['value'] == pytest.approx(2.5 / 3)

@@ -2,11 +2,13 @@
 
 import pytest
 
-from mmseg_ddu.apis.model_check.sentences import (
+from mmseg_ddu.apis.model_check.fit_sentences import (
     ENOUGH_IMAGES,
     ENOUGH_VECTORS,
+    GAIN,
     WIDER,
     gaussians,
+    several,
 )
 
 
@@ -44,3 +46,14 @@ def test_too_little_advises_nothing(changes):
 def test_a_class_that_the_fit_saw_little_of():
     (line,) = advice(few=True, vectors_fitted=12, distance=1.0)
     assert 'of 80 images' in line and 'cow (12 vectors)' in line
+
+
+def test_a_mixture_is_suggested_where_it_gains():
+    fit = dict(components=1, classes_gaining=3, classes_compared=4)
+    (line,) = several(dict(fit=dict(fit, several_gain=GAIN + 0.1)))
+    assert 'by 0.60 nats' in line and '(3 of 4 classes gain)' in line
+    assert '--gda-options components=4' in line
+    (line,) = several(dict(fit=dict(fit, several_gain=-0.2)))
+    assert 'less probable, by 0.20' in line and line.endswith('is enough.')
+    assert several(dict(fit=dict(fit, several_gain=None))) == []
+    assert several(dict(fit=dict(fit, several_gain=1, components=4))) == []

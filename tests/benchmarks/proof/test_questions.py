@@ -3,13 +3,11 @@
 import argparse
 
 import pytest
-import torch
 
-from benchmarks.proof.__main__ import alone, kept, merge, of_network
-from benchmarks.proof.judge_time import with_head
+from benchmarks.proof.__main__ import alone, kept, of_network
 from benchmarks.proof.networks import NETWORKS
 from benchmarks.proof.training_statistics import CELLS, training_statistics
-from mmseg_ddu.apis import fit_gda, init_ddu, predict
+from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.engine.fitting_data import (
     fitting_dataset,
     fitting_dataset_config,
