@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.proof.bars import bar_table
 from benchmarks.proof.choose_calibration import (
     chosen_way,
     judge_ways,
@@ -96,6 +97,7 @@ def scores(args) -> dict:
             runs.append(kept(file, judge_scores, network, seed, own))
         networks[name] = dict(**mean_and_std(runs), seeds=args.seeds)
         print(f'\n{name}\n\n{score_table(networks[name]["rows"])}\n')
+    print(bar_table(networks))
     return dict(networks=networks)
 
 
