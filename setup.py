@@ -104,6 +104,14 @@ setup(
         ],
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         'geo': ['rasterio'],
+        # What is only tried by tests where it is installed.
+        'integrations': [
+            'datumaro>=1.13,<2',
+            'label-studio-sdk>=2.1,<3',
+            'fiftyone>=1.22,<2',
+            'wandb>=0.31',
+            'mlflow>=3.17,<4',
+        ],
         'tests': [
             'rasterio',
             'pytest',
