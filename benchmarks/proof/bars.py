@@ -45,7 +45,7 @@ def differences(key: str, row: str, other: str, least: Callable) -> Callable:
 def unknown_of(network: Mapping, row: str) -> dict[str, float]:
     """Set of unknown objects to the AUROC of a score."""
     sets = network['rows'][row]['unknown']
-    return {name: figures['auroc'] for name, figures in sets.items()}
+    return {k: value for k, value in sets.items() if not k.endswith('_std')}
 
 
 def density_of_unknown(name: str, network: Mapping) -> Answers:

@@ -59,6 +59,24 @@ def unknown_figures(
     )
 
 
+def unknown_by_set(
+    sets: Mapping[str, tuple[PixelScores, tuple[int, ...]]], row: str
+) -> dict[str, dict[str, float]]:
+    """Figure to set of unknown objects to its value; the AUROC is first."""
+    found = {
+        name: unknown_figures(pixels, row, values)
+        for name, (pixels, values) in sets.items()
+    }
+    return {
+        key: {name: figures[figure] for name, figures in found.items()}
+        for key, figure in (
+            ('unknown', 'auroc'),
+            ('unknown_ap', 'ap'),
+            ('unknown_fpr95', 'fpr95'),
+        )
+    }
+
+
 def shift_figures(
     plain: PixelScores, moved: Mapping[str, PixelScores], row: str
 ) -> dict:

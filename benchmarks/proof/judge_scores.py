@@ -13,7 +13,7 @@ from benchmarks.proof.figures import (
     error_figures,
     other_figures,
     shift_figures,
-    unknown_figures,
+    unknown_by_set,
 )
 from benchmarks.proof.judged_pixels import (
     SHIFTED_PIXELS,
@@ -85,10 +85,7 @@ def judge_scores(network: Network, seed: int, args) -> dict:
             **error_figures(plain, row),
             **shift_figures(plain, moved, row),
             **other_figures(plain, other, row),
-            unknown={
-                name: unknown_figures(pixels, row, values)
-                for name, (pixels, values) in unknown.items()
-            },
+            **unknown_by_set(unknown, row),
         )
         for row in plain.scores
     }
@@ -105,13 +102,14 @@ def judge_scores(network: Network, seed: int, args) -> dict:
 
 def score_table(rows: dict) -> str:
     """The main figures of one network, a row for each score."""
-    sets = list(next(iter(rows.values()))['unknown'])
+    found = next(iter(rows.values()))['unknown']
+    sets = [name for name in found if not name.endswith('_std')]
     keys = ('errors', 'pui80', 'shifts_mean', 'other_data', 'images_mean')
     lines = []
     for row, entry in rows.items():
         values = [(entry[key], entry[f'{key}_std']) for key in keys]
         for name in sets:
-            unknown = entry['unknown'][name]
-            values.append((unknown['auroc'], unknown['auroc_std']))
+            unknown = entry['unknown']
+            values.append((unknown[name], unknown[f'{name}_std']))
         lines.append([row, *[f'{m:.3f} ± {s:.3f}' for m, s in values]])
     return markdown_table(['score', *keys, *sets], lines)

@@ -12,7 +12,7 @@ def network(**changes):
         figures = dict(errors=0.7, shifts_mean=0.7, pui80=0.7)
         figures |= changes.get(row.replace(' ', '_'), {})
         auroc = figures.pop('auroc', 0.7)
-        rows[row] = dict(figures, unknown=dict(near=dict(auroc=auroc)))
+        rows[row] = dict(figures, unknown=dict(near=auroc, near_std=0.1))
     shares = dict(aleatoric=0.05, epistemic=0.061, total=0.039)
     return dict(rows=rows, above_95=shares)
 

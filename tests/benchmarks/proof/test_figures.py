@@ -9,6 +9,7 @@ from benchmarks.proof.figures import (
     error_figures,
     other_figures,
     shift_figures,
+    unknown_by_set,
     unknown_figures,
 )
 from benchmarks.proof.pixel_scores import PixelScores
@@ -48,6 +49,13 @@ def test_errors_and_unknown_objects():
     figures = unknown_figures(plain, 'total', (7,))
     expected = auroc(scores[known], scores[plain.values == 7])
     assert figures['auroc'] == pytest.approx(expected)
+    sets = dict(near=(plain, (7,)), far=(plain, (8, 7)))
+    found = unknown_by_set(sets, 'total')
+    assert found['unknown'] == dict(
+        near=figures['auroc'],
+        far=unknown_figures(plain, 'total', (8, 7))['auroc'],
+    )
+    assert found['unknown_fpr95']['near'] == figures['fpr95']
 
 
 def test_shifts_are_against_the_same_images_without_void():
