@@ -31,6 +31,8 @@ class Export:
     Args:
         name (str): Of the method.
         folder (Path): With a manifest, which is checked.
+        all_may_fail (bool): Whether it may list nothing but images that
+            could not be exported.
 
     Attributes:
         manifest (dict): All of it.
@@ -42,7 +44,9 @@ class Export:
             its folder, by links too.
     """
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, folder: Path, all_may_fail: bool = False
+    ) -> None:
         self.name, self.folder, self.path = name, folder, folder / MANIFEST
         if not self.path.is_file():
             raise FileNotFoundError(
@@ -52,7 +56,7 @@ class Export:
         damaged = f'{self.path} is damaged; export the maps again.'
         self.manifest = read_json(self.path, _is_sound, damaged)
         rows = [row for row in self.manifest['images'] if 'files' in row]
-        if not rows:
+        if not (rows or (all_may_fail and self.manifest['images'])):
             raise ValueError(f'{self.path} lists no exported image.')
         root = folder.resolve()
         for file in (file for row in rows for file in row['files'].values()):

@@ -20,16 +20,18 @@ from mmseg_ddu.models.map_names import NOVELTY
 from .alarm_words import say
 from .drift_page import write_page
 from .monitor_files import MonitorFiles
+from .new_images import new_images
 from .watched_images import (
     UNUSUAL,
     Stream,
     WatchedImage,
     read_stream,
     require_same_fit,
+    short,
 )
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
-FORMAT = 2
+FORMAT = 3
 FIT_RANKS = 100  # of a novelty among training images; fits may have few
 MOST_NAMED = 5
 NO_REFERENCE = (
@@ -82,6 +84,13 @@ class DriftMonitor:
     ) -> None:
         self.files = MonitorFiles(Path(state))
         self.reference = None if reference is None else read_stream(reference)
+        known = self.reference.images if self.reference else []
+        self.ordinary = [image for image in known if not image.error]
+        if self.reference and not self.ordinary:
+            raise ValueError(
+                f'{self.reference.source} has no image with numbers; give a '
+                'reference of images that can be read.'
+            )
         self.false_alarms = false_alarms
         self.lines: list[dict[str, Any]] = []
 
@@ -89,7 +98,8 @@ class DriftMonitor:
         """Take in what is new of exported images, in the given order.
 
         Images that were taken in before are passed over; they must come
-        first, and in their order.
+        first, in their order, and with the same numbers. One that was left
+        out before and has numbers now is new.
 
         Args:
             manifests (str or list): ``manifest.json`` files or their
@@ -99,8 +109,9 @@ class DriftMonitor:
             list[dict]: The lines of new images.
 
         Raises:
-            ValueError: If images are of another fit, or out of order, or
-                the state was begun with other settings.
+            ValueError: If images are of another fit, out of order, twice in
+                the stream or otherwise than they were, or the state was
+                begun with other settings.
             BlockingIOError: If another process is at work on the state.
         """
         stream = read_stream(manifests)
@@ -112,7 +123,9 @@ class DriftMonitor:
             self.lines, state = self.files.read(settings, names)
             detector = self._detector(len(stream.classes), state)
             start = len(self.lines)
-            for image in self._new_images(stream):
+            known = {image.key for image in self.ordinary}
+            images = stream.images
+            for image in new_images(images, self.lines, known, names):
                 self.lines.append(self._line(image, names, detector))
             new = self.lines[start:]
             self.files.write(new, settings, detector.state())
@@ -120,20 +133,19 @@ class DriftMonitor:
         return new
 
     def _settings(self, stream: Stream) -> dict[str, Any]:
-        known = self.reference and [i.key for i in self.reference.images]
+        known = [image.key for image in self.ordinary]
         return dict(
             format=FORMAT,
             fit=stream.fit,
             classes=stream.classes,
-            reference=known and digest(known, 16),
+            reference=digest(known, 16) if known else None,
             false_alarms=self.false_alarms,
         )
 
     def _detector(self, classes: int, state: Any) -> DriftDetector:
         ordinary = np.zeros((0, 2 + classes))
         if self.reference is not None:
-            rows = [i.values for i in self.reference.images if not i.error]
-            ordinary = np.stack(rows)
+            ordinary = np.stack([image.values for image in self.ordinary])
         elif state is None:
             MMLogger.get_current_instance().warning(NO_REFERENCE)
         weights = [1.0, 1.0, *[1 / max(1, classes)] * classes]
@@ -150,35 +162,6 @@ class DriftMonitor:
                 ) from error
         return detector
 
-    def _new_images(self, stream: Stream) -> list[WatchedImage]:
-        """Those behind all that were taken in before."""
-        places = {line['key']: n for n, line in enumerate(self.lines)}
-        reference = self.reference.images if self.reference else ()
-        ordinary = {image.key for image in reference}
-        new: dict[str, WatchedImage] = {}
-        last = -1
-        for image in stream.images:
-            if image.key in ordinary:
-                raise ValueError(
-                    f'{image.name} is also in the reference. Give a '
-                    'reference of other images than those of the stream.'
-                )
-            place = places.get(image.key)
-            if image.key in new or (
-                place is not None and (new or place <= last)
-            ):
-                raise ValueError(
-                    f'The stream goes back in time: {image.name} was taken '
-                    'in already, and comes again behind newer images. Give '
-                    'manifests in their order, each once, and new images in '
-                    'a manifest of their own behind the others.'
-                )
-            if place is None:
-                new[image.key] = image
-            else:
-                last = place
-        return list(new.values())
-
     def _line(
         self, image: WatchedImage, names: list[str], detector: DriftDetector
     ) -> dict[str, Any]:
@@ -194,7 +177,7 @@ class DriftMonitor:
         step = detector.update(image.values, given)
         named = dict(values=image.values, p=step.p, level=step.level)
         for key, numbers in named.items():
-            line[key] = {n: _short(v) for n, v in zip(names, numbers)}
+            line[key] = {n: short(v) for n, v in zip(names, numbers)}
         line['fine'] = image.fine
         line['lost_share'] = image.lost
         return dict(line, alarms=self._alarms(step, names, line))
@@ -206,9 +189,8 @@ class DriftMonitor:
         if not step.alarms:
             return alarms
         good = [x for x in self.lines if 'error' not in x] + [line]
-        reference = self.reference.images if self.reference else ()
         for k, start, rose in zip(step.alarms, step.since, step.rose):
-            earlier = [i.values[k] for i in reference if not i.error]
+            earlier = [image.values[k] for image in self.ordinary]
             earlier += [x['values'][names[k]] for x in good[:start]]
             now = [x['values'][names[k]] for x in good[start:]]
             order = np.argsort(now, kind='stable')[:: -1 if rose else 1]
@@ -226,12 +208,7 @@ class DriftMonitor:
 
     def _fine_has_changed(self, good: list[dict], start: int) -> bool | None:
         """Whether images since then have another one than those before."""
-        reference = self.reference.images if self.reference else ()
-        before = [image.fine for image in reference if not image.error]
+        before = [image.fine for image in self.ordinary]
         before += [line['fine'] for line in good[:start]]
         now = [line['fine'] for line in good[start:]]
         return has_changed(*([x for x in part if x] for part in (before, now)))
-
-
-def _short(value: float) -> float:
-    return float(f'{value:.4g}')

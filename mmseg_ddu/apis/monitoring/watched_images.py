@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,10 @@ class WatchedImage(NamedTuple):
 
     Attributes:
         name (str): In its export.
-        key (str): Digest of the name and of all numbers.
+        source (str): The manifest.
+        key (str): Digest of the name and of all numbers that are watched. If
+            there is only an error: of both and of what its export is known
+            by, so that the next export may have the same error.
         values (np.ndarray): Novelty, share of unusual pixels, share of each
             class; empty if there is only an error.
         percentile (float): Of the novelty, among training images.
@@ -41,6 +45,7 @@ class WatchedImage(NamedTuple):
     """
 
     name: str
+    source: str
     key: str
     values: np.ndarray
     percentile: float
@@ -96,13 +101,19 @@ def require_same_fit(stream: Stream, other: Stream, name: str) -> None:
 
 def _read(path: Path) -> Stream:
     folder = path.parent if path.name == MANIFEST else path
-    export = Export('', folder)
+    export = Export('', folder, all_may_fail=True)
     stream = header_of(export)
     count = len(stream.classes)
-    for row in export.manifest['images']:
-        good = 'files' in row
-        image = _good(row, count, stream.source) if good else _left_out(row)
-        stream.images.append(image)
+    rows = export.manifest['images']
+    good = [
+        _good(x, count, stream.source) if 'files' in x else None for x in rows
+    ]
+    known_by = next((x.key for x in good if x), str(folder.resolve()))
+    times: Counter[tuple] = Counter()
+    for row, image in zip(rows, good):
+        stream.images.append(
+            image or _left_out(row, stream.source, known_by, times)
+        )
     return stream
 
 
@@ -136,32 +147,42 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
     pixels = row['height'] * row['width']
     counts = row[CLASS_PIXELS]
     shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
-    values = [novelty, unusual, *shares]
+    values = [short(value) for value in (novelty, unusual, *shares)]
     name = printable(row.get('name', row['files']['class']))
+    fine = _fine(statistics)
     return WatchedImage(
         name,
-        _digest(name, percentile, values),
-        np.array([float(f'{value:.4g}') for value in values]),
+        source,
+        _digest(name, values, fine),
+        np.array(values),
         min(max(percentile, 0.0), 1.0),
-        _fine(statistics),
+        fine,
         _number(row.get('lost_share', 0.0)),
         '',
     )
 
 
-def _left_out(row: dict) -> WatchedImage:
+def _left_out(
+    row: dict, source: str, known_by: str, times: Counter[tuple]
+) -> WatchedImage:
+    """One that has no numbers; ``times`` counts those that are alike."""
     name = printable(row.get('name', row.get('image', 'without a name')))
     error = printable(row.get('error') or 'no reason given')[:500]
-    nothing = np.zeros(0)
-    key = _digest(name, error)
-    return WatchedImage(name, key, nothing, 0.0, [], 0.0, error)
+    times[name, error] += 1
+    key = _digest(known_by, name, error, times[name, error])
+    return WatchedImage(name, source, key, np.zeros(0), 0.0, [], 0.0, error)
 
 
 def _fine(statistics: list[float]) -> list[float]:
     if not statistics:
         return []
     (numbers,) = fine_structure(np.array([statistics]))
-    return [float(f'{value:.4g}') for value in numbers]
+    return [short(value) for value in numbers]
+
+
+def short(value: float) -> float:
+    """Four digits, as the log has it."""
+    return float(f'{value:.4g}')
 
 
 def _number(value: float) -> float:

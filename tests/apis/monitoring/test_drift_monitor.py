@@ -193,5 +193,8 @@ def test_the_tool(tmp_path, reference, state, monkeypatch, capsys):
         and 'ALARM at c000' in out
         and re.search('since [bc]000', out)
     )
+    # An outage: all that there is could not be read.
+    code, out, _ = run(*days[:3], write(tmp_path / 'e', [left_out]))
+    assert code == 1 and '1 new images, 1 left out, 0 with an alarm' in out
     code, _, err = run(*days)
     assert code == 2 and 'tta differ' in err and 'Traceback' not in err

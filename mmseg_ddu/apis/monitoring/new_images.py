@@ -1,0 +1,148 @@
+"""Which images of a stream were not taken in yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from .watched_images import WatchedImage
+
+# Numbers of the log have four digits; a pixel that another processor puts
+# into another class moves a share by less.
+RELATIVE, ABSOLUTE = 2e-3, 1e-4
+
+
+def new_images(
+    images: Iterable[WatchedImage],
+    lines: Sequence[dict],
+    ordinary: set[str],
+    names: Sequence[str],
+) -> list[WatchedImage]:
+    """Those behind all that were taken in before.
+
+    An image that was left out before may have its numbers now, at its place
+    among the others. Images without numbers have no order.
+
+    Args:
+        images (Iterable): Of the stream.
+        lines (Sequence[dict]): Of the log.
+        ordinary (set[str]): Keys of the reference.
+        names (Sequence[str]): Of the values of an image.
+
+    Raises:
+        ValueError: If an image is in the reference too, comes twice, has
+            other numbers than it had, or is older than a new one.
+    """
+    places = {line['key']: n for n, line in enumerate(lines)}
+    failed = {line['name'] for line in lines if 'error' in line}
+    ranked = defaultdict(list)
+    for line in lines:
+        if 'error' not in line:
+            ranked[line['name']].append(line)
+    new: dict[str, WatchedImage] = {}
+    seen: dict[str, WatchedImage] = {}
+    newer: list[WatchedImage] = []
+    last = -1
+    for image in images:
+        place = places.get(image.key)
+        if place is None:
+            new.setdefault(image.key, image)
+        if image.error:
+            continue
+        _require_once(image, ordinary, seen)
+        seen[image.key] = image
+        if place is None:
+            _require_unlike(image, ranked[image.name], names)
+            values = dict(zip(names, image.values.tolist()))
+            ranked[image.name].append(dict(values=values, fine=image.fine))
+        if image.name in failed:
+            continue
+        if place is None:
+            newer.append(image)
+        else:
+            for other in newer:
+                between = lines[last + 1 : place]
+                _require_unchanged(other, between, names)
+            _require_in_order(image, bool(newer) or place <= last)
+            last = place
+    return list(new.values())
+
+
+def _require_once(
+    image: WatchedImage, ordinary: set[str], seen: dict[str, WatchedImage]
+) -> None:
+    if image.key in ordinary:
+        raise ValueError(
+            f'{image.name} is also in the reference. Give a reference of '
+            'other images than those of the stream.'
+        )
+    if image.key in seen:
+        raise ValueError(
+            f'{image.name} comes twice with the same numbers, in '
+            f'{seen[image.key].source} and in {image.source}: an export was '
+            'given twice, or a camera stands still. Give each export once, '
+            'and export again without images of a camera that stands still.'
+        )
+
+
+def _require_in_order(image: WatchedImage, backwards: bool) -> None:
+    if backwards:
+        raise ValueError(
+            f'The stream goes back in time: {image.name} of {image.source} '
+            'was taken in already, with the same numbers, and comes again '
+            'behind newer images. Give manifests in their order, each once, '
+            'and new images in a manifest of their own behind the others; '
+            'if a camera stands still, export again without its images.'
+        )
+
+
+def _require_unlike(
+    image: WatchedImage, ranked: list[dict], names: Sequence[str]
+) -> None:
+    """Raise if it is one of the images of its name, exported again."""
+    now = [*image.values.tolist(), *image.fine]
+    for line in ranked:
+        then = [*(line['values'][name] for name in names), *line['fine']]
+        # Of either without the fine structure, the values decide.
+        if all(
+            abs(a - b) <= RELATIVE * abs(b) + ABSOLUTE
+            for a, b in zip(now, then)
+        ):
+            _refuse_changed(
+                image,
+                line,
+                names,
+                'or if a camera stands still, export again without its images',
+            )
+
+
+def _require_unchanged(
+    image: WatchedImage, between: Sequence[dict], names: Sequence[str]
+) -> None:
+    """Raise if it stands where an image of its name stood."""
+    for line in between:
+        if line['name'] == image.name and 'error' not in line:
+            _refuse_changed(
+                image,
+                line,
+                names,
+                'or if it is another image of the same '
+                'name, give it behind all others',
+            )
+
+
+def _refuse_changed(
+    image: WatchedImage, line: dict, names: Sequence[str], otherwise: str
+) -> None:
+    now = dict(zip(names, image.values.tolist()), fine_structure=image.fine)
+    then = dict(line['values'], fine_structure=line['fine'])
+    changes = [
+        f'{name} was {then[name]} and is {value}'
+        for name, value in now.items()
+        if value != then[name]
+    ]
+    raise ValueError(
+        f'{image.name} of {image.source} has changed since it was taken in: '
+        f'{", ".join(changes)}. No image is ranked twice: give the export of '
+        f'then, or begin another state; {otherwise}.'
+    )
