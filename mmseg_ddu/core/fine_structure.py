@@ -16,6 +16,11 @@ CHANCE = 1e-3
 SMALLEST = 1e-6  # variance
 
 
+def is_whole(size: int) -> bool:
+    """Whether the statistics of an image can be so many numbers."""
+    return size > 0 and (size + 1) % (3 + LEVELS) == 0
+
+
 def fine_structure(statistics: Array) -> Array:
     """Three numbers that light and colours leave as they are.
 

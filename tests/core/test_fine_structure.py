@@ -12,6 +12,7 @@ from mmseg_ddu.core.fine_structure import (
     chance,
     fine_structure,
     has_changed,
+    is_whole,
 )
 from mmseg_ddu.core.image_statistics import ImageStatistics
 
@@ -116,3 +117,8 @@ def test_nobody_can_say_with_too_few_images():
     assert has_changed(before, now[:0]) is None
     with pytest.raises(ValueError, match='more than 3 images'):
         chance(before[:3], now)
+
+
+def test_how_many_statistics_an_image_can_have():
+    sizes = {ImageStatistics(channels).size for channels in range(1, 9)}
+    assert {n for n in range(-1, max(sizes) + 1) if is_whole(n)} == sizes

@@ -15,7 +15,7 @@ from mmseg_ddu.apis.exporting.exported_maps import Export
 from mmseg_ddu.apis.exporting.one_image import CLASS_PIXELS, are_counts
 from mmseg_ddu.apis.json_form import has_form, is_number, is_text
 from mmseg_ddu.core.bounds import WORST
-from mmseg_ddu.core.fine_structure import fine_structure
+from mmseg_ddu.core.fine_structure import fine_structure, is_whole
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import printable
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE, STATISTICS
@@ -55,12 +55,17 @@ class WatchedImage(NamedTuple):
 
 
 class Stream(NamedTuple):
-    """Exported images in order, all of one fit."""
+    """Exported images in order, all of one fit.
+
+    ``statistics`` is how many numbers ``image_statistics`` are; 0 if no image
+    has them.
+    """
 
     source: str
     fit: dict[str, Any]
     classes: list[str]
     images: list[WatchedImage]
+    statistics: int = 0
 
 
 def read_stream(
@@ -82,6 +87,8 @@ def read_stream(
     for stream in streams[1:]:
         require_same_fit(stream, first, stream.source)
         first.images.extend(stream.images)
+        statistics = first.statistics or stream.statistics
+        first = first._replace(statistics=statistics)
     return first
 
 
@@ -90,6 +97,8 @@ def require_same_fit(stream: Stream, other: Stream, name: str) -> None:
     different = [k for k in SAME if stream.fit[k] != other.fit[k]]
     if stream.classes != other.classes:
         different.append('classes')
+    if 0 < stream.statistics != other.statistics > 0:
+        different.append(f'lengths of {STATISTICS}')
     if different:
         raise ValueError(
             f'{name} was not exported as {other.source} was: '
@@ -105,6 +114,9 @@ def _read(path: Path) -> Stream:
     stream = header_of(export)
     count = len(stream.classes)
     rows = export.manifest['images']
+    stream = stream._replace(
+        statistics=_size_of_statistics(rows, stream.source)
+    )
     good = [
         _good(x, count, stream.source) if 'files' in x else None for x in rows
     ]
@@ -115,6 +127,16 @@ def _read(path: Path) -> Stream:
             image or _left_out(row, stream.source, known_by, times)
         )
     return stream
+
+
+def _size_of_statistics(rows: list[dict], source: str) -> int:
+    """How many numbers they are for each image that has them."""
+    given = [row.get(STATISTICS, []) for row in rows if 'files' in row]
+    sound = has_form(given, [[is_number]])
+    sizes = {len(numbers) for numbers in given if numbers} if sound else set()
+    if not (sound and len(sizes) <= 1 and all(map(is_whole, sizes))):
+        raise ValueError(f'{source} is damaged; export the maps again.')
+    return max(sizes, default=0)
 
 
 def header_of(export: Export) -> Stream:
@@ -139,8 +161,6 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
         )
     extras = row.get('name', ''), row.get('lost_share', 0.0)
     sound = is_text(extras[0]) and is_number(extras[1])
-    statistics = row.get(STATISTICS, [])
-    sound &= has_form(statistics, [is_number])
     if not (sound and are_counts(row[CLASS_PIXELS])):
         raise ValueError(f'{source} is damaged; export the maps again.')
     novelty, unusual, percentile = (_number(row[name]) for name in NEEDED)
@@ -149,7 +169,7 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
     shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
     values = [short(value) for value in (novelty, unusual, *shares)]
     name = printable(row.get('name', row['files']['class']))
-    fine = _fine(statistics)
+    fine = _fine(row.get(STATISTICS, []))
     return WatchedImage(
         name,
         source,
@@ -174,7 +194,8 @@ def _left_out(
 
 
 def _fine(statistics: list[float]) -> list[float]:
-    if not statistics:
+    """None where one of them is no number, or beyond all bounds."""
+    if not (statistics and all(abs(x) < WORST for x in statistics)):
         return []
     (numbers,) = fine_structure(np.array([statistics]))
     return [short(value) for value in numbers]

@@ -67,6 +67,16 @@ def test_a_model_without_densities(name, tmp_path, state):
         dict(lost_share=10**400),
         dict(unusual_share=float('inf')),
         dict(name='\udcff'),
+        *(
+            dict(image_statistics=[*place * [0.5], value, *(19 - place) * [1]])
+            for place, value in (
+                (0, float('nan')),
+                (7, float('nan')),
+                (7, float('inf')),
+                (19, 10**400),
+                (7, 1.7e308),
+            )
+        ),
         dict(class_pixels={'200': 3}),
     ],
 )
@@ -75,6 +85,8 @@ def test_odd_numbers_and_names(changes, tmp_path, reference, state):
     images[0].update(changes)
     lines = DriftMonitor(state, reference).watch(write(tmp_path / 'a', images))
     assert len(lines) == 2
+    absent = 'image_statistics' in changes
+    assert [len(line['fine']) for line in lines] == [0 if absent else 3, 3]
     text = state.with_suffix('.jsonl').read_text() + state.read_text()
     assert 'NaN' not in text and 'Infinity' not in text
 
@@ -89,6 +101,10 @@ def test_odd_numbers_and_names(changes, tmp_path, reference, state):
         dict(height=10**400),
         dict(lost_share='1'),
         dict(name=7),
+        dict(image_statistics=[1.0]),
+        dict(image_statistics=[1.0] * 19),
+        dict(image_statistics=[1.0] * 6),  # sound, but not as the others'
+        dict(image_statistics=['1'] * 20),
         dict(files={'class': '../class/a.png'}),
         dict(files={'class': 'class/../../a.png'}),
     ],
@@ -98,6 +114,23 @@ def test_hostile_rows(changes, tmp_path, state):
     images[0].update(changes)
     with pytest.raises(ValueError, match='damaged|outside'):
         DriftMonitor(state).watch(write(tmp_path / 'a', images))
+
+
+def test_statistics_of_other_channels(tmp_path, reference, state):
+    """An image of C channels has 7 C - 1."""
+    grey = [dict(x, image_statistics=[1.0] * 6) for x in rows(2, seed=2)]
+    grey = write(tmp_path / 'grey', grey)
+    none = [dict(x, image_statistics=[]) for x in rows(2, seed=3)]
+    none = write(tmp_path / 'none', none)
+    color = write(tmp_path / 'color', rows(2, seed=4, prefix='b'))
+    message = 'as .*lengths of image_statistics differ'
+    with pytest.raises(
+        ValueError, match=f'color/manifest.json was.*{message}'
+    ):
+        DriftMonitor(state).watch([none, grey, color])
+    with pytest.raises(ValueError, match=f'The stream was .*{message}'):
+        DriftMonitor(state, reference).watch([none, grey])
+    assert len(DriftMonitor(state, reference).watch([none, color])) == 4
 
 
 def test_a_reference_of_the_stream(tmp_path, reference, state):
