@@ -13,7 +13,7 @@ RELATIVE, ABSOLUTE = 2e-3, 1e-4
 
 
 def new_images(
-    images: Iterable[WatchedImage],
+    images: Sequence[WatchedImage],
     lines: Sequence[dict],
     ordinary: set[str],
     names: Sequence[str],
@@ -24,7 +24,7 @@ def new_images(
     among the others. Images without numbers have no order.
 
     Args:
-        images (Iterable): Of the stream.
+        images (Sequence): Of the stream.
         lines (Sequence[dict]): Of the log.
         ordinary (set[str]): Keys of the reference.
         names (Sequence[str]): Of the values of an image.
@@ -34,38 +34,54 @@ def new_images(
             other numbers than it had, or is older than a new one.
     """
     places = {line['key']: n for n, line in enumerate(lines)}
-    failed = {line['name'] for line in lines if 'error' in line}
     ranked = defaultdict(list)
     for line in lines:
         if 'error' not in line:
             ranked[line['name']].append(line)
-    new: dict[str, WatchedImage] = {}
-    seen: dict[str, WatchedImage] = {}
-    newer: list[WatchedImage] = []
-    last = -1
+    good: dict[str, WatchedImage] = {}
     for image in images:
-        place = places.get(image.key)
-        if place is None:
-            new.setdefault(image.key, image)
         if image.error:
             continue
-        _require_once(image, ordinary, seen)
-        seen[image.key] = image
-        if place is None:
+        _require_once(image, ordinary, good)
+        good[image.key] = image
+        if image.key not in places:
             _require_unlike(image, ranked[image.name], names)
             values = dict(zip(names, image.values.tolist()))
             ranked[image.name].append(dict(values=values, fine=image.fine))
+    _require_order(good.values(), lines, places, names)
+    once = {image.key: image for image in images}
+    return [once[key] for key in once if key not in places]
+
+
+def _require_order(
+    good: Iterable[WatchedImage],
+    lines: Sequence[dict],
+    places: dict[str, int],
+    names: Sequence[str],
+) -> None:
+    """Raise if new ones are before old ones; a name that failed may be."""
+    failed = {line['name'] for line in lines if 'error' in line}
+    newer: list[WatchedImage] = []
+    last = -1
+    for image in good:
         if image.name in failed:
             continue
+        place = places.get(image.key)
         if place is None:
             newer.append(image)
-        else:
-            for other in newer:
-                between = lines[last + 1 : place]
-                _require_unchanged(other, between, names)
-            _require_in_order(image, bool(newer) or place <= last)
-            last = place
-    return list(new.values())
+            continue
+        for other in newer:
+            _require_unchanged(other, lines[last + 1 : place], names)
+        if newer or place <= last:
+            raise ValueError(
+                f'The stream goes back in time: {image.name} of '
+                f'{image.source} was taken in already, with the same '
+                'numbers, and comes again behind newer images. Give '
+                'manifests in their order, each once, and new images in a '
+                'manifest of their own behind the others; if a camera stands '
+                'still, export again without its images.'
+            )
+        last = place
 
 
 def _require_once(
@@ -82,17 +98,6 @@ def _require_once(
             f'{seen[image.key].source} and in {image.source}: an export was '
             'given twice, or a camera stands still. Give each export once, '
             'and export again without images of a camera that stands still.'
-        )
-
-
-def _require_in_order(image: WatchedImage, backwards: bool) -> None:
-    if backwards:
-        raise ValueError(
-            f'The stream goes back in time: {image.name} of {image.source} '
-            'was taken in already, with the same numbers, and comes again '
-            'behind newer images. Give manifests in their order, each once, '
-            'and new images in a manifest of their own behind the others; '
-            'if a camera stands still, export again without its images.'
         )
 
 
