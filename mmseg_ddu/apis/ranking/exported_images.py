@@ -16,6 +16,7 @@ from mmseg_ddu.apis.monitoring.watched_images import (
     header_of,
     require_same_fit,
 )
+from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 
@@ -136,6 +137,8 @@ def _region(found: FoundImages, export: Export, key: str, what: str) -> tuple:
     if file is None:
         return None, ''
     values = np.asarray(export.load(key, file), np.float64)
+    lost = is_lost(values)  # they have no part in the score either
+    values = np.where(lost & ~lost.all(), np.nan, values)
     region, box = worst_region(values, worst_pixels(values)[1])
     classes = np.asarray(export.load(key, 'class'))[region]
     return box, found.name(int(np.bincount(classes.ravel()).argmax()))

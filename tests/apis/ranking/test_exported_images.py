@@ -5,12 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 from mmseg_ddu.apis import fit_gda, rank_images
 from mmseg_ddu.apis.ranking.choice import choose, mean_features
 from mmseg_ddu.apis.ranking.exported_images import overlap_weight
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
+from mmseg_ddu.core.bounds import WORST
 from tests.stand_in import CLASSES
 
 
@@ -68,6 +70,34 @@ def test_boxes_are_where_the_map_is_highest(maps, rank):
         assert (top, top + height) == (tall.start, tall.stop)
         assert (left, left + width) == (wide.start, wide.stop)
         assert row['predicted'] in CLASSES and row['label'] == ''
+
+
+def map_of_a_square(folder, lost):
+    """Of 60 x 60 pixels, 10 x 10 of them strange, some without a score."""
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    row = manifest['images'][0]
+    row.update(height=60, width=60)
+    manifest['images'] = [row]
+    (folder / 'manifest.json').write_text(json.dumps(manifest))
+    values = np.ones((60, 60), np.float32)
+    values[30:40, 20:30] = 5
+    values[lost] = WORST
+    np.save(folder / row['files']['total'], values)
+    classes = Image.fromarray(np.zeros((60, 60), np.uint8))
+    classes.save(folder / row['files']['class'])
+
+
+@pytest.mark.parametrize(
+    'lost, box',
+    [
+        (np.s_[2:5, 50:53], [20, 30, 10, 10]),
+        (np.s_[:, :], [0, 0, 60, 60]),
+    ],
+)
+def test_pixels_without_a_score_draw_no_box(maps, rank, tmp_path, lost, box):
+    folder = shutil.copytree(maps(0), tmp_path / 'other')
+    map_of_a_square(folder, lost)
+    assert list(rank(folder, budget=1)['images'][0]['box']) == box
 
 
 def test_16_bit_maps_give_the_same_boxes(maps, rank):
