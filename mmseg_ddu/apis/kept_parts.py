@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 
+from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.fileio import (
     atomic_write,
     read_json,
@@ -35,10 +37,23 @@ def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
 
 
 def kept(file: Path, measure: Callable[[], Part]) -> Part:
-    """What a file holds, measured and written first if there is none."""
-    if not file.exists():
-        part = measure()
-        with atomic_write(file) as temporary, open(temporary, 'wb') as out:
-            np.savez_compressed(out, **part)
+    """What a file holds, measured and written first if there is none.
+
+    So it is too if the file cannot be read, with a warning.
+    """
+    if file.exists():
+        try:
+            return _read(file)
+        except Exception as error:  # whatever a decoder raises
+            MMLogger.get_current_instance().warning(
+                f'{file} is damaged and measured again: {reason(error)}'
+            )
+    part = measure()
+    with atomic_write(file) as temporary, open(temporary, 'wb') as out:
+        np.savez_compressed(out, **part)
+    return _read(file)
+
+
+def _read(file: Path) -> Part:
     with np.load(file, allow_pickle=False) as content:
         return dict(content)

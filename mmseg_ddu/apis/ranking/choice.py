@@ -14,9 +14,10 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.apis.inference import init_ddu, prepare
-from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
+from mmseg_ddu.apis.kept_parts import Part, parts_folder
 from mmseg_ddu.engine.checkpoint import digest, weights_digest
 
+from .found_images import FoundImages
 from .ranked_image import RankedImage, file_stamp
 
 
@@ -73,7 +74,7 @@ def _far_apart(
 
 
 def mean_features(
-    images: Sequence[RankedImage],
+    found: FoundImages,
     config: str | os.PathLike,
     checkpoint: str | os.PathLike,
     parts: Path,
@@ -83,7 +84,8 @@ def mean_features(
     """What the density sees of each image, on average: (N, D), length 1.
 
     Args:
-        images (Sequence[RankedImage]): N.
+        found (FoundImages): N images, once those are left out that cannot be
+            read.
         config, checkpoint, device, cfg_options: As for :func:`init_ddu`.
         parts (Path): A folder where the features are kept.
     """
@@ -101,11 +103,16 @@ def mean_features(
         'Choose another --out, or delete that folder.'
     )
     parts_folder(parts, belongs, otherwise)
-    rows = []
-    for image in track(images, 'Features'):
+    images, rows = [], []
+    for image in track(found.images, 'Features'):
         file = parts / f'{file_stamp(image.image)}.npz'
         measure = partial(_mean_feature, model, image.image)
-        rows.append(kept(file, measure)['feature'])
+        part = found.measured(image.image, file, measure)
+        if part is not None:
+            images.append(image)
+            rows.append(part['feature'])
+    found.images = images
+    found.require_some()
     features = np.stack(rows)
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
     return features / np.maximum(lengths, 1e-12)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import MMLogger
 
+from mmseg_ddu.apis.exporting.journal import is_disk_full
+from mmseg_ddu.apis.kept_parts import Part, kept
 from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.engine.ranks import reason
 
 from .ranked_image import RankedImage
 
@@ -43,6 +48,19 @@ class FoundImages:
         MMLogger.get_current_instance().warning(
             f'{image!r} is left out: {why[:MOST_REASON]}'
         )
+
+    def measured(
+        self, image: str, file: Path, measure: Callable[[], Part]
+    ) -> Part | None:
+        """What is :func:`kept` of an image; None if it had to be left out."""
+        try:
+            return kept(file, measure)
+        except Exception as error:  # whatever a decoder raises
+            if is_disk_full(error):
+                raise
+            ours = isinstance(error, ValueError)
+            self.leave_out(image, str(error) if ours else reason(error))
+            return None
 
     def require_some(self) -> None:
         """Raise ValueError if no image can be ranked."""

@@ -19,7 +19,6 @@ from rich.progress import track
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmseg_ddu.apis.exporting.journal import is_disk_full
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
 from mmseg_ddu.apis.unseen_images import (
@@ -39,7 +38,6 @@ from mmseg_ddu.engine.fitting_data import (
     image_names,
     with_whole_pipelines,
 )
-from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.models.heads import last_decode_head
@@ -144,13 +142,8 @@ def _look(
     # Corrected labels are looked at again.
     stem = f'{index:06d}_{file_stamp(path, info.get("seg_map_path"))}'
     find = partial(find_label_error, model, dataset, index)
-    try:
-        part = kept(parts / f'{stem}_error.npz', find)
-    except Exception as error:  # whatever a decoder raises
-        if is_disk_full(error):
-            raise
-        ours = isinstance(error, ValueError)
-        found.leave_out(path, str(error) if ours else reason(error))
+    part = found.measured(path, parts / f'{stem}_error.npz', find)
+    if part is None:
         return
     label, predicted = part['pair'].tolist()
     classes = partial(predicted_classes, model, dataset, index)

@@ -89,9 +89,7 @@ def rank_images(
         _require_of(LABEL_ERRORS, purpose, split=split)
         found = rank_exported(sources, score or 'total', overlap)
     found.require_some()
-    features = (
-        mean_features(found.images, *diverse, *places) if diverse else None
-    )
+    features = mean_features(found, *diverse, *places) if diverse else None
     chosen = choose(found.images, budget, temperature, seed, features)
     chosen = [each.with_region() for each in chosen]
     if not all(each.box for each in chosen):

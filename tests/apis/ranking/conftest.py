@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_ddu.apis import export
+from mmseg_ddu.apis import export, rank_images
 from tests.stand_in import make_stand_in
 
 
@@ -42,3 +42,14 @@ def maps(stand_in, tmp_path_factory):
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def rank(tmp_path):
+    def run(*sources, purpose='review', out='review.csv', **options):
+        options = {'budget': 4, **options}
+        return rank_images(
+            *sources, purpose=purpose, out=tmp_path / out, **options
+        )
+
+    return run

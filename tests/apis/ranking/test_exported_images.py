@@ -8,23 +8,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from mmseg_ddu.apis import fit_gda, rank_images
-from mmseg_ddu.apis.ranking.choice import choose, mean_features
-from mmseg_ddu.apis.ranking.exported_images import overlap_weight
-from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.core.bounds import WORST
 from tests.stand_in import CLASSES
-
-
-@pytest.fixture
-def rank(tmp_path):
-    def run(*sources, purpose='review', out='review.csv', **options):
-        options = {'budget': 4, **options}
-        return rank_images(
-            *sources, purpose=purpose, out=tmp_path / out, **options
-        )
-
-    return run
 
 
 def mean_of(folder, what):
@@ -157,112 +142,6 @@ def test_images_that_were_not_exported(maps, rank, tmp_path):
         'its score is not a number',
     ]
     assert report['ranked'] == 2
-
-
-def test_overlap_leaves_strange_images_aside(maps, rank, tmp_path):
-    novelty = 'image_novelty_percentile'
-
-    def broken(manifest):
-        rows = manifest['images']
-        first = max(rows, key=lambda row: row['total_mean'])
-        for row in rows:
-            row[novelty] = 0.995
-        first[novelty] = 1.0
-
-    folder = changed(maps(0), tmp_path / 'other', broken)
-    plain = rank(folder, purpose='labelling')['images']
-    weighed = rank(folder, purpose='labelling', overlap=True)['images']
-    assert weighed[-1]['image'] == plain[0]['image']
-    assert weighed[-1]['score'] == 0
-    assert weighed[0]['score'] == pytest.approx(0.5 * plain[1]['score'])
-
-
-def test_only_the_rarest_count_less():
-    """A tenth of a rarity takes a tenth of it; all else is whole."""
-    shares = [-1, 0, 0.5, 0.9, 0.91, 0.99, 1, 2]
-    weights = [overlap_weight(share, rare=0.1) for share in shares]
-    assert weights == pytest.approx([1, 1, 1, 1, 0.9, 0.1, 0, 0])
-    ordinary = np.random.default_rng(0).random(100_000)
-    mean = np.mean([overlap_weight(share, 0.1) for share in ordinary])
-    assert mean == pytest.approx(1 - 0.1 / 2, abs=2e-3)
-    assert np.isnan(overlap_weight(float('nan')))
-
-
-def images_of(scores):
-    return [RankedImage(str(n), s, (1, 1), list) for n, s in enumerate(scores)]
-
-
-@pytest.mark.parametrize('temperature', [0.5, 1.0, 2.0])
-def test_draws_have_the_stated_chances(temperature):
-    scores = np.array([0.1, 0.5, 1.0, 3.0, 0.0])
-    first = [
-        int(choose(images_of(scores), 1, temperature, seed)[0].image)
-        for seed in range(4000)
-    ]
-    shares = np.bincount(first, minlength=5) / len(first)
-    chances = scores ** (1 / temperature)
-    assert shares == pytest.approx(chances / chances.sum(), abs=0.03)
-
-
-def test_a_draw_is_seeded_and_without_chance_the_highest_come(maps, rank):
-    draws = [
-        [
-            row['image']
-            for row in rank(
-                maps(0),
-                maps(1),
-                purpose='labelling',
-                budget=3,
-                temperature=5.0,
-                seed=seed,
-            )['images']
-        ]
-        for seed in (0, 0, 1, 2, 3)
-    ]
-    assert draws[0] == draws[1]
-    assert len(set(map(tuple, draws))) > 1
-    assert all(len(set(draw)) == 3 for draw in draws)
-    ordered = choose(images_of([1, 3, 2]), 2, 0.0, 0)
-    assert [each.image for each in ordered] == ['1', '2']
-
-
-def test_images_that_are_far_apart():
-    """Against all products, by a loop."""
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(30, 4))
-    features /= np.linalg.norm(features, axis=1, keepdims=True)
-    scores = rng.random(30)
-    images = images_of(scores)
-    expected = [int(scores.argmax())]
-    for _ in range(7):
-        values = [
-            -1
-            if place in expected
-            else scores[place]
-            * min(1, *(1 - features[place] @ features[k] for k in expected))
-            for place in range(30)
-        ]
-        expected.append(int(np.argmax(values)))
-    chosen = choose(images, 8, 0.0, 0, features)
-    assert [int(each.image) for each in chosen] == expected
-
-
-def test_the_same_image_twice_is_taken_last(
-    plain_cfg, checkpoint, sample_root, tmp_path
-):
-    fitted = fit_gda(plain_cfg, checkpoint, save_every=None)
-    paths = sorted(sample_root.rglob('val_*.jpg'))[:3]
-    copy = shutil.copyfile(paths[0], tmp_path / 'copy.jpg')
-    images = [
-        RankedImage(str(path), 1.0 - n / 1000, (48, 48), list)
-        for n, path in enumerate([paths[0], copy, *paths[1:]])
-    ]
-    parts = tmp_path / 'parts'
-    features = mean_features(images, plain_cfg, fitted, parts)
-    assert np.linalg.norm(features, axis=1) == pytest.approx(1)
-    assert len(list(parts.glob('*.npz'))) == 4
-    order = choose(images, 4, 0.0, 0, features)
-    assert order[0] is images[0] and order[-1] is images[1]
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,19 @@ def test_what_was_looked_at_is_not_predicted_again(rank, monkeypatch):
     assert len(seen) == 4
 
 
+def test_what_was_cut_off_is_looked_at_again(rank, tmp_path, said):
+    whole = rank(formats=['fiftyone'])
+    parts = tmp_path / 'errors_parts'
+    kept = [min(parts.glob(f'*_{x}.npz')) for x in ('error', 'classes')]
+    for file, left in zip(kept, (200, 0)):
+        file.write_bytes(file.read_bytes()[:left])
+    said.clear()
+    assert rank(formats=['fiftyone']) == whole
+    assert len(said) == 2
+    for file, line in zip(kept, said):
+        assert f'{file} is damaged and measured again' in line
+
+
 def test_corrected_labels_are_looked_at_again(
     plain_cfg, rank, sample_root, tmp_path
 ):
