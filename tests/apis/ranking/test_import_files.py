@@ -206,6 +206,14 @@ def test_fiftyone(images, tmp_path):
             assert (np.asarray(opened) == image.read_classes()).all()
 
 
+def test_fiftyone_of_fewer_images(images, tmp_path):
+    (folder,) = write('fiftyone', images, tmp_path)
+    (folder / 'masks' / 'mine.png').touch()
+    write('fiftyone', images[:1], tmp_path)
+    left = {file.name for file in (folder / 'masks').iterdir()}
+    assert left == {'000001.png', 'mine.png'}
+
+
 def test_fiftyone_by_its_importer(images, tmp_path):
     """Its data base is not needed to read the folder."""
     data = pytest.importorskip(
@@ -243,3 +251,29 @@ def test_names_are_below_the_shared_folder(images, tmp_path):
     (path,) = write('cvat', images, tmp_path)
     names = [x.get('name') for x in ElementTree.parse(path).iter('image')]
     assert names[:2] == ['images/ä b#0.png', 'more/x.png']
+
+
+@pytest.mark.parametrize(
+    'name, held',
+    [
+        ('a\x01\x1b', r'a\x01\x1b'),
+        ('b\ufffe\udcff', r'b\ufffe\udcff'),
+        ('c\t\U0001f600', None),
+    ],
+)
+def test_names_that_xml_cannot_hold(images, tmp_path, said, name, held):
+    images[1] = images[1]._replace(image=str(tmp_path / 'images' / name))
+    (path,) = write('cvat', images, tmp_path)
+    names = [x.get('name') for x in ElementTree.parse(path).iter('image')]
+    assert names[1] == (held or name)
+    assert [repr(name) in line for line in said] == [True] * bool(held)
+
+
+@pytest.mark.parametrize('kind', ['cvat', 'labelstudio'])
+def test_classes_that_xml_cannot_hold(images, tmp_path, said, kind):
+    classes = ['road', 'c\x00t', 'tree']
+    *_, path = IMPORTS.find(kind)(tmp_path / 'out', images, classes)
+    assert r'c\x00t' in ElementTree.tostring(
+        ElementTree.parse(path).getroot(), 'unicode'
+    )
+    assert len(said) == 1 and repr(classes[1]) in said[0]

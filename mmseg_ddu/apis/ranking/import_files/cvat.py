@@ -7,7 +7,6 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
-from mmseg_ddu.fileio import atomic_write, printable
 
 from .import_file import (
     IMPORTS,
@@ -15,6 +14,7 @@ from .import_file import (
     class_masks,
     run_lengths,
     short_names,
+    write_xml,
 )
 
 KIND = 'kind'  # attribute of the box
@@ -45,15 +45,13 @@ def write_cvat(
             root,
             'image',
             id=str(number),
-            name=printable(name),
+            name=name,
             width=str(width),
             height=str(height),
         )
         _add_shapes(element, image, classes)
     path = where.with_name(f'{where.name}.xml')
-    with atomic_write(path) as temporary:
-        tree = ElementTree.ElementTree(root)
-        tree.write(temporary, 'utf-8', xml_declaration=True)
+    write_xml(path, root)
     return [path]
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
+from mmengine.logging import MMLogger
 
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.core.name_registry import NameRegistry
+from mmseg_ddu.fileio import atomic_write
 
 # Each is a function of where to write (without suffix), the images and the
 # names of the classes, that gives the files it wrote.
 IMPORTS = NameRegistry('an import format')
 LOOK_HERE = 'look here'  # the label of the worst region
+_NOT_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
 def short_names(images: Sequence[RankedImage]) -> list[str]:
@@ -22,6 +27,33 @@ def short_names(images: Sequence[RankedImage]) -> list[str]:
     paths = [os.path.abspath(each.image) for each in images]
     shared = os.path.commonpath([os.path.dirname(path) for path in paths])
     return [Path(path).relative_to(shared).as_posix() for path in paths]
+
+
+def write_xml(path: Path, root: ElementTree.Element) -> None:
+    """Write XML; characters that it cannot hold become escapes, as \\x01."""
+    escaped: dict[str, str] = {}
+
+    def held(text: str) -> str:
+        if _NOT_XML.search(text):
+            escaped[text] = _NOT_XML.sub(_escape, text)
+        return escaped.get(text, text)
+
+    for element in root.iter():
+        element.text = element.text and held(element.text)
+        for key, value in element.items():
+            element.set(key, held(value))
+    for text, instead in escaped.items():
+        MMLogger.get_current_instance().warning(
+            f'{path} has {instead!r} for {text!r}, which holds characters '
+            'that XML cannot, so the label tool may not find it: rename it.'
+        )
+    with atomic_write(path) as temporary:
+        tree = ElementTree.ElementTree(root)
+        tree.write(temporary, 'utf-8', xml_declaration=True)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode('unicode_escape').decode()
 
 
 def class_masks(

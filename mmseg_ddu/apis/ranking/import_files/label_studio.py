@@ -12,9 +12,15 @@ from xml.etree import ElementTree
 import numpy as np
 
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
-from mmseg_ddu.fileio import atomic_write, write_json
+from mmseg_ddu.fileio import write_json
 
-from .import_file import IMPORTS, LOOK_HERE, class_masks, run_lengths
+from .import_file import (
+    IMPORTS,
+    LOOK_HERE,
+    class_masks,
+    run_lengths,
+    write_xml,
+)
 
 IMAGE, BRUSH, BOX = 'image', 'prediction', 'region'
 CHANNELS = 4  # of the picture that a brush paints
@@ -40,8 +46,7 @@ def write_label_studio(
         for label in labels or [LOOK_HERE]:
             ElementTree.SubElement(tag, 'Label', value=label)
     setup = where.with_name(f'{where.name}.xml')
-    with atomic_write(setup) as temporary:
-        ElementTree.ElementTree(view).write(temporary, 'utf-8')
+    write_xml(setup, view)
     return [tasks, setup]
 
 
