@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SIDES = ('left', 'top', 'width', 'height')
+WORDS = ('label', 'predicted', 'kind')
 
 
 def read_ranking(path: Path) -> dict[str, dict]:
     """What ``tools/rank_images.py`` wrote, or anybody: image to its row.
 
     The columns are ``rank``, ``image`` and ``score``; for a box, in pixels,
-    ``left``, ``top``, ``width`` and ``height``; for words ``label`` and
-    ``predicted``.
+    ``left``, ``top``, ``width`` and ``height``; for words ``label``,
+    ``predicted`` and ``kind``.
 
     Raises:
         ValueError: If it is not of that form.
@@ -45,8 +46,7 @@ def _row(cells: dict[str, str]) -> dict:
     )
     if not all(map(math.isfinite, (row['score'], *(row['box'] or ())))):
         raise ValueError('not all numbers are finite')
-    words = {key: cells.get(key) or '' for key in ('label', 'predicted')}
-    return dict(row, **words)
+    return dict(row, **{word: cells.get(word) or '' for word in WORDS})
 
 
 def rows_of(

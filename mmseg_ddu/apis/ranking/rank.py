@@ -92,11 +92,7 @@ def rank_images(
     features = mean_features(found, *diverse, *places) if diverse else None
     chosen = choose(found.images, budget, temperature, seed, features)
     chosen = [each.with_region() for each in chosen]
-    if not all(each.box for each in chosen):
-        MMLogger.get_current_instance().warning(
-            'Images without a box: their export has no maps. Export with '
-            '--formats npy.'
-        )
+    _warn_of(chosen, overlap)
     write_csv(out, chosen)
     files = [out, out.with_suffix('.json')]
     for name, write in writers.items():
@@ -105,6 +101,23 @@ def rank_images(
     report = _report(purpose, found, chosen, files)
     write_json(files[1], report)
     return report
+
+
+def _warn_of(chosen: Sequence[RankedImage], overlap: bool) -> None:
+    logger = MMLogger.get_current_instance()
+    if not all(each.box for each in chosen):
+        logger.warning(
+            'Images without a box: their export has no maps. Export with '
+            '--formats npy.'
+        )
+    nothing = sum(not each.score for each in chosen)
+    if overlap and nothing:
+        logger.warning(
+            f'{nothing} of {len(chosen)} listed images have a score of 0, as '
+            '--overlap gives to what is stranger than all training images. '
+            'Scores say nothing about their order: leave --overlap out if '
+            'they are what you want to label, else drop them.'
+        )
 
 
 def _require_of(other: str, purpose: str, **options: object) -> None:

@@ -96,8 +96,8 @@ def test_words_of_both_do_not_become_html(exports, state, tmp_path):
     edit(state.with_suffix('.jsonl'), spoil)
     rows = json.loads((exports['red'] / 'manifest.json').read_text())['images']
     image, words = rows[0]['image'], EVIL.replace('"', '""')
-    head = 'rank,image,score,label,predicted'
-    line = f'1,{image},1,"{words}","{words}"'
+    head = 'rank,image,score,label,predicted,kind'
+    line = f'1,{image},1,"{words}","{words}","{words}"'
     path = ranking(tmp_path, line, head=head)
     given = dict(ranking=path, monitor=state, out=tmp_path / 'a.html')
     text = write_report(exports['red'], **given).read_text()
@@ -106,7 +106,8 @@ def test_words_of_both_do_not_become_html(exports, state, tmp_path):
     reader = Reader(text)
     assert all(link.startswith(('data:', '#')) for link in reader.links)
     data = json.loads(reader.data)
-    assert data['images'][0]['listed']['label'] == EVIL
+    listed = data['images'][0]['listed']
+    assert [listed[k] for k in ('label', 'predicted', 'kind')] == 3 * [EVIL]
     assert data['images'][0]['alarms'] == [f'Alarm: {EVIL}']
 
 

@@ -39,9 +39,9 @@ def watched(exports, tmp_path_factory):
     (folder / 'drift.json').write_text(json.dumps(state))
     ranking = folder / 'ranking.csv'
     ranking.write_text(
-        'rank,image,score,left,top,width,height,label,predicted\n'
-        f'1,elsewhere/{last}.jpg,7.5,12,6,24,30,sky,tree\n'
-        f'2,elsewhere/{first}.jpg,2,,,,,,\n'
+        'rank,image,score,left,top,width,height,label,predicted,kind\n'
+        f'1,elsewhere/{last}.jpg,7.5,12,6,24,30,sky,tree,missing object\n'
+        f'2,elsewhere/{first}.jpg,2,,,,,,,\n'
     )
     out = folder / 'report.html'
     write_report(
@@ -88,9 +88,8 @@ def test_a_ranking_orders_and_draws_its_box(chromium, watched):
     assert view.run('return state.order') == 'listed'
     names = view.run('return ranking.map((i) => data.images[i].name)')
     assert names[:2] == [last, first] and len(names) == 4
-    assert 'Rank 1, score 7.5, labelled sky, predicted tree' in view.text(
-        'caption'
-    )
+    told = 'Rank 1, score 7.5, labelled sky, predicted tree, '
+    assert f'{told}kind missing object.' in view.text('caption')
     with_box = view.pixels()
     view.run('data.images[state.image].listed.box = null; update()')
     view.settle()

@@ -32,6 +32,22 @@ def test_overlap_leaves_strange_images_aside(maps, rank, tmp_path):
     assert weighed[0]['score'] == pytest.approx(0.5 * plain[1]['score'])
 
 
+@pytest.mark.parametrize('beyond', [0, 1, 4])
+def test_overlap_that_takes_all_of_a_score(maps, rank, tmp_path, said, beyond):
+    def strange(manifest):
+        for number, row in enumerate(manifest['images']):
+            row['image_novelty_percentile'] = float(number < beyond)
+
+    folder = changed(maps(0), tmp_path / 'other', strange)
+    rank(folder, purpose='labelling')
+    assert not said
+    rank(folder, purpose='labelling', overlap=True)
+    assert len(said) == bool(beyond)
+    for line in said:
+        assert f'{beyond} of 4 listed images have a score of 0' in line
+        assert 'leave --overlap out' in line
+
+
 def test_only_the_rarest_count_less():
     """A tenth of a rarity takes a tenth of it; all else is whole."""
     shares = [-1, 0, 0.5, 0.9, 0.91, 0.99, 1, 2]

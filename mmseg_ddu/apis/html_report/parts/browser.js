@@ -64,9 +64,9 @@ function describeImage() {
   const words = Object.keys(ORDERS).filter((key) => key in scores)
     .map((key) => `${ORDERS[key][0]} ${scoreText(key, scores[key], scores)}`);
   const many = data.methods.length > 1 ? `${method().name}: ` : '';
-  const labels = [['labelled', listed?.label], ['predicted', listed?.predicted]]
-    .map(([word, label]) => (label ? `, ${word} ${label}` : '')).join('');
-  const rank = listed ? ` Rank ${listed.rank}, score ${number(listed.score)}${labels}.` : '';
+  const told = [['labelled', 'label'], ['predicted', 'predicted'], ['kind', 'kind']]
+    .map(([word, key]) => (listed?.[key] ? `, ${word} ${listed[key]}` : '')).join('');
+  const rank = listed ? ` Rank ${listed.rank}, score ${number(listed.score)}${told}.` : '';
   return `${name} (${many}${words.join(', ')}).${rank} ${(alarms || []).join(' ')}`;
 }
 
