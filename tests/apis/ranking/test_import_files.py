@@ -138,6 +138,7 @@ def test_label_studio(images, tmp_path):
             assert box['height'] * height == pytest.approx(100 * image.box[3])
     labels = ElementTree.parse(setup).getroot().find('BrushLabels')
     assert [each.get('value') for each in labels] == CLASSES
+    assert setup.read_text().startswith('<View')
 
 
 def test_label_studio_by_its_sdk(images, tmp_path):

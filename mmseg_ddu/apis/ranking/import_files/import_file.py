@@ -48,8 +48,8 @@ def write_xml(path: Path, root: ElementTree.Element) -> None:
             'that XML cannot, so the label tool may not find it: rename it.'
         )
     with atomic_write(path) as temporary:
-        tree = ElementTree.ElementTree(root)
-        tree.write(temporary, 'utf-8', xml_declaration=True)
+        # Without a declaration, which Label Studio does not take in a text.
+        ElementTree.ElementTree(root).write(temporary, 'utf-8')
 
 
 def _escape(found: re.Match[str]) -> str:
