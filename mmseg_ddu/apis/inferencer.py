@@ -18,6 +18,7 @@ from torch import nn
 
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.fitting_data import image_suffix
+from mmseg_ddu.models.abstention import REFUSED, refuses
 from mmseg_ddu.visualization import DDULocalVisualizer
 from mmseg_ddu.visualization import prediction as shown
 
@@ -31,6 +32,7 @@ from .inference import (
 )
 from .writers import MapWriter
 from .writers.file_format import choose_formats, png, save
+from .writers.own_formats import ABSTAIN
 
 
 class DDUInferencer(MMSegInferencer):
@@ -91,6 +93,9 @@ class DDUInferencer(MMSegInferencer):
         self.classes = classes or meta.get('classes')
         self.palette = palette or meta.get('palette')
         self.scales = shown.map_scales(self.model)
+        self.formats = choose_formats(pictures=False)
+        if refuses(self.model):
+            self.formats = sorted({*self.formats, ABSTAIN})
         self.visualizer.scales = self.scales
         names = dict(classes=self.classes, palette=self.palette)
         self.visualizer.dataset_meta = names
@@ -129,9 +134,10 @@ class DDUInferencer(MMSegInferencer):
         Returns:
             dict: ``predictions``, for each image a dict with ``name``,
             ``pred_sem_seg`` (H, W) uint8, the maps (H, W) float32 under the
-            names of their fields, and of fitted models ``image_novelty`` and
-            its percentile; ``visualization``, its pictures (uint8 RGB); and
-            ``skipped``, a dict with ``name`` and ``error`` for each image
+            names of their fields, ``pred_abstain`` (H, W) bool if the
+            checkpoint has thresholds, and of fitted models ``image_novelty``
+            and its percentile; ``visualization``, its pictures (uint8 RGB);
+            and ``skipped``, a dict with ``name`` and ``error`` for each image
             that could not be read. If ``inputs`` is one image, the first two
             are not lists. With ``return_datasamples``, the sample or the
             list of samples alone.
@@ -151,8 +157,8 @@ class DDUInferencer(MMSegInferencer):
             Path(out_dir, folder) if out_dir and folder else None
             for folder in (img_out_dir, pred_out_dir)
         )
-        formats = choose_formats(pictures=False)
-        writer = pred and MapWriter(pred, self.scales, self.palette, formats)
+        look = self.scales, self.palette, self.formats
+        writer = pred and MapWriter(pred, *look)
         done: list = []
         drawn: list[np.ndarray] = []
         skipped: list[dict] = []
@@ -226,6 +232,9 @@ class DDUInferencer(MMSegInferencer):
         if writer:
             writer.write(name, None, classes, maps)
         fields = {f'pred_{key}': value for key, value in maps.items()}
+        refused = shown.sample_refused(sample)
+        if refused is not None:
+            fields[REFUSED] = refused
         fields.update(pred_sem_seg=classes, **shown.sample_novelty(sample))
         return dict(name=name, **fields)
 

@@ -103,9 +103,17 @@ def sample_maps(sample: SegDataSample) -> dict[str, np.ndarray]:
 def sample_classes(sample: SegDataSample) -> np.ndarray:
     """The predicted classes, (H, W) uint8; ``VOID`` where refused."""
     classes = sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
-    if REFUSED in sample:
-        classes[sample.get(REFUSED).data[0].cpu().numpy()] = VOID
+    refused = sample_refused(sample)
+    if refused is not None:
+        classes[refused] = VOID
     return classes
+
+
+def sample_refused(sample: SegDataSample) -> np.ndarray | None:
+    """The pixels that are refused, (H, W) bool; None without thresholds."""
+    if REFUSED not in sample:
+        return None
+    return sample.get(REFUSED).data[0].cpu().numpy()
 
 
 def sample_novelty(sample: SegDataSample) -> dict[str, float]:

@@ -3,8 +3,10 @@
 import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmseg_ddu.apis import (
     DDUInferencer,
@@ -188,18 +190,24 @@ def test_testing_says_what_is_kept(plain_cfg, fitted, tmp_path):
         assert figures[f'abstention/{key}'] == expected
 
 
-def test_classes_are_void_where_refused(plain_cfg, fitted, sample_root):
+def test_classes_are_void_where_refused(
+    plain_cfg, fitted, sample_root, tmp_path
+):
     fit_abstention(plain_cfg, fitted, 0.97)
     image = next(sample_root.rglob('val_0000.jpg'))
     path = fitted.with_name('tight.pth')
     content = read_checkpoint(fitted)
     content['state_dict']['abstention.thresholds'] = torch.full((6,), 1.0)
     torch.save(content, path)
-    answer = DDUInferencer(plain_cfg, path, show_progress=False)(str(image))
-    classes = answer['predictions']['pred_sem_seg']
-    refused = answer['predictions']['pred_total'] > 1.0
+    inferencer = DDUInferencer(plain_cfg, path, show_progress=False)
+    found = inferencer(str(image), out_dir=tmp_path / 'out')['predictions']
+    refused = found['pred_total'] > 1.0
     assert 0 < refused.mean() < 1
-    assert ((classes == 255) == refused).all()
+    assert ((found['pred_sem_seg'] == 255) == refused).all()
+    assert found[REFUSED].dtype == bool
+    assert (found[REFUSED] == refused).all()
+    with Image.open(tmp_path / 'out/pred/abstain/val_0000.png') as mask:
+        assert (np.asarray(mask) == 255 * refused).all()
 
 
 def same_as_in_a_test(cfg, path, folder, **options):
