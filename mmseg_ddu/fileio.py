@@ -156,6 +156,20 @@ def require_writable_folder(path: str | os.PathLike) -> Path:
     return path
 
 
+def require_writable_file(path: str | os.PathLike) -> None:
+    """Make sure a file can be written, with the folder it lies in.
+
+    Raises:
+        OSError: That names the folder and what to do.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(
+            f'Cannot write the file {path}: it is a folder. Name a file in it.'
+        )
+    require_writable_folder(path.parent)
+
+
 def printable(value: Any) -> str:
     """As text; file names may hold bytes that are none."""
     return str(value).encode('utf-8', 'backslashreplace').decode()

@@ -19,7 +19,7 @@ from mmseg_ddu.engine.checkpoint import (
 from mmseg_ddu.engine.fit_meta import test_mode, warn_of_other_mode
 from mmseg_ddu.engine.fitting_data import bare_datasets, evaluation_pipeline
 from mmseg_ddu.engine.safe_load import safe_loading
-from mmseg_ddu.fileio import require_writable_folder
+from mmseg_ddu.fileio import require_writable_file
 from mmseg_ddu.models.abstention import PREFIX
 
 from .error_counts import count_errors_of
@@ -84,7 +84,7 @@ def fit_abstention(
             )
     checkpoint = Path(checkpoint)
     out = Path(out) if out else checkpoint
-    require_writable_folder(out.parent)
+    require_writable_file(out)
     model = init_ddu(config, checkpoint, device, cfg_options)
     if not hasattr(model, 'abstention'):
         raise ValueError(

@@ -13,7 +13,7 @@ import torch
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmseg_ddu.fileio import atomic_write, require_writable_folder
+from mmseg_ddu.fileio import atomic_write, require_writable_file
 from mmseg_ddu.models.abstention import PREFIX as ABSTENTION
 from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 
@@ -145,10 +145,11 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint of plain types, whole or not at all."""
     path = Path(path)
-    require_writable_folder(path.parent)
+    require_writable_file(path)
     state = {key: value.cpu() for key, value in state_dict.items()}
-    with atomic_write(path) as temporary:
-        torch.save(dict(meta=plain(meta), state_dict=state), temporary)
+    with atomic_write(path) as temporary, temporary.open('wb') as file:
+        # By its path, PyTorch would refuse a name without a suffix.
+        torch.save(dict(meta=plain(meta), state_dict=state), file)
 
 
 def weights_digest(path: str | os.PathLike, densities: bool = True) -> str:

@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.fileio import (
-    require_writable_folder,
+    require_writable_file,
     sha256,
     write_json,
 )
@@ -126,7 +126,7 @@ def fit_gda(
         cfg = read_config(config, cfg_options)
         init_default_scope(cfg.get('default_scope', 'mmseg'))
         content = read_checkpoint(checkpoint)
-        require_writable_folder(out.parent)
+        require_writable_file(out)
         model_cfg = to_ddu_model(cfg.model, gda_head, extra_heads)
         model = _build(model_cfg, content['state_dict'], checkpoint, device)
         with naming_empty_folders(cfg.get('train_dataloader')):

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from mmseg_ddu.engine.checkpoint import load_weights, read_checkpoint
+from mmseg_ddu.engine.checkpoint import (
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
 
 
 def weights(model, **more):
@@ -47,3 +51,10 @@ def test_classes_of_all_releases_are_found(meta, tmp_path):
     torch.save(dict(meta=meta, state_dict={'w': torch.ones(1)}), path)
     found = read_checkpoint(path)['meta']['dataset_meta']
     assert found == dict(classes=['a', 'b'], palette=[[0, 0, 1]])
+
+
+@pytest.mark.parametrize('name', ['weights', '.weights', 'weights.pth'])
+def test_names_without_a_suffix(name, tmp_path):
+    save_checkpoint(tmp_path / name, {'w': torch.ones(1)}, {})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert read_checkpoint(tmp_path / name)['state_dict'] == {'w': 1}

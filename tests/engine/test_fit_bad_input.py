@@ -39,6 +39,13 @@ class TestBadInput:
         with pytest.raises(ValueError, match='Found label 17'):
             fit_gda(plain_cfg, checkpoint)
 
+    def test_a_folder_is_no_file_to_write(
+        self, plain_cfg, checkpoint, monkeypatch
+    ):
+        monkeypatch.setattr(DensityFitter, 'update', None)  # nothing is read
+        with pytest.raises(OSError, match='is a folder. Name a file in it'):
+            fit_gda(plain_cfg, checkpoint, checkpoint.parent)
+
     def test_weights_of_another_network(self, plain_cfg, checkpoint):
         plain_cfg.model.decode_head.channels = 16
         with pytest.raises(ValueError, match='do not belong to this config'):
