@@ -11,17 +11,19 @@ import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.core.risk_control import LEVELS, STEP, count_errors
 from mmseg_ddu.engine.checkpoint import digest, weights_digest
 from mmseg_ddu.engine.fitting_data import image_names
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import alone_at, parse_json
-from mmseg_ddu.models.heads import last_decode_head
 
 from .json_form import has_form
 from .unseen_images import (
     dataset_config,
+    info_of,
     labelled_images,
     labelled_prediction,
 )
@@ -61,7 +63,7 @@ def count_errors_of(
         counts = _begin(file, path, belongs, sizes)
         rest = [i for i in range(len(dataset)) if i not in counts]
         for index in track(rest, 'Errors by uncertainty', disable=not rest):
-            counts[index] = _count(model, dataset[index])
+            counts[index] = _count(model, dataset, index)
             _append(file, dict(image=index, counts=counts[index].tolist()))
             if stop.made:
                 raise Interrupted(
@@ -82,19 +84,15 @@ def count_errors_of(
 
 
 @torch.no_grad()
-def _count(model: nn.Module, item: dict) -> Tensor:
+def _count(model: nn.Module, dataset: Dataset, index: int) -> Tensor:
     """Counts of one image of a data set."""
     try:
-        sample = labelled_prediction(model, item)
+        sample, image = labelled_prediction(model, dataset, index)
     except ValueError as error:
-        path = item['data_samples'].metainfo.get('img_path')
+        path = info_of(dataset, index).get('img_path', f'image {index}')
         raise ValueError(f'{path}: {error}') from error
-    total, classes, labels = (
-        sample.get(name).data.squeeze(0)
-        for name in ('pred_total', 'pred_sem_seg', 'gt_sem_seg')
-    )
-    void = last_decode_head(model).ignore_index
-    return count_errors(total, classes, labels.to(classes.device), void)
+    total = sample.pred_total.data.squeeze(0)
+    return count_errors(total, image.classes, image.labels, VOID)
 
 
 def _state_of(file: str) -> list:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from mmengine.logging import MMLogger
@@ -11,6 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmseg_ddu.core.metrics.metric import JudgedImage
 from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import (
@@ -18,7 +20,12 @@ from mmseg_ddu.engine.fitting_data import (
     bare_datasets,
     image_names,
 )
+from mmseg_ddu.engine.ranks import reason
+from mmseg_ddu.evaluation.judged_samples import judge
+from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.registry import DATASETS, bare_type
+
+from .image_files import check_image
 
 SPLITS = ('val', 'test')
 
@@ -92,13 +99,16 @@ def trained_on(cfg: Mapping, names: Sequence[str]) -> list[str]:
 
 
 @torch.no_grad()
-def labelled_prediction(model: nn.Module, item: dict) -> SegDataSample:
+def labelled_prediction(
+    model: nn.Module, dataset: Dataset, index: int
+) -> tuple[SegDataSample, JudgedImage]:
     """The prediction of an image of a data set, with labels of its size.
 
     Raises:
-        ValueError: If it has none, or of another size.
+        ValueError: If the image or its labels cannot be read, or there are no
+            labels, or they are of another size or other classes.
     """
-    sample = model.test_step(as_batch(item))[0]
+    sample = model.test_step(as_batch(_read(dataset, index)))[0]
     if 'gt_sem_seg' not in sample:
         raise ValueError(
             'no labels; the pipeline of the data set needs LoadAnnotations'
@@ -113,4 +123,44 @@ def labelled_prediction(model: nn.Module, item: dict) -> SegDataSample:
             'so everywhere, put LoadAnnotations behind Resize, as mmseg has '
             'it'
         )
-    return sample
+    image = judge(sample.to_dict(), last_decode_head(model).ignore_index)
+    highest = int(image.labels.long().where(image.known, -1).max())
+    if highest >= len(image.logits):
+        raise ValueError(
+            f'label {highest}, but there are {len(image.logits)} classes; '
+            'correct it, or make it void (255)'
+        )
+    return sample, image
+
+
+def _read(dataset: Dataset, index: int) -> dict:
+    """An item; ValueError if one of its files cannot be read."""
+    try:
+        return dataset[index]
+    except Exception as error:  # whatever a decoder raises
+        info = info_of(dataset, index)
+        image, labels = info.get('img_path'), info.get('seg_map_path')
+        parts = {'the image': image, f'its labels {labels}': labels}
+        damaged = [name for name, file in parts.items() if _is_damaged(file)]
+        raise ValueError(
+            f'{" and ".join(damaged) or "it"} cannot be read '
+            f'({reason(error)}); replace the file, or leave the image out'
+        ) from error
+
+
+def info_of(dataset: Dataset, index: int) -> dict:
+    """What a data set says of an image before it is read, its files too."""
+    if not hasattr(dataset, 'get_data_info'):
+        return {}
+    return dataset.get_data_info(index)
+
+
+def _is_damaged(file: str | None) -> bool:
+    """Whether a file is no whole image, so far as can be told."""
+    if file is None:
+        return False
+    try:
+        check_image(Path(file))
+    except Exception:  # whatever a decoder raises
+        return True
+    return False

@@ -161,6 +161,12 @@ def test_damaged_counts(row, tmp_path):
         error_counts._begin(file, path, belongs, (2, 6))
 
 
+def test_a_folder_is_no_file_to_write(plain_cfg, fitted, counted, tmp_path):
+    with pytest.raises(OSError, match='is a folder. Name a file in it'):
+        fit_abstention(plain_cfg, fitted, 0.97, out=tmp_path)
+    assert not counted
+
+
 def test_void_images_do_not_count(plain_cfg, fitted):
     report = fit_abstention(plain_cfg, fitted, 0.97)
     journal = journal_of(fitted)

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -43,12 +44,45 @@ def test_training_images_that_are_not_known(plain_cfg, said):
     assert 'does not say where its images are' in said[-1]
 
 
-def test_labels_of_another_size(plain_cfg, fitted, tmp_path):
+@pytest.fixture
+def mine(plain_cfg, tmp_path):
+    """A copy of the validation images, to be changed."""
     dataset = plain_cfg.val_dataloader.dataset
-    dataset.data_root = str(
-        shutil.copytree(dataset.data_root, tmp_path / 'mine')
-    )
-    for mask in (tmp_path / 'mine' / 'SegmentationClass').glob('val_*.png'):
+    root = shutil.copytree(dataset.data_root, tmp_path / 'mine')
+    dataset.data_root = str(root)
+    return root
+
+
+@pytest.mark.parametrize(
+    'name, words',
+    [
+        ('JPEGImages/val_0001.jpg', r'val_0001\.jpg: the image cannot'),
+        (
+            'SegmentationClass/val_0001.png',
+            r'val_0001\.jpg: its labels \S+val_0001\.png cannot',
+        ),
+    ],
+)
+def test_a_damaged_file_is_named(plain_cfg, fitted, mine, name, words):
+    content = (mine / name).read_bytes()
+    (mine / name).write_bytes(content[: len(content) // 9])
+    with pytest.raises(ValueError, match=f'{words} be read .*; replace'):
+        fit_abstention(plain_cfg, fitted, 0.5)
+
+
+def test_labels_that_are_no_class(plain_cfg, fitted, mine):
+    path = mine / 'SegmentationClass' / 'val_0001.png'
+    with Image.open(path) as mask:
+        labels = np.array(mask)
+    labels[5, 7] = 77
+    Image.fromarray(labels).save(path)
+    message = r'val_0001\.jpg: label 77, but there are 6 classes'
+    with pytest.raises(ValueError, match=message):
+        fit_abstention(plain_cfg, fitted, 0.5)
+
+
+def test_labels_of_another_size(plain_cfg, fitted, mine):
+    for mask in (mine / 'SegmentationClass').glob('val_*.png'):
         with Image.open(mask) as labels:
             labels.crop((0, 0, labels.width, labels.height - 1)).save(mask)
     message = r'val_\w+\.jpg: the labels are \(47, 48\) and .* LoadAnnotations'

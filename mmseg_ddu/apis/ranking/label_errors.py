@@ -39,8 +39,6 @@ from mmseg_ddu.engine.fitting_data import (
     with_whole_pipelines,
 )
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
-from mmseg_ddu.evaluation.judged_samples import judge
-from mmseg_ddu.models.heads import last_decode_head
 
 from .error_kind import error_kind
 from .found_images import FoundImages
@@ -172,17 +170,11 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     Raises:
         ValueError: If there are no labels, or they do not fit.
     """
-    sample = labelled_prediction(model, dataset[index]).to_dict()
-    image = judge(sample, last_decode_head(model).ignore_index)
+    _, image = labelled_prediction(model, dataset, index)
     log_probs = log_probabilities(image.logits[None])[0]
     labels, known = image.labels.long(), image.known
-    highest = int(labels.where(known, -1).max())
-    if highest < 0:
+    if not known.any():
         raise ValueError('no pixel has a label')
-    if highest >= len(log_probs):
-        raise ValueError(
-            f'label {highest}, but there are {len(log_probs)} classes'
-        )
     maps = labels, image.classes, known
     part = least_believed(log_probs, *maps)
     region = part.pop('region')
