@@ -33,7 +33,6 @@ from mmseg_ddu.models.heads import last_decode_head
 
 SCORES = ('total', 'aleatoric', 'epistemic', 'energy')
 PROMISES = (0.02, 0.03, 0.05, 0.1)
-HEADLINE = 0.05
 CONFIDENCE = 0.9
 SPLITS = 500
 # Where tests start: as many nats as so many training pixels have.
@@ -113,6 +112,50 @@ def smallest(counts: dict) -> dict:
     }
 
 
+def headline(entry: dict) -> dict:
+    """What is said first of a data set: of one promise, total and coverages.
+
+    It is the largest of those measured that is below the error without
+    refusing, so that something has to be refused.
+
+    Args:
+        entry (dict): With ``error_without`` and ``promises``.
+
+    Returns:
+        dict: ``promise``, ``mean_error``, ``share_of_splits_kept``,
+        ``share_reached`` and ``coverage`` by score, of the promise on
+        average; of that with a confidence under ``with_confidence``. Nothing
+        if each promise is kept without refusing.
+    """
+    promises = [
+        each
+        for each in entry['promises']
+        if each['promise'] < entry['error_without']
+    ]
+    largest = max((each['promise'] for each in promises), default=None)
+    found = {
+        each['confidence']: dict(promise=largest, **_of_total(each['scores']))
+        for each in promises
+        if each['promise'] == largest
+    }
+    if not found:
+        return {}
+    surer = dict(confidence=CONFIDENCE, **found[CONFIDENCE])
+    return dict(found[None], with_confidence=surer)
+
+
+def _of_total(scores: dict) -> dict:
+    """Figures of the total, None where no split has a threshold."""
+    total = scores['total']
+    reached = total['share_reached']
+    figures = {
+        name: total[name] if reached else None
+        for name in ('mean_error', 'share_of_splits_kept')
+    }
+    coverage = {score: each['coverage'] for score, each in scores.items()}
+    return dict(figures, share_reached=reached, coverage=coverage)
+
+
 def main() -> None:
     parser = parser_of_decisions(__doc__, 'abstention')
     parser.add_argument('--counts', type=Path, help='keep them here')
@@ -143,14 +186,7 @@ def main() -> None:
                 lines.append(
                     [error, confidence, score, *(f'{v:.3f}' for v in numbers)]
                 )
-    headline = [p for p in entry['promises'] if p['promise'] == HEADLINE]
-    on_average, with_confidence = (p['scores'] for p in headline)
-    entry.update(
-        promise=HEADLINE,
-        mean_error=on_average['total']['mean_error'],
-        share_of_splits_kept=with_confidence['total']['share_of_splits_kept'],
-        coverage={s: f['coverage'] for s, f in on_average.items()},
-    )
+    entry.update(headline(entry))
     print(f'{len(kept)} images, {entry["error_without"]:.3f} wrong')
     print(f'Smallest errors to promise with all: {entry["smallest"]}')
     names = next(iter(found.values()))
