@@ -20,6 +20,7 @@ from .raster_file import tiff_bytes
 from .window_grid import Tile
 
 SETTINGS = 'settings.json'
+MOST = 12  # differences that are named
 
 
 class FinishedWindows:
@@ -89,14 +90,29 @@ def require_same(found: dict, settings: dict, where: Path) -> None:
     Raises:
         ValueError: That names them.
     """
+    was = _entries({key: found.get(key) for key in settings})
+    now = _entries(settings)
     different = [
-        f'{key} (was {json.dumps(found.get(key))[:80]}, now '
-        f'{json.dumps(value)[:80]})'
-        for key, value in settings.items()
-        if found.get(key) != value
+        f'{key} (was {json.dumps(was.get(key))[:80]}, now '
+        f'{json.dumps(now.get(key))[:80]})'
+        for key in {**was, **now}
+        if was.get(key) != now.get(key)
     ]
+    if len(different) > MOST:
+        different[MOST:] = [f'{len(different) - MOST:,} more']
     if different:
         raise ValueError(
             f'{where} was made with other settings: {"; ".join(different)}. '
             'Resume it with the same ones, or start again with --overwrite.'
         )
+
+
+def _entries(settings: dict) -> dict:
+    """Settings, those in groups by name and group."""
+    flat = {}
+    for key, value in settings.items():
+        group = value if isinstance(value, dict) else {}
+        flat.update({f'{key} {name}': each for name, each in group.items()})
+        if not group:
+            flat[key] = value
+    return flat

@@ -157,6 +157,17 @@ def _model_settings(model: nn.Module, checkpoint: str | os.PathLike) -> dict:
     return plain(settings)
 
 
+def _warn_of_files_elsewhere(raster: RasterFile) -> None:
+    files = raster.sources[1]
+    if files:
+        more = f' and {len(files) - 1:,} more' if files[1:] else ''
+        MMLogger.get_current_instance().warning(
+            f'{raster.path} is made of files that are not on this disk '
+            f'({files[0]}{more}), so it is not known whether they have '
+            'changed since then; if they have, start again with --overwrite.'
+        )
+
+
 class _Work:
     """Exports one raster after another."""
 
@@ -180,6 +191,8 @@ class _Work:
         )
         part = self.out_dir / f'{name}.part'
         finished = all(path.exists() for path in outputs)
+        if self.resume and (finished or part.exists()):
+            _warn_of_files_elsewhere(raster)
         if self.resume and finished and not part.exists():
             found = geotiff.settings_of(outputs[1])
             require_same(found, settings, outputs[1])

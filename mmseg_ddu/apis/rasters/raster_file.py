@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .window_grid import Span
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
 
 
 def require_rasterio() -> None:
@@ -47,13 +52,8 @@ class RasterFile:
         bands: Sequence[int] | None,
         channels: int,
     ) -> None:
-        import rasterio
-
         self.path = Path(path)
-        with warnings.catch_warnings():  # see placed
-            kind = rasterio.errors.NotGeoreferencedWarning
-            warnings.simplefilter('ignore', kind)
-            self.file = rasterio.open(self.path)
+        self.file = _opened(self.path)  # see placed
         self.bands = self._chosen(bands, channels)
         self.shape = self.file.shape
         self.dtype = self._dtype()
@@ -134,16 +134,62 @@ class RasterFile:
             there &= np.isfinite(pixels).all(0)
         return pixels, there
 
+    @cached_property
+    def sources(self) -> tuple[dict[str, list[int]], list[str]]:
+        """All files that it is made of, when first asked.
+
+        Those of its sources too, and masks and other files beside them.
+
+        Returns:
+            tuple: Size and time of the last change of each file on this
+            disk, and the names of those that are elsewhere.
+        """
+        here: dict[str, list[int]] = {}
+        elsewhere: list[str] = []
+        todo, known = [str(self.path)], {str(self.path)}
+        while todo:
+            name = todo.pop()
+            try:
+                info = os.stat(name)
+                key = os.path.relpath(name, self.path.parent)
+                here[key] = [info.st_size, info.st_mtime_ns]
+                found = _listed(name)
+            except OSError:
+                remote = '/vsi' in name or '://' in name
+                found = [] if remote else _listed(name)
+                if not found:
+                    elsewhere.append(name)
+            todo += [file for file in found if file not in known]
+            known.update(found)
+        return here, elsewhere
+
     def settings(self) -> dict:
         """What an export that goes on must find unchanged."""
-        info = self.path.stat()
         return dict(
             raster=self.path.name,
             shape=list(self.shape),
             bands=self.bands,
-            bytes=info.st_size,
-            modified=info.st_mtime_ns // 10**9,
+            files=self.sources[0],
         )
+
+
+def _opened(path: str | os.PathLike) -> DatasetReader:
+    """A raster, whether or not it says where on earth it is."""
+    import rasterio
+
+    with warnings.catch_warnings():
+        kind = rasterio.errors.NotGeoreferencedWarning
+        warnings.simplefilter('ignore', kind)
+        return rasterio.open(path)
+
+
+def _listed(name: str) -> list[str]:
+    """Files that GDAL reads for one; of a VRT no sources of sources."""
+    try:
+        with _opened(name) as file:
+            return list(file.files)
+    except OSError:  # not a raster, as a file of a transform
+        return []
 
 
 def write_window(path: Path, pixels: np.ndarray) -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
 from mmseg_ddu.registry import MODELS
 from tests.stand_in import make_stand_in
 
@@ -22,6 +23,26 @@ def tiny(tmp_path_factory):
 def _kept():
     """Names and contents of files that are made once."""
     return {}
+
+
+@pytest.fixture
+def before_window(monkeypatch):
+    """Do something before a window, by its number; count them."""
+    real = WindowPredictor.__call__
+
+    def install(number, action):
+        seen = []
+
+        def call(*args):
+            seen.append(args[3])
+            if len(seen) == number:
+                action()
+            return real(*args)
+
+        monkeypatch.setattr(WindowPredictor, '__call__', call)
+        return seen
+
+    return install
 
 
 @pytest.fixture

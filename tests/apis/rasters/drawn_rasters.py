@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 rasterio = pytest.importorskip('rasterio', reason='rasterio is not installed')
+pytest.importorskip('rasterio.shutil')  # for rasterio.shutil.copy
 
 PLACE = dict(
     crs='EPSG:32632', transform=rasterio.Affine(0.5, 0, 5e5, 0, -0.5, 5.4e6)

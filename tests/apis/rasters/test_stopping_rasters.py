@@ -15,7 +15,6 @@ import pytest
 from mmseg_ddu.apis import export_raster
 from mmseg_ddu.apis.rasters import finished_windows, geotiff
 from mmseg_ddu.apis.rasters.geotiff import Mosaic
-from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
 from mmseg_ddu.engine.stopping import Interrupted
 from mmseg_ddu.fileio import alone_at
 from tests.apis.exporting.checks import contents, end_of, start_child
@@ -39,26 +38,6 @@ def run(tiny, scene, tmp_path):
         return export_raster(*tiny, [scene], tmp_path / 'out', **options)
 
     return run
-
-
-@pytest.fixture
-def before_window(monkeypatch):
-    """Do something before a window, by its number; count them."""
-    real = WindowPredictor.__call__
-
-    def install(number, action):
-        seen = []
-
-        def call(*args):
-            seen.append(args[3])
-            if len(seen) == number:
-                action()
-            return real(*args)
-
-        monkeypatch.setattr(WindowPredictor, '__call__', call)
-        return seen
-
-    return install
 
 
 def broken():
