@@ -88,6 +88,8 @@ class Mosaic:
         xml.ElementTree(self.root).write(vrt)
         self._remove(path)
         compact = dict(compress='DEFLATE', predictor='YES', bigtiff='IF_SAFER')
+        # A mean of classes is none, nor is one of scores and their marker.
+        compact['overview_resampling'] = 'NEAREST'
         try:
             self._copy(vrt, path, driver='COG', **compact, **options)
             self._read_all(path)
@@ -168,7 +170,7 @@ def write_classes(
         entry = {f'c{n}': str(value) for n, value in enumerate(values, 1)}
         xml.SubElement(table, 'Entry', entry)
     _add_sources(band, sources, 1)
-    return mosaic.write(name, overview_resampling='NEAREST')
+    return mosaic.write(name)
 
 
 def write_maps(
@@ -178,7 +180,7 @@ def write_maps(
     for number, (title, unit) in enumerate(bands.items(), 2):
         band = mosaic.add_band('Float32', title, unit, np.nan)
         _add_sources(band, sources, number)
-    return mosaic.write(name, overview_resampling='AVERAGE')
+    return mosaic.write(name)
 
 
 def settings_of(path: Path) -> dict:

@@ -5,10 +5,11 @@ import pytest
 
 from mmseg_ddu.apis import export_raster, init_ddu, predict
 from mmseg_ddu.apis.rasters.window_prediction import WindowPredictor
+from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.core.metrics.metric import VOID
 from tests.stand_in import make_stand_in
 
-from .drawn_rasters import colors, read, write_raster
+from .drawn_rasters import colors, rasterio, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 UNCHANGED = dict(type='LoadImageFromFile', color_type='unchanged')
@@ -129,3 +130,31 @@ def test_holes_are_seen_as_padding_is(short, tmp_path):
     expected = predict(model, bgr).pred_aleatoric.data[0].numpy()
     assert np.abs(found - expected)[:, :192].max() < 1e-5
     assert np.isnan(found[:, 192:]).all()
+
+
+def test_overviews_of_pixels_without_a_score(tiny, tmp_path, monkeypatch):
+    """They show pixels as they are, the same ones in both files."""
+    real, rng = WindowPredictor.__call__, np.random.default_rng(2)
+
+    def lossy(*args):
+        result = real(*args)
+        result[1:, rng.random(result.shape[1:]) < 0.1] = WORST
+        return result
+
+    monkeypatch.setattr(WindowPredictor, '__call__', lossy)
+    pixels = colors(700, 600) * (rng.random((700, 600)) > 0.1)
+    scene = write_raster(tmp_path / 'scene.tif', pixels, nodata=0)
+    sizes = dict(window=512, overlap=64)
+    (row,) = export_raster(*tiny, [scene], tmp_path / 'out', **sizes)
+    whole = np.concatenate([read(file) for file in row['files']])
+    small = np.concatenate([overview(file) for file in row['files']])
+    assert (small == np.float32(WORST)).any() and np.isnan(small).any()
+    assert any(
+        np.array_equal(small, whole[:, i::2, j::2], equal_nan=True)
+        for i, j in np.ndindex(2, 2)
+    )
+
+
+def overview(path):
+    with rasterio.open(path, overview_level=0) as file:
+        return file.read()
