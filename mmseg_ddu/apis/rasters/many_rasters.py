@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,8 +89,10 @@ def export_raster(
     require_rasterio()
     if overwrite and resume:
         raise ValueError('Expected overwrite or resume, but got both.')
-    if scale is not None and not scale > 0:
-        raise ValueError(f'Expected scale above 0, but got {scale}.')
+    if scale is not None and not 0 < scale < math.inf:
+        raise ValueError(
+            f'Expected scale to be a finite number above 0, but got {scale}.'
+        )
     check_sizes(window, overlap)
     cfg = read_config(config, cfg_options)
     set_scale(cfg, scale)
@@ -109,9 +112,9 @@ def export_raster(
             percentiles=percentiles,
         )
         channels = network_channels(model)
-        for path in paths:  # what is wrong is said before the hours
-            RasterFile(path, bands, channels)
         work = _Work(model, out_dir, resume, shared)
+        for path in paths:  # what is wrong is said before the hours
+            work.check(RasterFile(path, bands, channels))
         with StopRequest() as stop:
             return [
                 work.export(RasterFile(path, bands, channels), name, stop)
@@ -178,12 +181,21 @@ class _Work:
         self.settings = settings
         self.predict = WindowPredictor(model, settings['percentiles'])
 
+    def _grid(self, raster: RasterFile) -> list[Tile]:
+        sizes = self.settings['window'], self.settings['overlap']
+        return list(tiles(*raster.shape, *sizes, self.predict.extra))
+
+    def check(self, raster: RasterFile) -> None:
+        """Raise ValueError if its windows cannot be predicted."""
+        rows, columns = self._grid(raster)[0][:2]
+        shape = rows.stop - rows.start, columns.stop - columns.start
+        self.predict.check(raster.dtype, shape)
+
     def export(self, raster: RasterFile, name: str, stop: StopRequest) -> dict:
         """All of one raster; what was done."""
         settings = {**raster.settings(), **self.settings}
         outputs = [self.out_dir / f'{name}_{kind}.tif' for kind in OUTPUTS]
-        sizes = settings['window'], settings['overlap']
-        grid = list(tiles(*raster.shape, *sizes, self.predict.extra))
+        grid = self._grid(raster)
         row = dict(
             raster=str(raster.path),
             files=list(map(str, outputs)),
@@ -204,7 +216,6 @@ class _Work:
             )
         done = FinishedWindows(part, settings, 1 + len(self.predict.bands))
         done.begin(self.resume)
-        self.predict.check(raster.dtype, part)
         try:
             empty = self._predict_all(raster, done, grid, stop)
             sources = list(done.sources(grid))

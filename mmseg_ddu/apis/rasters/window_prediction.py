@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,28 +104,46 @@ class WindowPredictor:
         if refuses(model):
             self.bands[ABSTAIN] = '1 where refused'
 
-    def check(self, dtype: str, folder: Path) -> None:
-        """Try the loader with a small image.
+    def check(self, dtype: str, shape: Sequence[int]) -> None:
+        """Try the test pipeline with an image, before any window.
 
         Args:
             dtype (str): Of the raster.
-            folder (Path): Where files may be written.
+            shape (Sequence[int]): Height and width of a window.
 
         Raises:
-            ValueError: If it does not give all bands.
+            ValueError: If the loader does not give all bands, or the rest
+                changes the size.
         """
+        sizes = [padded_size(side, self.extra) for side in shape]
+        with tempfile.TemporaryDirectory() as folder:
+            results = self._check_loader(dtype, sizes, Path(folder))
+        try:
+            item = self.rest(results)
+        except Exception as error:  # whatever a step raises
+            why = ' '.join(reason(error).split())
+            raise ValueError(
+                f'The test pipeline cannot take a window of {tuple(sizes)} '
+                f'pixels ({why}). Change the step that fails, or choose '
+                'another scale (--scale) or window (--window).'
+            ) from error
+        self._check_size(item, sizes)
+
+    def _check_loader(
+        self, dtype: str, sizes: Sequence[int], folder: Path
+    ) -> dict:
         channels = network_channels(self.model)
         kind = np.dtype(dtype)
         step = 256 if kind.kind in 'ui' and kind.itemsize > 1 else 1
         levels = step * np.arange(1, channels + 1).reshape(-1, 1, 1)
-        image = (levels * np.ones((1, 8, 8))).astype(dtype)
-        loaded = self._results(image, folder)['img']
+        image = np.tile(levels.astype(dtype), (1, *sizes))
+        results = self._results(image, folder)
         if type(self.load) is not LoadImageFromFile:
-            return  # a loader of the user's own may do anything to values
-        found = sorted(loaded[0, 0].tolist())
+            return results  # one of the user's own may do anything to values
+        found = sorted(results['img'][0, 0].tolist())
         for divisor in (1, step):
             if found == sorted((image[:, 0, 0] // divisor).tolist()):
-                return
+                return results
         raise ValueError(
             f'{self._who()} reads other values than those of the {channels} '
             f'bands of type {dtype} (of {image[:, 0, 0].tolist()} it makes '
@@ -184,15 +204,7 @@ class WindowPredictor:
         results = self._results(padded, folder)
         results['img'][~np.pad(there, margins)] = self._mean_color(results)
         item = self.rest(results)
-        meta = item['data_samples'].metainfo
-        seen, factors = meta['img_shape'][:2], meta.get('scale_factor')
-        expected = np.multiply(sizes, (factors or (1, 1))[::-1])
-        if np.abs(expected - seen).max() > 1:
-            raise ValueError(
-                f'The test pipeline makes {seen} pixels of a window of '
-                f'{tuple(sizes)}: a step of it crops, pads or resizes, which '
-                'windows of a raster do not allow. Leave it out.'
-            )
+        self._check_size(item, sizes)
         torch.manual_seed(zlib.crc32(name.encode()))
         sample = self.model.test_step(as_batch(item))[0]
         maps = sample_maps(sample)
@@ -203,6 +215,18 @@ class WindowPredictor:
         result = np.stack(bands).astype(np.float32)[:, :height, :width]
         result[0, ~there], result[1:, ~there] = VOID, np.nan
         return result
+
+    @staticmethod
+    def _check_size(item: dict, sizes: Sequence[int]) -> None:
+        meta = item['data_samples'].metainfo
+        seen, factors = meta['img_shape'][:2], meta.get('scale_factor')
+        expected = np.multiply(sizes, (factors or (1, 1))[::-1])
+        if np.abs(expected - seen).max() > 1:
+            raise ValueError(
+                f'The test pipeline makes {seen} pixels of a window of '
+                f'{tuple(sizes)}: a step of it crops, pads or resizes, which '
+                'windows of a raster do not allow. Leave it out.'
+            )
 
     def _mean_color(self, results: dict) -> np.ndarray:
         """Zero behind the normalisation, in the order of the loader."""

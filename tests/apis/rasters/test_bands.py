@@ -82,8 +82,12 @@ def test_bands_that_do_not_fit(tiny, tmp_path, count, bands, message):
 @pytest.mark.parametrize(
     ('channels', 'loader', 'message'),
     [
-        (4, dict(type='LoadImageFromFile'), r'makes \(8, 8, 3\) of a window'),
-        (2, UNCHANGED, r'makes \(8, 8, 1\) of a window with 2 bands'),
+        (
+            4,
+            dict(type='LoadImageFromFile'),
+            r'makes \(64, 64, 3\) of a window',
+        ),
+        (2, UNCHANGED, r'makes \(64, 64, 1\) of a window with 2 bands'),
         (6, UNCHANGED, 'cannot read a window with 6 bands of type uint8'),
     ],
 )
@@ -95,6 +99,7 @@ def test_loaders_that_lose_bands(tmp_path, channels, loader, message):
     )
     with pytest.raises(ValueError, match=message):
         export_raster(*model, [scene], tmp_path / 'out')
+    assert not (tmp_path / 'out' / 'scene.part').exists()
 
 
 def test_complex_numbers_and_damaged_files(tiny, tmp_path):

@@ -208,6 +208,25 @@ def test_steps_that_change_the_size_are_refused(short, whole, tmp_path):
     config.write_text(text)
     with pytest.raises(ValueError, match='crops, pads or resizes'):
         export_raster(config, fitted, [whole[0]], tmp_path / 'out', **SMALL)
+    assert not (tmp_path / 'out' / 'scene.part').exists()
+
+
+@pytest.mark.parametrize('scale', [0, -1, math.inf, math.nan])
+def test_scales_that_are_none(tiny, tmp_path, scale):
+    out = tmp_path / 'out'
+    with pytest.raises(ValueError, match='finite number above 0'):
+        export_raster(*tiny, [tmp_path / 'scene.tif'], out, scale=scale)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('scale', [1e300, 1e-9])
+def test_scales_that_no_image_has(tiny, tmp_path, scale):
+    pixels = colors(60, 60)
+    scene = write_raster(tmp_path / 'scene.tif', pixels)
+    with pytest.raises(ValueError, match='cannot take a window .*--scale'):
+        export_raster(*tiny, [scene], tmp_path / 'out', scale=scale)
+    export_raster(*tiny, [scene], tmp_path / 'out')
+    assert assert_maps_of_stand_in(tmp_path / 'out', pixels).all()
 
 
 def test_refused_pixels(short, whole, tmp_path):
