@@ -16,6 +16,9 @@ from .window_grid import Span
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
+# Overviews and statistics: no pixel of a window comes from them.
+OF_VIEWERS = ('.ovr', '.aux.xml')
+
 
 def require_rasterio() -> None:
     """Raise ImportError with the remedy if the extra is missing."""
@@ -138,7 +141,8 @@ class RasterFile:
     def sources(self) -> tuple[dict[str, list[int]], list[str]]:
         """All files that it is made of, when first asked.
 
-        Those of its sources too, and masks and other files beside them.
+        Those of its sources too, and masks and other files beside them, but
+        for overviews and statistics, which viewers write.
 
         Returns:
             tuple: Size and time of the last change of each file on this
@@ -159,6 +163,7 @@ class RasterFile:
                 found = [] if remote else _listed(name)
                 if not found:
                     elsewhere.append(name)
+            found = [file for file in found if not file.endswith(OF_VIEWERS)]
             todo += [file for file in found if file not in known]
             known.update(found)
         return here, elsewhere

@@ -111,3 +111,14 @@ def test_files_that_are_not_on_the_disk(stopped, source, tmp_path, said):
     shares = PIXELS.astype(np.float32) / 256
     classes = read(tmp_path / 'out' / 'scene_class.tif')[0]
     assert np.array_equal(classes, (shares.mean(0) * 4).astype(int))
+
+
+def test_what_viewers_write_is_no_change(stopped, source):
+    resume = stopped(source)
+    with rasterio.open(source) as file:
+        file.statistics(1)
+    beside = source.with_name(f'{source.name}.aux.xml')
+    if not beside.exists():
+        beside.write_text('<PAMDataset></PAMDataset>')
+    source.with_name(f'{source.name}.ovr').write_bytes(b'')
+    assert resume(resume=True)
