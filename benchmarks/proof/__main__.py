@@ -146,7 +146,8 @@ def seeds(args) -> dict:
     number = args.fit_images or FEW
     for name in alone(args):
         file = args.runs / f'{name}_{number}_seeds.json'
-        own = of_network(args, name, images=40, shift_images=8)
+        changes = dict(images=40, shift_images=8, fit_images=number)
+        own = of_network(args, name, **changes)
         found[name] = kept(file, judge_seeds, NETWORKS[name], number, own)
         print(f'\n{name}\n\n{seed_table(found[name])}\n')
     return {'seeds': {f'{number} images': found}}

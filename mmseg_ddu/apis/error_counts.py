@@ -28,6 +28,8 @@ from .unseen_images import (
     labelled_prediction,
 )
 
+RULE = 2  # of what counts: the first took labels that are no class as wrong
+
 
 def count_errors_of(
     model: nn.Module, checkpoint: Path, split: str, folder: Path
@@ -56,6 +58,7 @@ def count_errors_of(
         model=digest([model.cfg.model, dataset_config(model, split)]),
         images=digest([_state_of(file) for file in files]),
         levels=[STEP, LEVELS],
+        rule=RULE,
     )
     path = folder / f'{checkpoint.stem}.{split}_errors.jsonl'
     with alone_at(path), path.open('a+b') as file, StopRequest() as stop:

@@ -36,12 +36,8 @@ def fit_figures(
     vectors = torch.cat([torch.from_numpy(part['vectors']) for part in parts])
     labels = torch.cat([torch.from_numpy(part['labels']) for part in parts])
     log_probs, distances = own_densities(model.gda_head, vectors, labels)
-    half = torch.cat(
-        [
-            torch.full((len(part['labels']),), bool(number % 2))
-            for number, part in enumerate(parts)
-        ]
-    )
+    sizes = torch.tensor([len(part['labels']) for part in parts])
+    half = (torch.arange(len(parts)) % 2 == 1).repeat_interleave(sizes)
     gains = several_gain(vectors, labels, half, len(classes), seed)
     counts = fit.get('vectors_per_class') or [None] * len(classes)
     least = FEW_VECTORS * vectors.shape[1]
@@ -116,8 +112,9 @@ def several_gain(
         list: For each class; None with too few vectors.
     """
     gains: list[float | None] = []
+    finite = vectors.isfinite().all(1)
     for label in range(classes):
-        own = labels == label
+        own = finite & (labels == label)
         fitted, judged = vectors[own & ~half], vectors[own & half]
         if min(len(fitted), len(judged)) < ENOUGH:
             gains.append(None)

@@ -8,6 +8,7 @@ from mmseg_ddu.evaluation.verdict import auroc
 from mmseg_ddu.models.map_names import MAPS
 
 from .fit_sentences import gaussians, named, several
+from .over_images import Value
 from .strangeness_figures import PREFIX_OF_FAINT
 
 # By AUROC, each with a reason that holds for any network: at .80 four of
@@ -21,8 +22,6 @@ MISCALIBRATED = 0.02
 MANY_FLAGS = 0.09
 # Flags that one of five times hang on the mode are no property of the image.
 UNSTABLE = 0.2
-
-Value = Mapping[str, float | None]
 
 
 def word(value: float) -> str:
@@ -147,19 +146,23 @@ def _faint(card: Mapping) -> list[str]:
     if not kinds:
         return []
     told = ', '.join(seen).replace('_', ' ') or 'none of them'
-    mean = doubt(shifts['mean_of_faint'], shifts['images'])
-    lowest = min(
+    text = (
+        f'Of {len(kinds)} changes when they are faint (mean '
+        f'{doubt(shifts["mean_of_faint"], shifts["images"])}) the epistemic '
+        f'map sees at least somewhat: {told}.'
+    )
+    lowest, kind = min(
         (shifts['kinds'][kind]['accuracy'], kind)
         for kind in kinds
         if shifts['kinds'][kind]['accuracy'] is not None
     )
-    worst = lowest[1].removeprefix(PREFIX_OF_FAINT).replace('_', ' ')
-    return [
-        f'Of {len(kinds)} changes when they are faint (mean {mean}) it sees '
-        f'{told}. The one that costs most accuracy is {worst}: '
-        f'{lowest[0]:.1%} of the pixels are right, '
-        f'{shifts["accuracy"]:.1%} without it.'
-    ]
+    if lowest < shifts['accuracy']:
+        worst = kind.removeprefix(PREFIX_OF_FAINT).replace('_', ' ')
+        text += (
+            f' Most accuracy is lost by {worst}: {lowest:.1%} of the pixels '
+            f'are right, {shifts["accuracy"]:.1%} without it.'
+        )
+    return [text]
 
 
 def _whole_images(card: Mapping) -> str:

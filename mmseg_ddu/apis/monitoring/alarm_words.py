@@ -32,7 +32,7 @@ def say(alarm: dict[str, Any], count: int) -> str:
             '(colours, contrast, noise, sharpness)'
         )
         number = '{:.3g} standard deviations'
-        cause = CAUSES[alarm['fine_structure_changed']]
+        cause = CAUSES[alarm['fine_structure_changed']] if rose else ''
     else:
         pixels = 'unusual pixels' if kind == UNUSUAL else f'pixels of {kind}'
         what = f'{"More" if rose else "Fewer"} {pixels}'

@@ -63,7 +63,7 @@ class DriftMonitor:
     Attributes:
         lines (list[dict]): A line for each image so far: ``number``,
             ``name``, ``key``, ``alarms``, and either ``error`` or
-            ``values``, ``p``, ``level`` (of each detector; 1 is an alarm)
+            ``values``, ``p``, ``level`` (of each detector; 1 is an alarm),
             ``fine`` (the fine structure) and ``lost_share``. An alarm has
             ``statistic``, ``rose``, ``now``, ``before``, ``since``,
             ``fine_structure_changed`` (null if nobody can say), ``images``

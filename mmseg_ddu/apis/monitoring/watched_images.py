@@ -194,7 +194,7 @@ def _left_out(
 
 
 def _fine(statistics: list[float]) -> list[float]:
-    """None where one of them is no number, or beyond all bounds."""
+    """Empty where one of them is no number, or beyond all bounds."""
     if not (statistics and all(abs(x) < WORST for x in statistics)):
         return []
     (numbers,) = fine_structure(np.array([statistics]))

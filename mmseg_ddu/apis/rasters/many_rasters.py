@@ -194,6 +194,8 @@ class _Work:
     def export(self, raster: RasterFile, name: str, stop: StopRequest) -> dict:
         """All of one raster; what was done."""
         settings = {**raster.settings(), **self.settings}
+        # In the GeoTIFF, which others see, without their names.
+        told = {**settings, 'files': digest(settings['files'], 16)}
         outputs = [self.out_dir / f'{name}_{kind}.tif' for kind in OUTPUTS]
         grid = self._grid(raster)
         row = dict(
@@ -207,7 +209,8 @@ class _Work:
             _warn_of_files_elsewhere(raster)
         if self.resume and finished and not part.exists():
             found = geotiff.settings_of(outputs[1])
-            require_same(found, settings, outputs[1])
+            found.setdefault('files', told['files'])  # of an earlier version
+            require_same(found, told, outputs[1])
             return {**row, EMPTY: found.get(EMPTY)}
         if not raster.placed:
             MMLogger.get_current_instance().warning(
@@ -224,7 +227,7 @@ class _Work:
                     f'Windows have gone from {part} or were cut off; run the '
                     'same command with --resume.'
                 )
-            about = {**settings, EMPTY: empty}
+            about = {**told, EMPTY: empty}
             mosaics = [
                 geotiff.Mosaic(part, raster.path, about, stop) for _ in outputs
             ]

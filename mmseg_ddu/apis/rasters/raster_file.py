@@ -16,8 +16,7 @@ from .window_grid import Span
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-# Overviews and statistics: no pixel of a window comes from them.
-OF_VIEWERS = ('.ovr', '.aux.xml')
+STATISTICS = '.aux.xml'  # which viewers write, as the overviews of a file
 
 
 def require_rasterio() -> None:
@@ -138,17 +137,17 @@ class RasterFile:
         return pixels, there
 
     @cached_property
-    def sources(self) -> tuple[dict[str, list[int]], list[str]]:
+    def sources(self) -> tuple[dict[str, list], list[str]]:
         """All files that it is made of, when first asked.
 
         Those of its sources too, and masks and other files beside them, but
         for overviews and statistics, which viewers write.
 
         Returns:
-            tuple: Size and time of the last change of each file on this
-            disk, and the names of those that are elsewhere.
+            tuple: Size, time of the last change and nodata values of each
+            file on this disk, and the names of those that are elsewhere.
         """
-        here: dict[str, list[int]] = {}
+        here: dict[str, list] = {}
         elsewhere: list[str] = []
         todo, known = [str(self.path)], {str(self.path)}
         while todo:
@@ -156,17 +155,21 @@ class RasterFile:
             try:
                 info = os.stat(name)
                 key = os.path.relpath(name, self.path.parent)
-                here[key] = [info.st_size, info.st_mtime_ns]
-                found = _listed(name)
+                found, nodata = _listed(name)
+                here[key] = [info.st_size, info.st_mtime_ns, nodata]
             except OSError:
                 remote = '/vsi' in name or '://' in name
-                found = [] if remote else _listed(name)
+                found = [] if remote else _listed(name)[0]
                 if not found:
                     elsewhere.append(name)
-            found = [file for file in found if not file.endswith(OF_VIEWERS)]
+            found = [file for file in found if not self._is_of_viewers(file)]
             todo += [file for file in found if file not in known]
             known.update(found)
         return here, elsewhere
+
+    def _is_of_viewers(self, file: str) -> bool:
+        """No pixel of a window comes from it; nodata is asked for itself."""
+        return file.endswith(STATISTICS) or file == f'{self.path}.ovr'
 
     def settings(self) -> dict:
         """What an export that goes on must find unchanged."""
@@ -188,13 +191,16 @@ def _opened(path: str | os.PathLike) -> DatasetReader:
         return rasterio.open(path)
 
 
-def _listed(name: str) -> list[str]:
-    """Files that GDAL reads for one; of a VRT no sources of sources."""
+def _listed(name: str) -> tuple[list[str], str]:
+    """Files that GDAL reads for one, and its nodata values.
+
+    Of a VRT no sources of sources.
+    """
     try:
         with _opened(name) as file:
-            return list(file.files)
+            return list(file.files), repr(file.nodatavals)
     except OSError:  # not a raster, as a file of a transform
-        return []
+        return [], ''
 
 
 def write_window(path: Path, pixels: np.ndarray) -> None:

@@ -134,6 +134,7 @@ def test_several_gaussians_gain_on_a_mixture_alone():
     vectors[labels == 1] += centers[parts]
     half = torch.rand(3600, generator=generator) < 0.5
     labels[labels == 2] = torch.where(torch.arange(1200) < 10, 2, 0)
+    vectors[:2, 3] = torch.tensor([torch.nan, torch.inf])
     one, mixture, few = several_gain(vectors, labels, half, 3, 0)
     assert mixture > 1 > 0.3 > one
     assert few is None

@@ -64,6 +64,17 @@ def test_an_alarm_of_the_novelty_says_of_what(
     assert words in alarm['words']
 
 
+def test_images_that_look_more_ordinary_have_no_cause(
+    tmp_path, reference, state
+):
+    moved = rows(60, seed=3, prefix='b', novelty=-4, noise=5)
+    found = alarms(
+        DriftMonitor(state, reference).watch(write(tmp_path / 'x', moved))
+    )
+    words = [a['words'] for _, a in found if a['statistic'] == 'image_novelty']
+    assert words and not any('fine structure' in each for each in words)
+
+
 def test_without_a_reference_what_was_before_decides(tmp_path, state):
     old = write(tmp_path / 'old', rows(100, seed=2))
     new = rows(30, seed=3, prefix='b', novelty=8, noise=5)

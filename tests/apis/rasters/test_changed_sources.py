@@ -122,3 +122,14 @@ def test_what_viewers_write_is_no_change(stopped, source):
         beside.write_text('<PAMDataset></PAMDataset>')
     source.with_name(f'{source.name}.ovr').write_bytes(b'')
     assert resume(resume=True)
+
+
+def test_another_value_of_missing_pixels_is_a_change(stopped, source):
+    """Also where only the file of statistics says so."""
+    resume = stopped(source)
+    source.with_name(f'{source.name}.aux.xml').write_text(
+        '<PAMDataset><PAMRasterBand band="1"><NoDataValue>7</NoDataValue>'
+        '</PAMRasterBand></PAMDataset>'
+    )
+    with pytest.raises(ValueError, match='source.tif'):
+        resume(resume=True)
