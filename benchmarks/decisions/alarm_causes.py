@@ -195,7 +195,7 @@ def main() -> None:
         table.append([name, *(f'{r} of {of}' for r, of in right.values())])
         print(table[-1], flush=True)
     print(markdown_table(['images', FINE, LIGHT], table))
-    add_answer(args.json, {'alarm_causes': answer}, 'drift')
+    add_answer(args.json, answer, 'alarm_causes')
 
 
 if __name__ == '__main__':

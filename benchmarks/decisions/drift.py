@@ -92,13 +92,31 @@ def measure(args) -> dict:
         mixed = np.random.default_rng(3).permutation(plain)
         halves[name] = false_alarms(mixed[::2], mixed[1::2], args.streams)
     return dict(
-        **result,
+        **by_change(result),
         stated_per_1000=1000 * RATE,
-        false_alarms_per_1000=same,
-        false_alarms_per_1000_other_images=halves,
+        false_alarms_per_1000=max(same.values()),
+        by_data=same,
+        other_images_by_data=halves,
         reference=REFERENCE,
         streams_of_10000=args.streams,
     )
+
+
+def by_change(found: dict[str, dict[str, dict]]) -> dict[str, dict]:
+    """Change to its delays on each data set, and the longest of them.
+
+    Args:
+        found (dict): Data set to change to :func:`delays`.
+    """
+    result: dict[str, dict] = {}
+    for name, changes in found.items():
+        for kind, row in changes.items():
+            result.setdefault(kind, {})[name] = row
+    for kind, rows in result.items():
+        every = [row['delay'] for row in rows.values()]
+        longest = None if None in every else max(every)
+        result[kind] = dict(delay=longest, **rows)
+    return result
 
 
 def main() -> None:
