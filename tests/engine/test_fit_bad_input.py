@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,8 +133,8 @@ class TestBadInput:
         out = fit_gda(plain_cfg, checkpoint)
         before = out.read_bytes()
 
-        def interrupted(value, path):
-            Path(path).write_bytes(b'half')
+        def interrupted(value, file):
+            file.write(b'half')
             raise KeyboardInterrupt
 
         monkeypatch.setattr(torch, 'save', interrupted)
