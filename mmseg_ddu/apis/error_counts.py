@@ -53,13 +53,7 @@ def count_errors_of(
     """
     dataset = labelled_images(model, split)
     files = [*image_names(dataset), *image_names(dataset, 'seg_map_path')]
-    belongs = dict(
-        weights=weights_digest(checkpoint),
-        model=digest([model.cfg.model, dataset_config(model, split)]),
-        images=digest([_state_of(file) for file in files]),
-        levels=[STEP, LEVELS],
-        rule=RULE,
-    )
+    belongs = _belongs(model, checkpoint, split, files)
     path = folder / f'{checkpoint.stem}.{split}_errors.jsonl'
     with alone_at(path), path.open('a+b') as file, StopRequest() as stop:
         sizes = len(dataset), len(model.abstention.thresholds)
@@ -84,6 +78,19 @@ def count_errors_of(
             'have no labelled pixel and do not count.'
         )
     return labelled
+
+
+def _belongs(
+    model: nn.Module, checkpoint: Path, split: str, files: list[str]
+) -> dict:
+    """Of what counts are."""
+    return dict(
+        weights=weights_digest(checkpoint),
+        model=digest([model.cfg.model, dataset_config(model, split)]),
+        images=digest([_state_of(file) for file in files]),
+        levels=[STEP, LEVELS],
+        rule=RULE,
+    )
 
 
 @torch.no_grad()

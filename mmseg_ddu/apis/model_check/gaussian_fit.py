@@ -59,14 +59,19 @@ def fit_figures(
             ),
             several_gain=gains[label],
         )
-    known = [gain for gain in gains if gain is not None]
     return dict(
         classes=rows,
         images_fitted=fit.get('images'),
         components=model.gda_head.density.components,
-        several_gain=sum(known) / len(known) if known else None,
-        classes_gaining=sum(gain > 0 for gain in known),
-        classes_compared=len(known),
+        **_over_classes([gain for gain in gains if gain is not None]),
+    )
+
+
+def _over_classes(gains: list[float]) -> dict:
+    return dict(
+        several_gain=sum(gains) / len(gains) if gains else None,
+        classes_gaining=sum(gain > 0 for gain in gains),
+        classes_compared=len(gains),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from mmseg_ddu.apis.kept_parts import Part
+from mmseg_ddu.models.map_names import NOVELTY
 
 from .error_figures import calibration_of, column, error_rate, numbers
 from .image_parts import CONSTANT, ROWS
@@ -35,43 +36,37 @@ def shift_figures(
         seed (int): Of the resamples of images.
     """
     times = draws(len(plain), seed)
-    kinds = {}
-    found: dict[str, list[list[float]]] = {row: [] for row in _rows()}
-    faint: list[list[float]] = []
-    novelties: list[list[float]] = []
+    kinds, curves = {}, {}
     for kind, parts in moved.items():
-        is_faint = kind.startswith(PREFIX_OF_FAINT)
-        entry: dict = dict(auroc={}, accuracy=None, ece=None)
-        for row in _rows():
-            pixels = _against(plain, parts, row)
-            values = [pixels.counts(drawn).auroc() for drawn in times]
-            entry['auroc'][row] = interval_of(values)
-            if is_faint and row == 'epistemic':
-                faint.append(values)
-            elif kind != LEFT_OUT and not is_faint:
-                found[row].append(values)
-        values = [_by_novelty(plain, parts, drawn) for drawn in times]
-        entry['by_novelty'] = values[0]
-        if kind != LEFT_OUT and not is_faint:
-            novelties.append(values)
-        if any(int(part['labelled']) for part in parts):
-            entry['accuracy'] = 1 - error_rate(parts, times[0])
-            entry['ece'] = calibration_of(parts, times[0]).ece()
-        kinds[kind] = entry
+        pixels = {row: _against(plain, parts, row) for row in _rows()}
+        pixels[NOVELTY] = _by_novelty(plain, parts)
+        curves[kind] = {
+            row: [counted.counts(drawn).auroc() for drawn in times]
+            for row, counted in pixels.items()
+        }
+        labelled = any(int(part['labelled']) for part in parts)
+        kinds[kind] = dict(
+            auroc={row: interval_of(curves[kind][row]) for row in _rows()},
+            accuracy=1 - error_rate(parts, times[0]) if labelled else None,
+            ece=calibration_of(parts, times[0]).ece() if labelled else None,
+            by_novelty=curves[kind][NOVELTY][0],
+        )
+    faint = [kind for kind in moved if kind.startswith(PREFIX_OF_FAINT)]
+    strong = [kind for kind in moved if kind not in (*faint, LEFT_OUT)]
+
+    def mean(some: Sequence[str], row: str) -> Value:
+        every = torch.tensor([curves[kind][row] for kind in some])
+        return interval_of(every.mean(0).tolist())
+
     return dict(
         images=len(plain),
         accuracy=1 - error_rate(plain, times[0]),
         ece=calibration_of(plain, times[0]).ece(),
         kinds=kinds,
-        mean={row: _mean(values) for row, values in found.items()},
-        mean_of_faint=_mean(faint),
-        mean_by_novelty=_mean(novelties),
+        mean={row: mean(strong, row) for row in _rows()},
+        mean_of_faint=mean(faint, 'epistemic'),
+        mean_by_novelty=mean(strong, NOVELTY),
     )
-
-
-def _mean(values: list[list[float]]) -> Value:
-    """Over kinds, of each resample."""
-    return interval_of(torch.tensor(values).mean(0).tolist())
 
 
 def _rows() -> tuple[str, ...]:
@@ -98,15 +93,12 @@ def _against(
     return ImagePixels(torch.cat([low, high]), positives, images)
 
 
-def _by_novelty(
-    plain: Sequence[Part], moved: Sequence[Part], times: torch.Tensor
-) -> float:
-    """AUROC of whole images by their novelty."""
+def _by_novelty(plain: Sequence[Part], moved: Sequence[Part]) -> ImagePixels:
+    """Whole images by their novelty."""
     values = [float(part['novelty']) for part in (*plain, *moved)]
     positives = torch.arange(len(values)) >= len(plain)
     images = torch.arange(len(values)) % len(plain)
-    pixels = ImagePixels(torch.tensor(values), positives, images)
-    return pixels.counts(times).auroc()
+    return ImagePixels(torch.tensor(values), positives, images)
 
 
 def pasted_figures(parts: Sequence[Part], seed: int) -> dict:

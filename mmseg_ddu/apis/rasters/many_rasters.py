@@ -227,10 +227,8 @@ class _Work:
                     f'Windows have gone from {part} or were cut off; run the '
                     'same command with --resume.'
                 )
-            about = {**told, EMPTY: empty}
-            mosaics = [
-                geotiff.Mosaic(part, raster.path, about, stop) for _ in outputs
-            ]
+            about = part, raster.path, {**told, EMPTY: empty}, stop
+            mosaics = [geotiff.Mosaic(*about) for _ in outputs]
             self._put_together(mosaics, sources, outputs)
             done.remove()
         except OSError as error:

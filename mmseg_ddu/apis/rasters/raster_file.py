@@ -16,7 +16,7 @@ from .window_grid import Span
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-STATISTICS = '.aux.xml'  # which viewers write, as the overviews of a file
+SAVED_STATISTICS = '.aux.xml'  # viewers write them, and overviews
 
 
 def require_rasterio() -> None:
@@ -169,7 +169,7 @@ class RasterFile:
 
     def _is_of_viewers(self, file: str) -> bool:
         """No pixel of a window comes from it; nodata is asked for itself."""
-        return file.endswith(STATISTICS) or file == f'{self.path}.ovr'
+        return file.endswith(SAVED_STATISTICS) or file == f'{self.path}.ovr'
 
     def settings(self) -> dict:
         """What an export that goes on must find unchanged."""
