@@ -1,8 +1,8 @@
 """Write classes and uncertainty maps of large rasters, window by window.
 
 For each raster: NAME_class.tif, 8 bits with the colours and names of the
-classes (255: no data), and NAME_uncertainty.tif with a band for each of the
-maps aleatoric, epistemic and total (NaN: no data), as cloud optimized
+classes (255: no data), and NAME_uncertainty.tif with the class again and the
+maps aleatoric, epistemic and total as bands (NaN: no data); cloud optimized
 GeoTIFFs at the place of the raster. Memory does not grow with the raster.
 Needs rasterio: pip install "mmseg_ddu[geo]".
 """

@@ -44,6 +44,7 @@ class Strategy(NamedTuple):
 
     score: str | None
     rare: float | None = None  # of the overlap weight; None without
+    strange: str = 'strange'  # percentile that the weight falls with
     temperature: float = 0.0
     diverse: bool = False
 
@@ -56,7 +57,10 @@ STRATEGIES = {
     'total, drawn': Strategy('total', temperature=0.25),
     'total, overlap': Strategy('total', rare=RARE),
     'total, overlap from 1 in 10': Strategy('total', rare=0.1),
+    # Causal-BALD's log(t (1 - p) + (1 - t) p), added to the log of the score,
+    # for images that are not labelled (t = 0): a factor p.
     'total, overlap from all': Strategy('total', rare=1.0),
+    'total, density from all': Strategy('total', 1.0, 'epistemic'),
     'total, diverse': Strategy('total', diverse=True),
     'total, overlap, diverse': Strategy('total', rare=RARE, diverse=True),
 }
@@ -126,7 +130,7 @@ def next_images(
         return [rest[i] for i in order[:STEP]]
     values = scores[strategy.score]
     if strategy.rare:
-        strange = scores['strange'].tolist()
+        strange = scores[strategy.strange].tolist()
         weights = [overlap_weight(each, strategy.rare) for each in strange]
         values = values * torch.tensor(weights)
     images = [

@@ -25,7 +25,7 @@ from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.models.heads import last_decode_head
 from mmseg_ddu.registry import DATASETS, bare_type
 
-from .image_files import check_image
+from .image_files import SUFFIXES, check_image
 
 SPLITS = ('val', 'test')
 
@@ -157,7 +157,7 @@ def info_of(dataset: Dataset, index: int) -> dict:
 
 def _is_damaged(file: str | None) -> bool:
     """Whether a file is no whole image, so far as can be told."""
-    if file is None:
+    if file is None or Path(file).suffix.lower() not in SUFFIXES:
         return False
     try:
         check_image(Path(file))

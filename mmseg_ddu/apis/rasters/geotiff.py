@@ -25,6 +25,7 @@ from mmseg_ddu.visualization.prediction import color_table, default_palette
 from .window_grid import Tile
 
 TAG = 'mmseg_ddu'  # of the settings, in the metadata of a file
+CLASS = 'class'  # the first band
 PLACE = ('SRS', 'GeoTransform', 'GCPList')
 CACHE = 256  # MB of blocks that GDAL keeps
 GDAL = dict(GDAL_CACHEMAX=str(CACHE), GDAL_NUM_THREADS='ALL_CPUS')
@@ -158,7 +159,7 @@ def write_classes(
     mosaic: Mosaic, sources: Sources, meta: dict, name: str
 ) -> Path:
     """One band of 8 bits with the names and colours of the classes."""
-    band = mosaic.add_band('Byte', 'class', '', VOID)
+    band = mosaic.add_band('Byte', CLASS, '', VOID)
     _add(band, 'ColorInterp', 'Palette')
     names = xml.SubElement(band, 'CategoryNames')
     for text in meta.get('classes') or ():
@@ -176,10 +177,10 @@ def write_classes(
 def write_maps(
     mosaic: Mosaic, sources: Sources, bands: dict[str, str], name: str
 ) -> Path:
-    """A float32 band for each map, from the second of the sources on."""
-    for number, (title, unit) in enumerate(bands.items(), 2):
+    """A float32 band for the classes and for each map, as in the sources."""
+    for number, (title, unit) in enumerate({CLASS: '', **bands}.items(), 1):
         band = mosaic.add_band('Float32', title, unit, np.nan)
-        _add_sources(band, sources, number)
+        _add_sources(band, sources, number, VOID if title == CLASS else None)
     return mosaic.write(name)
 
 
@@ -199,15 +200,22 @@ def _add(parent: xml.Element, tag: str, text: str, **attributes) -> None:
 
 
 def _add_sources(
-    band: xml.Element, sources: Iterable[tuple[str, Tile]], number: int
+    band: xml.Element,
+    sources: Iterable[tuple[str, Tile]],
+    number: int,
+    missing: float | None = None,
 ) -> None:
+    """Band of so many files; what is ``missing`` in them has no data."""
+    kind = 'SimpleSource' if missing is None else 'ComplexSource'
     for name, tile in sources:
         rows, columns = tile.kept_rows, tile.kept_columns
         width, height = columns.stop - columns.start, rows.stop - rows.start
         size = dict(xSize=str(width), ySize=str(height))
-        source = xml.SubElement(band, 'SimpleSource')
+        source = xml.SubElement(band, kind)
         _add(source, 'SourceFilename', name, relativeToVRT='1')
         _add(source, 'SourceBand', str(number))
+        if missing is not None:
+            _add(source, 'NODATA', str(missing))
         # So that not all files are opened to ask them.
         properties = dict(
             RasterXSize=str(width), RasterYSize=str(height), DataType='Float32'

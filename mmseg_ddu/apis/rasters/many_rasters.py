@@ -52,7 +52,7 @@ def export_raster(
 
     ``out_dir`` gets for each ``NAME_class.tif``, 8 bits with the colours and
     names of the classes, and ``NAME_uncertainty.tif``, a float32 band for
-    each map. Memory does not grow with the raster.
+    the class and each map. Memory does not grow with the raster.
 
     After Ctrl-C, SIGTERM or a kill, windows that are done are in
     ``NAME.part/``.

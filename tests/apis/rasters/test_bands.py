@@ -32,7 +32,7 @@ def test_four_bands(tmp_path, dtype, channel):
     place = dict(photometric='MINISBLACK', alpha='NO')
     scene = write_raster(tmp_path / 'scene.tif', pixels, **place)
     export_raster(*model, [scene], tmp_path / 'out', **SMALL)
-    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[1]
+    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[2]
     band = {0: 2, 3: 3}[channel]  # OpenCV: blue, green, red, the fourth
     np.testing.assert_allclose(found, epistemic(scene, band), atol=1e-4)
 
@@ -52,7 +52,7 @@ def test_six_bands_of_a_loader_of_arrays(tmp_path, channel):
     scene = tmp_path / 'scene.tif'
     write_raster(scene, colors(70, 190, 6, 'uint16'))
     export_raster(*model, [scene], tmp_path / 'out', **SMALL)
-    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[1]
+    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[2]
     np.testing.assert_allclose(found, epistemic(scene, channel), atol=1e-4)
 
 

@@ -33,7 +33,7 @@ def assert_holes(out, there, pixels):
     assert np.array_equal(found, there)
     maps = read(out / 'scene_uncertainty.tif')
     assert np.array_equal(
-        np.isfinite(maps), np.broadcast_to(there, (3, *there.shape))
+        np.isfinite(maps), np.broadcast_to(there, (4, *there.shape))
     )
 
 
@@ -122,7 +122,7 @@ def test_holes_are_seen_as_padding_is(short, tmp_path):
     scene = write_raster(tmp_path / 'scene.tif', wide, nodata=0)
     sizes = dict(window=256, overlap=64)
     export_raster(config, fitted, [scene], tmp_path / 'out', **sizes)
-    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[0]
+    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[1]
     model = init_ddu(config, fitted)
     mean = np.array([120, 110, 100], np.uint8).reshape(3, 1, 1)
     filled = np.where(np.arange(256) < 192, wide, mean)

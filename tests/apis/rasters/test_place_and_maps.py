@@ -22,13 +22,14 @@ def assert_maps_of_stand_in(out, pixels, name='scene'):
     classes = read(out / f'{name}_class.tif')[0]
     maps = read(out / f'{name}_uncertainty.tif')
     there = classes != VOID
+    assert np.array_equal(classes[there], maps[0][there])
     shares = pixels.astype(np.float32) / 256
     expected = [
         (shares.mean(0) * 4).astype(int),
         math.log(4) * (1 - shares[1]),
         120 * shares[2] ** 2 - 60,  # red, green, blue; the network has BGR
     ]
-    for found, value in zip((classes, *maps), expected):
+    for found, value in zip(maps, expected):
         np.testing.assert_allclose(found[there], value[there], atol=1e-4)
     return there
 
@@ -72,8 +73,8 @@ def test_what_a_viewer_finds(tiny, tmp_path):
         assert set(file.dtypes) == {'float32'} and math.isnan(file.nodata)
         three = ('aleatoric', 'epistemic', 'total')
         shares = tuple(f'{name}_percentile' for name in three)
-        assert file.descriptions == three + shares
-        assert file.units[2] == 'nats of surprise'
+        assert file.descriptions == ('class', *three, *shares)
+        assert file.units[3] == 'nats of surprise'
 
 
 def test_control_points_and_no_place(tiny, tmp_path, said):
@@ -154,7 +155,7 @@ def test_no_seams_where_the_overlap_is_wider_than_the_sight(
     config, _, fitted = short
     out = tmp_path / 'out'
     export_raster(config, fitted, [scene], out, **SMALL)
-    maps = read(out / 'scene_uncertainty.tif')
+    maps = read(out / 'scene_uncertainty.tif')[1:]
     chances = logits.softmax(0)
     entropy = torch.distributions.Categorical(chances.movedim(0, 2)).entropy()
     assert np.abs(maps[0] - entropy.numpy()).max() < 0.001
@@ -174,7 +175,7 @@ def test_seams_without_overlap(short, whole, tmp_path):
     config, _, fitted = short
     sizes = dict(window=64, overlap=0)
     export_raster(config, fitted, [scene], tmp_path / 'out', **sizes)
-    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[1]
+    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[2]
     assert np.abs(found - sample.pred_epistemic.data[0].numpy()).max() > 0.1
 
 
@@ -187,7 +188,7 @@ def test_scale_in_place_of_resize(short, whole, tmp_path):
     with pytest.raises(ValueError, match=r'resizes images .*--scale 1'):
         export_raster(config, fitted, [scene], tmp_path / 'out', **SMALL)
     export_raster(config, fitted, [scene], tmp_path / 'out', scale=2, **SMALL)
-    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[1]
+    found = read(tmp_path / 'out' / 'scene_uncertainty.tif')[2]
     bgr = read(scene)[::-1].transpose(1, 2, 0)
     config.write_text(text)
     large = predict(
@@ -243,7 +244,8 @@ def test_refused_pixels(short, whole, tmp_path):
     maps = read(tmp_path / 'out' / 'scene_uncertainty.tif')
     sure = np.abs(total - level) > 0.01
     assert ((found == VOID) == (total > level))[sure].all()
-    assert np.array_equal(maps[3], found == VOID)
-    assert np.isfinite(maps).all()
+    assert np.array_equal(maps[4], found == VOID)
+    assert np.array_equal(np.isnan(maps[0]), found == VOID)
+    assert np.isfinite(maps[1:]).all()
     with rasterio.open(tmp_path / 'out' / 'scene_uncertainty.tif') as file:
-        assert file.descriptions[3] == 'abstain'
+        assert file.descriptions[4] == 'abstain'
