@@ -23,7 +23,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.proof.bars import bar_table
 from benchmarks.proof.choose_calibration import (
     chosen_way,
     judge_ways,
@@ -35,14 +34,12 @@ from benchmarks.proof.choose_defaults import (
     leave_one_out,
 )
 from benchmarks.proof.figures import mean_and_std
-from benchmarks.proof.judge_components import (
-    component_table,
-    judge_components,
-)
-from benchmarks.proof.judge_scores import judge_scores, score_table
-from benchmarks.proof.judge_seeds import judge_seeds, seed_table
-from benchmarks.proof.judge_time import judge_time, time_table
+from benchmarks.proof.judge_components import judge_components
+from benchmarks.proof.judge_scores import judge_scores
+from benchmarks.proof.judge_seeds import judge_seeds
+from benchmarks.proof.judge_time import judge_time
 from benchmarks.proof.networks import NETWORKS
+from benchmarks.proof.page import OF_SCORES, TABLES
 from mmseg_ddu.apis import cli
 from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.gda_head import FORMAT
@@ -85,6 +82,12 @@ def alone(args) -> list[str]:
     return args.only or [n for n in NETWORKS if not NETWORKS[n].members]
 
 
+def show(answer: dict, *tables: str) -> None:
+    """Print tables as docs/results.md has them."""
+    for name in tables:
+        print(f'\n{name}\n\n{TABLES[name](answer)}')
+
+
 def scores(args) -> dict:
     """Network to the mean of its seeds."""
     networks = {}
@@ -96,9 +99,9 @@ def scores(args) -> dict:
             own = of_network(args, name)
             runs.append(kept(file, judge_scores, network, seed, own))
         networks[name] = dict(**mean_and_std(runs), seeds=args.seeds)
-        print(f'\n{name}\n\n{score_table(networks[name]["rows"])}\n')
-    print(bar_table(networks))
-    return dict(networks=networks)
+    answer = dict(networks=networks)
+    show(answer, *OF_SCORES)
+    return answer
 
 
 def defaults(args) -> dict:
@@ -136,8 +139,9 @@ def components(args) -> dict:
         file = args.runs / f'{name}_{seed}_components.json'
         own = of_network(args, name)
         found[name] = kept(file, judge_components, NETWORKS[name], seed, own)
-        print(f'\n{name}\n\n{component_table(found[name])}\n')
-    return dict(components=found)
+    answer = dict(components=found)
+    show(answer, 'components')
+    return answer
 
 
 def seeds(args) -> dict:
@@ -149,8 +153,9 @@ def seeds(args) -> dict:
         changes = dict(images=40, shift_images=8, fit_images=number)
         own = of_network(args, name, **changes)
         found[name] = kept(file, judge_seeds, NETWORKS[name], number, own)
-        print(f'\n{name}\n\n{seed_table(found[name])}\n')
-    return {'seeds': {f'{number} images': found}}
+    answer = {'seeds': {f'{number} images': found}}
+    show(answer, 'seeds')
+    return answer
 
 
 def milliseconds(args) -> dict:
@@ -161,10 +166,11 @@ def milliseconds(args) -> dict:
         file = args.runs / f'{name}_ms.json'
         own = of_network(args, name)
         times = kept(file, judge_time, NETWORKS[name], seed, own)
-        print(f'\n{name}\n\n{time_table(times)}\n')
         rows = {row: dict(ms=time) for row, time in times.items()}
         found[name] = dict(rows=rows)
-    return dict(networks=found)
+    answer = dict(networks=found)
+    show(answer, 'milliseconds')
+    return answer
 
 
 QUESTIONS = dict(

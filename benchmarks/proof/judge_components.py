@@ -16,7 +16,6 @@ from benchmarks.proof.pixel_scores import (
     mask_values,
     score_image,
 )
-from benchmarks.tables import markdown_table
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.fitting_data import as_batch, seeded_order
 from mmseg_ddu.evaluation import ComponentMetric
@@ -25,7 +24,6 @@ from mmseg_ddu.registry import DATASETS
 
 # Those of the obstacle track of SegmentMeIfYouCan: our images are small.
 SIZES = dict(min_predicted=50, min_truth=10)
-FIGURES = ('F1', 'sIoU', 'PPV', 'threshold')
 
 
 def judge_components(network: Network, seed: int, args) -> dict:
@@ -82,13 +80,3 @@ def peer_rows(fitted: Fitted, item: dict, seed: int) -> dict:
         for field, score in OF_PEERS.items():
             rows[name + JOINT + score] = sample.get(f'pred_{field}').data[None]
     return rows
-
-
-def component_table(sets: dict) -> str:
-    """A row for each score of one set of unknown objects."""
-    lines = [
-        [name, row, *[f'{figures[key]:.3g}' for key in FIGURES]]
-        for name, rows in sets.items()
-        for row, figures in rows.items()
-    ]
-    return markdown_table(['set', 'score', *FIGURES], lines)

@@ -27,7 +27,6 @@ from benchmarks.proof.training_statistics import (
     TrainingStatistics,
     training_statistics,
 )
-from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.engine.fitting_data import (
     SeededSubset,
@@ -98,18 +97,3 @@ def judge_scores(network: Network, seed: int, args) -> dict:
         for name in MAPS
     }
     return dict(rows=rows, above_95=above)
-
-
-def score_table(rows: dict) -> str:
-    """The main figures of one network, a row for each score."""
-    found = next(iter(rows.values()))['unknown']
-    sets = [name for name in found if not name.endswith('_std')]
-    keys = ('errors', 'pui80', 'shifts_mean', 'other_data', 'images_mean')
-    lines = []
-    for row, entry in rows.items():
-        values = [(entry[key], entry[f'{key}_std']) for key in keys]
-        for name in sets:
-            unknown = entry['unknown']
-            values.append((unknown[name], unknown[f'{name}_std']))
-        lines.append([row, *[f'{m:.3f} ± {s:.3f}' for m, s in values]])
-    return markdown_table(['score', *keys, *sets], lines)

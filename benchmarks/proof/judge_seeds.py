@@ -18,7 +18,6 @@ from benchmarks.proof.judged_pixels import (
     unknown_pixels,
 )
 from benchmarks.proof.networks import Network, files
-from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.models.map_names import MAPS
 
@@ -75,15 +74,3 @@ def _judged(model, network: Network, args) -> dict[str, dict[str, float]]:
         )
         for name in MAPS
     }
-
-
-def seed_table(maps: dict) -> str:
-    """A row for each map and question."""
-    lines = [
-        [name, question, *[f'{v:.4f}' for v in found['fits']]]
-        + [f'{found[SPREAD]:.4f}']
-        for name, questions in maps.items()
-        for question, found in questions.items()
-    ]
-    fits = [f'fit {seed}' for seed in range(FITS)]
-    return markdown_table(['map', 'question', *fits, SPREAD], lines)

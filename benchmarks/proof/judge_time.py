@@ -21,7 +21,6 @@ from benchmarks.proof.pixel_scores import (
     other_scores,
 )
 from benchmarks.proof.training_statistics import TrainingStatistics
-from benchmarks.tables import markdown_table
 from mmseg_ddu.core.scores import energy, max_logit
 from mmseg_ddu.core.taps import FeatureTap
 from mmseg_ddu.engine.build import build_ddu
@@ -128,9 +127,3 @@ def of_features(
         return other_scores(statistics, *features, size, plain, (row,))
 
     return predict
-
-
-def time_table(rows: dict[str, float]) -> str:
-    """A row for each score."""
-    lines = [[row, f'{time:.0f}'] for row, time in rows.items()]
-    return markdown_table(['score', 'ms'], lines)

@@ -1,0 +1,196 @@
+"""The tables of docs/results.md, from the figures of results/proof.json.
+
+Each stands on the page behind a comment with its name:
+
+  python -m benchmarks.proof.page
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from benchmarks.proof.bars import TOTAL, bar_table, unknown_of
+from benchmarks.proof.judge_seeds import SPREAD
+from benchmarks.proof.pixel_scores import PAPER, ROWS
+from benchmarks.tables import markdown_table
+from mmseg_ddu.apis import cli
+from mmseg_ddu.models.map_names import MAPS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, FIGURES = ROOT / 'docs/results.md', ROOT / 'results/proof.json'
+MARK = '<!-- figures: {} -->\n'
+NETWORKS = dict(
+    deeplabv3_mnv2_voc21='VOC',
+    cgnet_camvid11='CGNet',
+    upernet_mnv2_camvid9='UPerNet',
+    deeplabv3plus_mnv2_voc5_long='animals',
+    deeplabv3plus_mnv2_voc5='animals, shorter',
+    deeplabv3plus_mnv2_camvid9='with members',
+)
+SCORES = {
+    PAPER: 'density as published',
+    'sml': 'SML',
+    'knn': 'kNN',
+    'vim': 'ViM',
+}
+SEEDS = 'largest spread over seeds'
+SETS = dict(road_anomaly='roads', car_sign='cars', near='near', far='far')
+MOST_SPREAD = 0.01  # the bar of fits that differ in their seed alone
+
+
+def short(value: float, digits: int = 3) -> str:
+    """``.123``."""
+    return f'{value:.{digits}f}'.replace('0.', '.', 1)
+
+
+def networks_of(answers: Mapping) -> dict[str, Mapping]:
+    """Title to what there is of a network, in the order of the page."""
+    return {NETWORKS[n]: answers[n] for n in NETWORKS if n in answers}
+
+
+def score_table(columns: Mapping[str, Mapping[str, str]]) -> str:
+    """Column to row to cell; the same rows for all."""
+    found = [row for cells in columns.values() for row in cells]
+    others = [row for row in dict.fromkeys(found) if row not in ROWS]
+    lines = [
+        [SCORES.get(row, row), *(cells.get(row) for cells in columns.values())]
+        for row in (*ROWS, *others)
+        if row in found
+    ]
+    return markdown_table(['score', *columns], sorted(lines, key=is_last))
+
+
+def is_last(line: list) -> bool:
+    return line[0] == SEEDS
+
+
+def cells_of(rows: Mapping[str, Mapping], key: str) -> dict[str, str]:
+    """Score to its figure, and how far figures are apart over the seeds."""
+    cells = {row: short(entry[key]) for row, entry in rows.items()}
+    spreads = [entry[f'{key}_std'] for entry in rows.values()]
+    return {**cells, SEEDS: short(max(spreads))}
+
+
+def question_table(key: str, results: Mapping) -> str:
+    """One question of ``scores``, a column for each network."""
+    networks = networks_of(results['networks'])
+    return score_table(
+        {name: cells_of(x['rows'], key) for name, x in networks.items()}
+    )
+
+
+def unknown_table(results: Mapping) -> str:
+    """A column for each network and set of unknown objects."""
+    columns = {}
+    for title, network in networks_of(results['networks']).items():
+        rows = {k: row['unknown'] for k, row in network['rows'].items()}
+        for name in unknown_of(network, TOTAL):
+            columns[f'{title}: {SETS[name]}'] = cells_of(rows, name)
+    return score_table(columns)
+
+
+def component_table(results: Mapping) -> str:
+    """The same with component F1*, one seed."""
+    columns: dict[str, dict[str, str]] = {}
+    for title, sets in networks_of(results['components']).items():
+        for name, rows in sets.items():
+            columns[f'{title}: {SETS[name]}'] = {
+                row: f'{figures["F1"]:.1f}' for row, figures in rows.items()
+            }
+    return score_table(columns)
+
+
+def time_table(results: Mapping) -> str:
+    """Milliseconds of processor time for an image."""
+    return score_table(
+        {
+            title: {
+                row: f'{entry["ms"]:.0f}'
+                for row, entry in network['rows'].items()
+                if 'ms' in entry
+            }
+            for title, network in networks_of(results['networks']).items()
+        }
+    )
+
+
+def seed_table(results: Mapping) -> str:
+    """A row for each network and map; more than the bar is bold."""
+    (fits,) = results['seeds'].values()
+    found = {
+        f'{title}, {name}': maps[name]
+        for title, maps in networks_of(fits).items()
+        for name in MAPS[1:]
+    }
+    keys = list(
+        dict.fromkeys(key for asked in found.values() for key in asked)
+    )
+    lines = []
+    for name, asked in found.items():
+        cells = [
+            spread_cell(asked[k][SPREAD]) if k in asked else None for k in keys
+        ]
+        lines.append([name, *cells])
+    names = [SETS.get(key, key) for key in keys]
+    return markdown_table(['network, map', *names], lines)
+
+
+def spread_cell(value: float) -> str:
+    """What rounds to the bar is shown to a digit more."""
+    text = short(value, 4 if abs(value - MOST_SPREAD) < 0.0005 else 3)
+    return f'**{text}**' if value > MOST_SPREAD else text
+
+
+def bars(results: Mapping) -> str:
+    """What was asked of the maps; missed ones are bold."""
+    found = results['networks']
+    text = bar_table({n: found[n] for n in NETWORKS if n in found})
+    for name, title in {**NETWORKS, **SETS, **SCORES}.items():
+        text = text.replace(name, title)
+    return text
+
+
+OF_SCORES: dict[str, Callable[[Mapping], str]] = {
+    'errors': partial(question_table, 'errors'),
+    'shifts': partial(question_table, 'shifts_mean'),
+    'other data': partial(question_table, 'other_data'),
+    'images': partial(question_table, 'images_mean'),
+    'unknown objects': unknown_table,
+    'bars': bars,
+}
+TABLES = {
+    **OF_SCORES,
+    'seeds': seed_table,
+    'components': component_table,
+    'milliseconds': time_table,
+}
+
+
+def with_tables(text: str, results: Mapping) -> str:
+    """A page with each table that it marks as the figures have it.
+
+    Raises:
+        ValueError: If it marks none of a name that there is.
+    """
+
+    def table(match: re.Match) -> str:
+        name = match[1]
+        if name not in TABLES:
+            raise ValueError(f'Expected a table of {[*TABLES]}, not {name}.')
+        return MARK.format(name) + TABLES[name](results) + '\n'
+
+    return re.sub(MARK.format('(.+?)') + r'(?:\|.*\n)*', table, text)
+
+
+def main() -> None:
+    cli.parser(__doc__, 'python -m benchmarks.proof.page').parse_args()
+    results = json.loads(FIGURES.read_text())
+    PAGE.write_text(with_tables(PAGE.read_text(), results))
+
+
+if __name__ == '__main__':
+    cli.run(main)

@@ -1,0 +1,64 @@
+"""The tables of docs/results.md, on the page and by hand."""
+
+import json
+
+import pytest
+
+from benchmarks.proof.page import FIGURES, PAGE, TABLES, with_tables
+
+
+def test_the_page_has_the_measured_figures():
+    """``python -m benchmarks.proof.page`` writes them."""
+    page = PAGE.read_text()
+    assert with_tables(page, json.loads(FIGURES.read_text())) == page
+
+
+def rows(table):
+    lines = [line[2:-2].split(' | ') for line in table.splitlines()]
+    return {row[0]: row[1:] for row in lines}
+
+
+def network(**scores):
+    unknown = dict(near=0.5, near_std=0.25)
+    return dict(
+        rows={
+            row: dict(errors=m, errors_std=s, unknown=unknown)
+            for row, (m, s) in scores.items()
+        }
+    )
+
+
+def test_scores_stand_side_by_side():
+    results = dict(
+        networks=dict(
+            deeplabv3plus_mnv2_camvid9=network(
+                total=(0.75, 0.0625), ensemble=(0.875, 0.03125)
+            ),
+            deeplabv3_mnv2_voc21=network(
+                total=(1.0, 0.125), knn=(0.25, 0.0078125)
+            ),
+        )
+    )
+    assert rows(TABLES['errors'](results)) == {
+        'score': ['VOC', 'with members'],
+        '---': ['---', '---'],
+        'total': ['1.000', '.750'],
+        'kNN': ['.250', ''],
+        'ensemble': ['', '.875'],
+        'largest spread over seeds': ['.125', '.062'],
+    }
+    assert rows(TABLES['unknown objects'](results))['total'] == ['.500'] * 2
+
+
+def test_spreads_above_the_bar_are_bold():
+    spreads = dict(errors=0.0101, near=0.0099)
+    found = {key: dict(spread=value) for key, value in spreads.items()}
+    maps = dict.fromkeys(('aleatoric', 'epistemic', 'total'), found)
+    fits = dict(deeplabv3plus_mnv2_voc5=maps)
+    table = TABLES['seeds']({'seeds': {'100 images': fits}})
+    assert rows(table)['animals, shorter, total'] == ['**.0101**', '.0099']
+
+
+def test_a_table_that_is_none_is_an_error():
+    with pytest.raises(ValueError, match='Expected a table of'):
+        with_tables('<!-- figures: nothing -->\n', {})
