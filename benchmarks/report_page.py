@@ -82,7 +82,7 @@ def repeat(source: Path, target: Path, count: int) -> None:
         files = {}
         for key, file in row['files'].items():
             path = Path(file)
-            files[key] = str(Path(path.parts[0], f'{name}{path.suffix}'))
+            files[key] = str(Path(path.parts[0], f'{number:05}_{path.name}'))
             (target / path.parts[0]).mkdir(parents=True, exist_ok=True)
             (target / files[key]).hardlink_to(source / file)
         images.append(dict(row, name=name, files=files))
