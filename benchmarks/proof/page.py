@@ -1,6 +1,6 @@
-"""The tables of docs/results.md, from the figures of results/proof.json.
+"""The tables of the docs that stand in results/proof.json.
 
-Each stands on the page behind a comment with its name:
+Each is in docs/results.md or docs/cost.md behind a comment with its name:
 
   python -m benchmarks.proof.page
 """
@@ -21,7 +21,8 @@ from mmseg_ddu.apis import cli
 from mmseg_ddu.models.map_names import MAPS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, FIGURES = ROOT / 'docs/results.md', ROOT / 'results/proof.json'
+PAGES = ROOT / 'docs/results.md', ROOT / 'docs/cost.md'
+FIGURES = ROOT / 'results/proof.json'
 MARK = '<!-- figures: {} -->\n'
 NETWORKS = dict(
     deeplabv3_mnv2_voc21='VOC',
@@ -189,7 +190,8 @@ def with_tables(text: str, results: Mapping) -> str:
 def main() -> None:
     cli.parser(__doc__, 'python -m benchmarks.proof.page').parse_args()
     results = json.loads(FIGURES.read_text())
-    PAGE.write_text(with_tables(PAGE.read_text(), results))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text(), results))
 
 
 if __name__ == '__main__':

@@ -1,16 +1,17 @@
-"""The tables of docs/results.md, on the page and by hand."""
+"""Tables of the proof, on their pages and by hand."""
 
 import json
 
 import pytest
 
-from benchmarks.proof.page import FIGURES, PAGE, TABLES, with_tables
+from benchmarks.proof.page import FIGURES, PAGES, TABLES, with_tables
 
 
-def test_the_page_has_the_measured_figures():
+@pytest.mark.parametrize('page', PAGES)
+def test_pages_have_the_measured_figures(page):
     """``python -m benchmarks.proof.page`` writes them."""
-    page = PAGE.read_text()
-    assert with_tables(page, json.loads(FIGURES.read_text())) == page
+    text = page.read_text()
+    assert with_tables(text, json.loads(FIGURES.read_text())) == text
 
 
 def rows(table):
