@@ -100,9 +100,9 @@ def overlap_weight(percentile: float, rare: float = RARE) -> float:
     """How much an image is worth that may be none of the kind at all.
 
     1, but for the strangest: of an image like the training images 1 -
-    ``rare`` / 2 on average, and 0 of one beyond them all. After the idea of
-    overlap in Jesson et al., *Causal-BALD*, 2021, with another weight: see
-    ``docs/ranking.md``.
+    ``rare`` / 2 on average, and 0 of one beyond them all. With ``rare`` = 1
+    it is the weight of Jesson et al., *Causal-BALD*, 2021, of what is not
+    labelled, with the share stranger for their p (``docs/ranking.md``).
 
     Args:
         percentile (float): Share of training images less strange.
