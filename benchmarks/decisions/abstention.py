@@ -73,7 +73,8 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
     """Score to what random halves say of a promise.
 
     ``mean_error`` and ``share_of_splits_kept`` count the splits in which
-    there is a threshold (``share_reached``); coverage counts the others as 0.
+    there is a threshold (``share_reached``), None without one; coverage
+    counts the others as 0.
     """
     found = {}
     for score, (kept, wrong) in counts.items():
@@ -90,10 +91,11 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
                 share = kept[there, level].mean()
                 coverages[-1] = float(share)
                 errors.append(float(wrong[there, level].mean() / share))
-        seen = torch.tensor(errors or [0.0], dtype=torch.float64)
+        seen = torch.tensor(errors, dtype=torch.float64)
+        kept_ones = (seen <= error).double()
         found[score] = dict(
-            mean_error=float(seen.mean()),
-            share_of_splits_kept=float((seen <= error).double().mean()),
+            mean_error=float(seen.mean()) if errors else None,
+            share_of_splits_kept=float(kept_ones.mean()) if errors else None,
             share_reached=len(errors) / SPLITS,
             coverage=float(torch.tensor(coverages).mean()),
             coverage_std=float(torch.tensor(coverages).std()),

@@ -4,9 +4,10 @@ Five kinds of errors go into the labels of 5% of the images each, with several
 seeds: an object with another name, a missing object, a mask that is shifted,
 a border drawn too wide, an object that is none. Scores are ours, cleanlab's
 for segmentation (softmin, from the same probabilities; pip install cleanlab),
-the share of pixels where label and prediction differ, the means of
-uncertainties, which do not see the labels, and chance. Images that were wrong
-before count as false alarms.
+ours weighted by how ordinary the feature of each pixel is, the share of
+pixels where label and prediction differ, the means of uncertainties, which do
+not see the labels, and chance. Images that were wrong before count as false
+alarms.
 
 Also how well the means of uncertainties rank the images by their error
 (Spearman), which is what --for review goes by.
@@ -47,16 +48,20 @@ UNCERTAINTIES = dict(
 )
 
 
-def label_scores(log_probs: np.ndarray, labels: np.ndarray) -> dict:
+def label_scores(
+    log_probs: np.ndarray, labels: np.ndarray, ordinary: np.ndarray
+) -> dict:
     """Scores of an image that see its labels.
 
     Args:
         log_probs (np.ndarray): (C, N), of the labelled pixels.
         labels (np.ndarray): (N,)
+        ordinary (np.ndarray): (N,), share of training pixels stranger.
     """
     chosen = np.take_along_axis(log_probs, labels[None], 0)
     found = dict(
         ours=worst_pixels(-chosen)[0],
+        weighted=worst_pixels(-chosen * ordinary)[0],
         disagreement=float((log_probs.argmax(0) != labels).mean()),
     )
     if get_label_quality_scores is not None:
@@ -83,7 +88,9 @@ def scores_of(model, dataset, spoiled: list[dict]) -> tuple[list, list]:
         known = labels != void
         logits = sample.seg_logits.data.cpu()
         log_probs = log_probabilities(logits[None])[0].numpy()[:, known]
-        row = label_scores(log_probs, labels[known])
+        strange = sample.pred_epistemic_percentile.data[0].cpu().numpy()
+        ordinary = 1 - strange[known]
+        row = label_scores(log_probs, labels[known], ordinary)
         # Of all pixels, as an export has them.
         for name, field in UNCERTAINTIES.items():
             row[name] = float(sample.get(field).data.mean())
@@ -92,7 +99,8 @@ def scores_of(model, dataset, spoiled: list[dict]) -> tuple[list, list]:
         for seed, errors in enumerate(spoiled):
             if index in errors:
                 wrong = errors[index][1].astype(np.int64)[known]
-                changed[seed][index] = label_scores(log_probs, wrong)
+                scores = label_scores(log_probs, wrong, ordinary)
+                changed[seed][index] = scores
     return plain, changed
 
 

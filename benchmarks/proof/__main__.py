@@ -78,8 +78,19 @@ def of_network(args, name: str, **changes) -> argparse.Namespace:
 
 
 def alone(args) -> list[str]:
-    """The networks that were asked for, or those without members."""
-    return args.only or [n for n in NETWORKS if not NETWORKS[n].members]
+    """The networks that were asked for, but those with members."""
+    return [n for n in args.only or NETWORKS if not NETWORKS[n].members]
+
+
+def every_network(args) -> list[str]:
+    """Those that choose together.
+
+    Raises:
+        ValueError: If only some were asked for.
+    """
+    if args.only:
+        raise ValueError('All networks choose together: leave out --only.')
+    return alone(args)
 
 
 def show(answer: dict, *tables: str) -> None:
@@ -107,7 +118,7 @@ def scores(args) -> dict:
 def defaults(args) -> dict:
     """What each network would choose, and what it rests on."""
     found = {}
-    for name in alone(args):
+    for name in every_network(args):
         file = args.runs / f'{name}_choice.json'
         found[name] = kept(file, judge_settings, NETWORKS[name], name, args)
     chosen = leave_one_out(found)
@@ -118,7 +129,7 @@ def defaults(args) -> dict:
 def calibration(args) -> dict:
     """Network to what ways to calibrate give."""
     found = {}
-    for name in alone(args):
+    for name in every_network(args):
         file = args.runs / f'{name}_calibration.json'
         found[name] = kept(file, judge_ways, NETWORKS[name], args)
     print(way_table(found))
@@ -182,6 +193,7 @@ QUESTIONS = dict(
     calibration=calibration,
 )
 ALL = 'all'
+CHOICES = ('defaults', 'calibration')  # not of some networks alone
 SETTINGS = ('fit_images', 'images', 'shift_images')
 FEW = 100  # images of a fit, if nothing else is said, for the seeds
 
@@ -212,7 +224,10 @@ def main() -> None:
     group.add_argument('--shift-images', type=int, help='of each shift')
     args = parser.parse_args()
     args.runs.mkdir(parents=True, exist_ok=True)
-    for question in QUESTIONS if args.question == ALL else [args.question]:
+    questions = [args.question]
+    if args.question == ALL:
+        questions = [q for q in QUESTIONS if q not in CHOICES or not args.only]
+    for question in questions:
         answer = QUESTIONS[question](args)
         there = json.loads(args.json.read_text()) if args.json.exists() else {}
         write_json(args.json, merge(there, answer))

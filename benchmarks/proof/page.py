@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.proof.bars import TOTAL, bar_table, unknown_of
 from benchmarks.proof.judge_seeds import SPREAD
-from benchmarks.proof.pixel_scores import PAPER, ROWS
+from benchmarks.proof.pixel_scores import CONSTANT, PAPER, ROWS
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.models.map_names import MAPS
@@ -70,9 +70,13 @@ def is_last(line: list) -> bool:
 
 
 def cells_of(rows: Mapping[str, Mapping], key: str) -> dict[str, str]:
-    """Score to its figure, and how far figures are apart over the seeds."""
+    """Score to its figure, and how far those of a pixel are apart."""
     cells = {row: short(entry[key]) for row, entry in rows.items()}
-    spreads = [entry[f'{key}_std'] for entry in rows.values()]
+    spreads = [
+        entry[f'{key}_std']
+        for row, entry in rows.items()
+        if row not in (CONSTANT, 'random')
+    ]
     return {**cells, SEEDS: short(max(spreads))}
 
 

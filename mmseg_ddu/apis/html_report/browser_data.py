@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 from rich.progress import track
 
 from mmseg_ddu.apis.exporting.exported_maps import ORDERS, Export
@@ -23,7 +24,14 @@ from mmseg_ddu.visualization.prediction import (
 
 from . import encode
 from .ranking import rows_of
-from .truth import OOD, VOID, TruthReader, error_map, error_share
+from .truth import (
+    OOD,
+    VOID,
+    TruthReader,
+    error_map,
+    error_share,
+    warn_unless_they_fit,
+)
 
 RED, PINK = (230, 30, 30), (255, 0, 200)
 ERROR_COLORS = ((255, 255, 255), RED, PINK, VOID_COLOR)
@@ -51,14 +59,9 @@ def browser(
         ValueError: If the exports have no image in common, not the same
             classes, or no image of the ranking.
     """
-    exports = [Export(name, path) for name, path in folders.items()]
+    exports = _opened(folders)
     first = exports[0]
-    for other in exports[1:]:
-        if other.manifest['classes'] != first.manifest['classes']:
-            raise ValueError(
-                f'{other.name} has other classes than {first.name}; make a '
-                'report of each.'
-            )
+    classes = first.manifest['classes']
     common = [key for key in first.rows if all(key in e.rows for e in exports)]
     if not common:
         raise ValueError(
@@ -74,7 +77,10 @@ def browser(
         ),
     )[: max(1, max_images)]
     images = {
-        key: dict(_image(key, first.rows[key], reader), listed=listed.get(key))
+        key: dict(
+            _image(key, first.rows[key], reader, len(classes)),
+            listed=listed.get(key),
+        )
         for key in chosen
     }
     methods = [
@@ -87,14 +93,38 @@ def browser(
         total=len(common),
         ranked=bool(listed),
         maps=MAPS,
-        classes=first.manifest['classes'],
+        classes=classes,
         palette=_palette(first),
         luts={n: lookup_table(CMAPS[n]).tobytes().hex() for n in MAPS},
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
-        has_truth=any(truth is not None for truth in labels),
+        has_truth=_has_truth(labels, reader),
     )
+
+
+def _opened(folders: Mapping[str, Path]) -> list[Export]:
+    """Exports, all with the same classes."""
+    exports = [Export(name, path) for name, path in folders.items()]
+    first = exports[0]
+    for other in exports[1:]:
+        if other.manifest['classes'] != first.manifest['classes']:
+            raise ValueError(
+                f'{other.name} has other classes than {first.name}; make a '
+                'report of each.'
+            )
+    return exports
+
+
+def _has_truth(labels: list, reader: TruthReader | None) -> bool:
+    """Whether any image has labels; says so if they were expected."""
+    found = any(truth is not None for truth in labels)
+    if reader and not found:
+        MMLogger.get_current_instance().warning(
+            'None of the images has labels there, so the page shows none. '
+            'They are found by the name of the image, masks with .png.'
+        )
+    return found
 
 
 def _listed(
@@ -115,7 +145,9 @@ def _listed(
     return found
 
 
-def _image(key: str, row: dict, reader: TruthReader | None) -> dict:
+def _image(
+    key: str, row: dict, reader: TruthReader | None, classes: int
+) -> dict:
     """What all methods share; ``labels`` are for the errors."""
     shape = row['height'], row['width']
     size = encode.target_size(*shape)
@@ -135,6 +167,7 @@ def _image(key: str, row: dict, reader: TruthReader | None) -> dict:
         truth=None,
     )
     if labels is not None:
+        warn_unless_they_fit(labels, shape, classes, path)
         entry['labels'] = encode.shrink_labels(labels, shape)
         small = encode.shrink_labels(labels, size)
         entry['truth'] = encode.map_uri(small)

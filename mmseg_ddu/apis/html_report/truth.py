@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 
 from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
 from mmseg_ddu.engine.build import read_config, require_settings
+from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.registry import DATASETS
 
 VOID, OOD = 255, 254
@@ -29,8 +31,14 @@ def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
         path = folder / f'{image.stem}.png'
         if not path.is_file():
             return None
-        with Image.open(path) as opened:
-            labels = np.asarray(opened)
+        try:
+            with Image.open(path) as opened:
+                labels = np.asarray(opened)
+        except Exception as error:  # whatever a decoder raises
+            raise ValueError(
+                f'The mask {path} cannot be read ({reason(error)}). Replace '
+                'it, or take it away.'
+            ) from error
         if labels.ndim != 2:
             raise ValueError(
                 f'Expected {path} to hold one class index a pixel, but it is '
@@ -72,6 +80,32 @@ def truth_from_config(
         return labels
 
     return read
+
+
+def warn_unless_they_fit(
+    labels: np.ndarray, shape: tuple[int, int], classes: int, image: Path
+) -> None:
+    """Name labels that are hardly those of an image.
+
+    Args:
+        labels (np.ndarray): (h, w); masks of another scale are all right.
+        shape (tuple): (H, W) of the image.
+        classes (int): How many there are; 0 if that is not known.
+    """
+    sides = (*labels.shape, *shape)
+    why = []
+    if abs(sides[0] * sides[3] - sides[1] * sides[2]) > max(sides):
+        why.append(
+            f'are {labels.shape}, of other proportions than the image, which '
+            f'is {shape}'
+        )
+    highest = int(labels.max(initial=0, where=labels < OOD))
+    if classes and highest >= classes:
+        why.append(f'have a class {highest}, but there are {classes} classes')
+    if why:
+        MMLogger.get_current_instance().warning(
+            f'The labels of {image} {" and ".join(why)}: are they its own?'
+        )
 
 
 def error_map(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:

@@ -196,6 +196,7 @@ class _Work:
         settings = {**raster.settings(), **self.settings}
         # In the GeoTIFF, which others see, without their names.
         told = {**settings, 'files': digest(settings['files'], 16)}
+        told['maps'] = [geotiff.CLASS, *self.predict.bands]
         outputs = [self.out_dir / f'{name}_{kind}.tif' for kind in OUTPUTS]
         grid = self._grid(raster)
         row = dict(

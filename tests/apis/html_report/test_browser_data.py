@@ -152,6 +152,11 @@ def test_masks_of_another_size_are_compared_pixel_by_pixel(exports, tmp_path):
         assert maps['scores']['error_share'] == pytest.approx(wrong)
 
 
+def test_labels_of_none_of_the_images_are_named(exports, tmp_path, said):
+    assert not browser(exports, truth_from_masks(tmp_path))['has_truth']
+    assert 'None of the images has labels there' in said[0]
+
+
 def test_the_most_unusual_images_stay(exports):
     folder = exports['blue']
     rows = json.loads((folder / 'manifest.json').read_text())['images']

@@ -1,5 +1,6 @@
 """Truth from folders and from configs; the error map."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmseg_ddu.apis.html_report.truth import (
     error_share,
     truth_from_config,
     truth_from_masks,
+    warn_unless_they_fit,
 )
 
 
@@ -30,6 +32,31 @@ def test_masks_of_colours_and_no_folder_are_refused(tmp_path):
         truth_from_masks(tmp_path)(Path('one.jpg'))
     with pytest.raises(FileNotFoundError, match='no folder of masks'):
         truth_from_masks(tmp_path / 'absent')
+
+
+def test_masks_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / 'one.png').write_bytes(b'no image')
+    with pytest.raises(ValueError, match=r'mask .*one\.png cannot be read'):
+        truth_from_masks(tmp_path)(Path('one.jpg'))
+
+
+@pytest.mark.parametrize(
+    ('shape', 'value', 'warning'),
+    [
+        ((30, 40), 2, ''),
+        ((15, 20), OOD, ''),
+        ((61, 81), VOID, ''),  # twice the size, rounded
+        ((30, 30), 2, r'are \(30, 30\), of other proportions'),
+        ((30, 40), 3, 'have a class 3, but there are 3 classes'),
+    ],
+)
+def test_labels_that_are_hardly_those_of_the_image(
+    shape, value, warning, said
+):
+    labels = np.full(shape, value, np.uint8)
+    warn_unless_they_fit(labels, (30, 40), 3, Path('one.jpg'))
+    assert len(said) == bool(warning)
+    assert not warning or re.search(warning, said[0])
 
 
 def test_a_config_gives_its_test_masks(config, test_images):

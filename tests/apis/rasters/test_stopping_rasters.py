@@ -44,6 +44,20 @@ def broken():
     raise RuntimeError('out of order')
 
 
+def test_a_finished_one_of_other_bands_is_not_done(run, monkeypatch):
+    """As before the class was among them."""
+    run()
+    whole = geotiff.settings_of
+
+    def without(path):
+        return {k: v for k, v in whole(path).items() if k != 'maps'}
+
+    run(resume=True)
+    monkeypatch.setattr(geotiff, 'settings_of', without)
+    with pytest.raises(ValueError, match=r'maps \(was null, .*--overwrite'):
+        run(resume=True)
+
+
 def test_an_error_loses_no_window(run, before_window, tmp_path):
     before_window(5, broken)
     with pytest.raises(RuntimeError, match='out of order'):

@@ -69,6 +69,9 @@ def test_scores_that_see_labels():
     log_probs = np.log(np.full((4, 100), 0.25, np.float32))
     log_probs[:, :2] = np.log([[0.5], [0.25], [0.125], [0.125]])
     labels = np.full(100, 3)
-    found = label_scores(log_probs, labels)
+    ordinary = np.full(100, 0.5)
+    ordinary[:2] = 0.25
+    found = label_scores(log_probs, labels, ordinary)
     assert found['ours'] == pytest.approx(np.log(8))
+    assert found['weighted'] == pytest.approx(np.log(4) / 2)
     assert found['disagreement'] == 1.0
