@@ -18,7 +18,7 @@ from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.file_format import choose_formats
 from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.checkpoint import digest, plain
+from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import evaluation_pipeline, image_suffix
 from mmseg_ddu.engine.ranks import on_main, patient_group, wait_for_all
@@ -145,6 +145,8 @@ def _header(
         config_sha256=digest([cfg.model, steps], 64),
         checkpoint=checkpoint,
         checkpoint_sha256=sha256(checkpoint),
+        # Without thresholds of abstention, which change no score.
+        weights_sha256=weights_digest(checkpoint),
         tta=tta,
         abstention=model.checkpoint_meta.get('abstention'),
         formats=list(writer.formats),

@@ -63,7 +63,8 @@ def export_one(
     row = dict(name=name, image=str(path), **_numbers(sample, maps, writer))
     if ABSTAIN in writer.formats:
         row[REFUSED_SHARE] = float((classes == VOID).mean())
-    found, pixels = np.unique(classes, return_counts=True)
+    predicted = sample.pred_sem_seg.data.cpu()  # refused or not
+    found, pixels = np.unique(predicted, return_counts=True)
     row[CLASS_PIXELS] = dict(zip(map(str, found.tolist()), pixels.tolist()))
     return dict(row, files=writer.write(name, photo, classes, maps))
 

@@ -115,7 +115,7 @@ LINE = dict(number=is_number, name=is_text, key=is_text, alarms=[ALARM])
 LEFT_OUT = dict(LINE, error=is_text)
 GOOD = dict(LINE, lost_share=is_number, fine=[is_number])
 STATE = dict(
-    settings=dict(fit=dict(checkpoint_sha256=is_text), false_alarms=is_number),
+    settings=dict(fit=dict(weights_sha256=is_text), false_alarms=is_number),
     log_bytes=lambda value: type(value) is int and value >= 0,
     detector=lambda value: isinstance(value, dict),
 )

@@ -23,7 +23,7 @@ from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE, STATISTICS
 UNUSUAL = 'unusual_share'
 NEEDED = NOVELTY, UNUSUAL, NOVELTY + PERCENTILE
 # What must be the same for numbers to be comparable.
-SAME = ('checkpoint_sha256', 'config_sha256', 'tta')
+SAME = ('weights_sha256', 'config_sha256', 'tta')
 
 
 class WatchedImage(NamedTuple):

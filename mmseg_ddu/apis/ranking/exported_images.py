@@ -18,6 +18,7 @@ from mmseg_ddu.apis.monitoring.watched_images import (
 )
 from mmseg_ddu.core.bounds import is_lost
 from mmseg_ddu.core.errors import require
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.models.map_names import NOVELTY, PERCENTILE
 
 from .found_images import FoundImages
@@ -141,4 +142,5 @@ def _region(found: FoundImages, export: Export, key: str, what: str) -> tuple:
     values = np.where(lost & ~lost.all(), np.nan, values)
     region, box = worst_region(values, worst_pixels(values)[1])
     classes = np.asarray(export.load(key, 'class'))[region]
+    classes = classes[classes != VOID] if (classes != VOID).any() else classes
     return box, found.name(int(np.bincount(classes.ravel()).argmax()))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from mmseg_ddu.apis import export, fit_gda
 from mmseg_ddu.apis.html_report.truth import error_map
+from mmseg_ddu.apis.monitoring.watched_images import read_stream
 from mmseg_ddu.engine.checkpoint import read_checkpoint, save_checkpoint
 
 
@@ -43,6 +44,30 @@ def test_refused_pixels(plain_cfg, refusing, sample_root, tmp_path, formats):
     assert again['images'] == manifest['images']
     assert (out / row['files']['abstain']).is_file()
     assert json.loads((out / 'manifest.json').read_text()) == again
+
+
+def test_thresholds_leave_exports_comparable(
+    plain_cfg, checkpoint, refusing, sample_root, tmp_path
+):
+    """They change no score; the classes are counted as they are predicted."""
+    image = next(sample_root.glob('JPEGImages/val_*.jpg'))
+    content = read_checkpoint(refusing)
+    del content['state_dict']['abstention.thresholds']
+    del content['meta']['abstention']
+    bare = tmp_path / 'bare.pth'
+    save_checkpoint(bare, **content)
+    rows = []
+    for path in (bare, refusing):
+        out = tmp_path / f'maps_of_{path.stem}'
+        rows += export(plain_cfg, path, image, out, formats=['npy'])['images']
+    before, after = rows
+    assert after['refused_share'] > 0 and 'refused_share' not in before
+    assert after['class_pixels'] == before['class_pixels']
+    folders = [tmp_path / f'maps_of_{x.stem}' for x in (bare, refusing)]
+    stream = read_stream(folders)
+    assert [x.values.tolist() for x in stream.images[:1]] == [
+        x.values.tolist() for x in stream.images[1:]
+    ]
 
 
 def test_void_is_grey_in_pictures(plain_cfg, refusing, sample_root, tmp_path):

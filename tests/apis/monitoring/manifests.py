@@ -53,7 +53,7 @@ def write(folder: Path, images, **changes) -> Path:
         maps={n: dict(unit='nats', png_low=0, png_high=1) for n in MAPS},
         classes=CLASSES,
         palette=[[0, 0, 0]] * len(CLASSES),
-        checkpoint_sha256='a' * 64,
+        weights_sha256='a' * 64,
         config_sha256='b' * 64,
         tta=False,
         images=images,

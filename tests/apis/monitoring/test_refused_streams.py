@@ -27,11 +27,11 @@ def test_going_back_in_time_is_refused(tmp_path, reference, state):
 @pytest.mark.parametrize(
     'changes, message',
     [
-        (dict(checkpoint_sha256='c' * 64), 'checkpoint_sha256 differ'),
+        (dict(weights_sha256='c' * 64), 'weights_sha256 differ'),
         (dict(config_sha256='c' * 64), 'config_sha256 differ'),
         (dict(tta=True), 'tta differ'),
         (dict(classes=['road', 'dog', 'tree']), 'classes differ'),
-        (dict(checkpoint_sha256=None), 'does not say which checkpoint'),
+        (dict(weights_sha256=None), 'does not say which checkpoint'),
         (dict(images=[]), 'lists no exported image'),
         (dict(images=7), 'damaged'),
     ],

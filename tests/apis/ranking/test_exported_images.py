@@ -124,9 +124,9 @@ def test_exports_of_different_fits_do_not_mix(maps, rank, tmp_path):
     other = changed(
         maps(1),
         tmp_path / 'other',
-        lambda manifest: manifest.update(checkpoint_sha256='f' * 64),
+        lambda manifest: manifest.update(weights_sha256='f' * 64),
     )
-    with pytest.raises(ValueError, match='checkpoint_sha256 differ'):
+    with pytest.raises(ValueError, match='weights_sha256 differ'):
         rank(maps(0), other)
 
 
