@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import MMLogger
 
+from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.fileio import (
     atomic_write,
@@ -34,6 +35,15 @@ def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
     else:
         write_json(file, setting)
     return parts
+
+
+def file_stamp(*paths: str | None) -> str:
+    """A name that is another one when a file has changed."""
+    states = []
+    for path in filter(None, paths):
+        state = Path(path).stat() if Path(path).exists() else None
+        states.append([path, state and [state.st_mtime_ns, state.st_size]])
+    return digest(states)
 
 
 def kept(file: Path, measure: Callable[[], Part]) -> Part:

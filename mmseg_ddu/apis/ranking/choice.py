@@ -14,11 +14,11 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.apis.inference import init_ddu, prepare
-from mmseg_ddu.apis.kept_parts import Part, parts_folder
+from mmseg_ddu.apis.kept_parts import Part, file_stamp, parts_folder
 from mmseg_ddu.engine.checkpoint import digest, weights_digest
 
 from .found_images import FoundImages
-from .ranked_image import RankedImage, file_stamp
+from .ranked_image import RankedImage
 
 
 def choose(

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.inference import init_ddu
-from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
+from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept, parts_folder
 from mmseg_ddu.apis.unseen_images import (
     SPLITS,
     built_images,
@@ -42,7 +42,7 @@ from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 
 from .error_kind import error_kind
 from .found_images import FoundImages
-from .ranked_image import RankedImage, file_stamp
+from .ranked_image import RankedImage
 from .worst_region import worst_pixels, worst_region
 
 

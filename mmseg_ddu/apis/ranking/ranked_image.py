@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import atomic_write
 
 from .worst_region import Box
@@ -84,12 +83,3 @@ def write_csv(path: Path, images: Sequence[RankedImage]) -> None:
             score = f'{each.score:.6g}'
             named = each.label, each.predicted, each.kind
             writer.writerow([rank, each.image, score, *box, *named])
-
-
-def file_stamp(*paths: str | None) -> str:
-    """A name that is another one when a file has changed."""
-    states = []
-    for path in filter(None, paths):
-        state = Path(path).stat() if Path(path).exists() else None
-        states.append([path, state and [state.st_mtime_ns, state.st_size]])
-    return digest(states)

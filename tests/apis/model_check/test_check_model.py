@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import os
 import shutil
 
 import numpy as np
@@ -51,6 +52,27 @@ def test_a_card_and_the_same_after_a_stop(
     times = [file.stat().st_mtime_ns for file in there]
     assert check(plain_cfg, fitted, tmp_path / 'b') == card
     assert [file.stat().st_mtime_ns for file in there] == times
+
+
+def test_changed_files_are_measured_again(
+    plain_cfg, fitted, tmp_path, sample_root, monkeypatch
+):
+    """As corrected labels are."""
+    seen, measure = [], checking.measure_image
+
+    def count(*args):
+        seen.append(args)
+        return measure(*args)
+
+    monkeypatch.setattr(checking, 'measure_image', count)
+    check(plain_cfg, fitted, tmp_path / 'a')
+    every = len(seen)
+    check(plain_cfg, fitted, tmp_path / 'a')
+    assert len(seen) == every == 3 + 2 * len(strengths())
+    for mask in sample_root.glob('SegmentationClass/*.png'):
+        os.utime(mask)
+    check(plain_cfg, fitted, tmp_path / 'a')
+    assert len(seen) == 2 * every
 
 
 def _unescaped(html):
