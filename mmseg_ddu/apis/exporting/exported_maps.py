@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.fileio import read_json
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
 
@@ -94,18 +95,27 @@ class Export:
                 f'{self.path} names {file}, but it is not there; export the '
                 'maps again.'
             )
-        if path.suffix == '.npy':
-            # Mapped, so that its header cannot ask for memory.
-            values = np.load(path, 'r', allow_pickle=False)
-        else:
-            with Image.open(path) as opened:
-                values = np.asarray(opened)
+        values = _pixels_of(path)
         if values.shape != (row['height'], row['width']):
             raise ValueError(
                 f'{path} is not of the size that {MANIFEST} says; export the '
                 'maps again.'
             )
         return values
+
+
+def _pixels_of(path: Path) -> np.ndarray:
+    """Of a map or classes; ValueError if that cannot be."""
+    try:
+        if path.suffix == '.npy':
+            # Mapped, so that its header cannot ask for memory.
+            return np.load(path, 'r', allow_pickle=False)
+        with Image.open(path) as opened:
+            return np.asarray(opened)
+    except Exception as error:  # whatever a decoder raises
+        raise ValueError(
+            f'{path} is damaged ({reason(error)}); export the maps again.'
+        ) from error
 
 
 def _is_sound(manifest: dict) -> bool:

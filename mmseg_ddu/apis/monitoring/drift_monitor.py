@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,14 @@ class DriftMonitor:
             raise ValueError(
                 f'{self.reference.source} has no image with numbers; give a '
                 'reference of images that can be read.'
+            )
+        times = Counter(image.key for image in self.ordinary)
+        twice = next((x for x in self.ordinary if times[x.key] > 1), None)
+        if twice is not None:
+            raise ValueError(
+                f'{twice.name} is twice in the reference, with the same '
+                'numbers. Give each image once: the rate of false alarms '
+                'rests on it.'
             )
         self.false_alarms = false_alarms
         self.lines: list[dict[str, Any]] = []

@@ -73,6 +73,7 @@ def rank_images(
     out = Path(out)
     require(purpose in PURPOSES, f'purpose of {PURPOSES}', purpose)
     require(budget >= 1, 'budget to be at least 1', budget)
+    require(bool(sources), 'at least one export to rank', sources)
     require(out.suffix == '.csv', 'out to end in .csv', str(out))
     finite = 0 <= temperature < math.inf
     require(finite, 'temperature of 0 or more', temperature)

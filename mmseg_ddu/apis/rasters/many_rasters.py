@@ -35,7 +35,7 @@ EMPTY = 'empty_windows'
 def export_raster(
     config: str | os.PathLike,
     checkpoint: str | os.PathLike,
-    files: Sequence[str | os.PathLike],
+    files: str | os.PathLike | Sequence[str | os.PathLike],
     out_dir: str | os.PathLike,
     *,
     bands: Sequence[int] | None = None,
@@ -60,7 +60,7 @@ def export_raster(
     Args:
         config (str): The config the network was trained with.
         checkpoint (str): A ``*_gda.pth`` file.
-        files (list): Rasters, whatever GDAL reads.
+        files (str or list): Rasters, whatever GDAL reads.
         out_dir (str): Created if need be.
         bands (list[int], optional): Which go into the network, from 1; all
             but alpha by default.
@@ -97,6 +97,8 @@ def export_raster(
     cfg = read_config(config, cfg_options)
     set_scale(cfg, scale)
     out_dir = require_writable_folder(out_dir)
+    if isinstance(files, (str, os.PathLike)):
+        files = [files]
     paths = list(dict.fromkeys(map(Path, files)))
     names = list(output_names([Path(path.name) for path in paths], paths))
     import rasterio

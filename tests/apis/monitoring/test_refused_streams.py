@@ -138,6 +138,11 @@ def test_a_reference_of_the_stream(tmp_path, reference, state):
         DriftMonitor(state, reference).watch(reference)
 
 
+def test_a_reference_twice(tmp_path, reference, state):
+    with pytest.raises(ValueError, match='is twice in the reference'):
+        DriftMonitor(state, [reference, reference])
+
+
 @pytest.mark.parametrize('rate', [0, 1, -1, float('nan')])
 def test_a_rate_that_is_none(rate, tmp_path, reference, state):
     with pytest.raises(ValueError, match='rate above 0 and below 1'):

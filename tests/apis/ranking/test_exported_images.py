@@ -130,6 +130,20 @@ def test_exports_of_different_fits_do_not_mix(maps, rank, tmp_path):
         rank(maps(0), other)
 
 
+@pytest.mark.parametrize('what', ['class', 'total'])
+def test_damaged_maps_are_named(maps, rank, tmp_path, what):
+    other = changed(maps(0), tmp_path / 'other', lambda manifest: None)
+    for path in (other / what).iterdir():
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ValueError, match=rf'other/{what}/.* is damaged'):
+        rank(other)
+
+
+def test_nothing_to_rank(rank):
+    with pytest.raises(ValueError, match='at least one export to rank'):
+        rank()
+
+
 def test_images_that_were_not_exported(maps, rank, tmp_path):
     def spoil(manifest):
         manifest['images'][0] = dict(name='a', image='a.png', error='broken')

@@ -58,6 +58,12 @@ def test_sizes_and_place(tiny, tmp_path, size):
     }
 
 
+def test_one_raster_by_its_path(tiny, tmp_path):
+    scene = write_raster(tmp_path / 'scene.tif', colors(20, 30))
+    (row,) = export_raster(*tiny, str(scene), tmp_path / 'out', **SMALL)
+    assert row['raster'] == str(scene)
+
+
 def test_what_a_viewer_finds(tiny, tmp_path):
     scene = write_raster(tmp_path / 'scene.tif', colors(700, 600))
     options = dict(percentiles=True, window=512, overlap=64)
