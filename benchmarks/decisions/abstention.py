@@ -92,15 +92,18 @@ def judge(counts: dict, error: float, confidence: float | None) -> dict:
                 coverages[-1] = float(share)
                 errors.append(float(wrong[there, level].mean() / share))
         seen = torch.tensor(errors, dtype=torch.float64)
-        kept_ones = (seen <= error).double()
         found[score] = dict(
-            mean_error=float(seen.mean()) if errors else None,
-            share_of_splits_kept=float(kept_ones.mean()) if errors else None,
+            mean_error=mean_or_none(seen),
+            share_of_splits_kept=mean_or_none((seen <= error).double()),
             share_reached=len(errors) / SPLITS,
             coverage=float(torch.tensor(coverages).mean()),
             coverage_std=float(torch.tensor(coverages).std()),
         )
     return found
+
+
+def mean_or_none(values: torch.Tensor) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def smallest(counts: dict) -> dict:

@@ -60,7 +60,9 @@ STRATEGIES = {
     # Causal-BALD's log(t (1 - p) + (1 - t) p), added to the log of the score,
     # for images that are not labelled (t = 0): a factor p.
     'total, overlap from all': Strategy('total', rare=1.0),
-    'total, density from all': Strategy('total', 1.0, 'epistemic'),
+    'total, density from all': Strategy(
+        'total', rare=1.0, strange='epistemic'
+    ),
     'total, diverse': Strategy('total', diverse=True),
     'total, overlap, diverse': Strategy('total', rare=RARE, diverse=True),
 }

@@ -93,12 +93,6 @@ def every_network(args) -> list[str]:
     return alone(args)
 
 
-def show(answer: dict, *tables: str) -> None:
-    """Print tables as docs/results.md has them."""
-    for name in tables:
-        print(f'\n{name}\n\n{TABLES[name](answer)}')
-
-
 def scores(args) -> dict:
     """Network to the mean of its seeds."""
     networks = {}
@@ -110,9 +104,7 @@ def scores(args) -> dict:
             own = of_network(args, name)
             runs.append(kept(file, judge_scores, network, seed, own))
         networks[name] = dict(**mean_and_std(runs), seeds=args.seeds)
-    answer = dict(networks=networks)
-    show(answer, *OF_SCORES)
-    return answer
+    return dict(networks=networks)
 
 
 def defaults(args) -> dict:
@@ -150,9 +142,7 @@ def components(args) -> dict:
         file = args.runs / f'{name}_{seed}_components.json'
         own = of_network(args, name)
         found[name] = kept(file, judge_components, NETWORKS[name], seed, own)
-    answer = dict(components=found)
-    show(answer, 'components')
-    return answer
+    return dict(components=found)
 
 
 def seeds(args) -> dict:
@@ -164,9 +154,7 @@ def seeds(args) -> dict:
         changes = dict(images=40, shift_images=8, fit_images=number)
         own = of_network(args, name, **changes)
         found[name] = kept(file, judge_seeds, NETWORKS[name], number, own)
-    answer = {'seeds': {f'{number} images': found}}
-    show(answer, 'seeds')
-    return answer
+    return {'seeds': {f'{number} images': found}}
 
 
 def milliseconds(args) -> dict:
@@ -179,9 +167,7 @@ def milliseconds(args) -> dict:
         times = kept(file, judge_time, NETWORKS[name], seed, own)
         rows = {row: dict(ms=time) for row, time in times.items()}
         found[name] = dict(rows=rows)
-    answer = dict(networks=found)
-    show(answer, 'milliseconds')
-    return answer
+    return dict(networks=found)
 
 
 QUESTIONS = dict(
@@ -229,6 +215,9 @@ def main() -> None:
         questions = [q for q in QUESTIONS if q not in CHOICES or not args.only]
     for question in questions:
         answer = QUESTIONS[question](args)
+        for name in OF_SCORES if question == 'scores' else [question]:
+            if name in TABLES:  # as docs/results.md has it
+                print(f'\n{name}\n\n{TABLES[name](answer)}')
         there = json.loads(args.json.read_text()) if args.json.exists() else {}
         write_json(args.json, merge(there, answer))
 

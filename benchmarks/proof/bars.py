@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from benchmarks.proof.pixel_scores import CONSTANT, OTHERS, PAPER
+from benchmarks.proof.titles import NETWORKS, SCORES, SETS, short
 from benchmarks.tables import markdown_table
 from mmseg_ddu.models.map_names import MAPS
 
@@ -26,9 +27,8 @@ Answers = list[tuple[str, bool]]  # a figure, and whether the bar is met
 
 
 def signed(value: float) -> str:
-    """``+.123``; what rounds to the bar is shown to a digit more."""
-    digits = 4 if abs(value - LEAST_LOSS) < 0.0005 else 3
-    return f'{value:+.{digits}f}'.replace('0.', '.', 1)
+    """``+.123``."""
+    return short(value, LEAST_LOSS, '+')
 
 
 def differences(key: str, row: str, other: str, least: Callable) -> Callable:
@@ -51,7 +51,7 @@ def unknown_of(network: Mapping, row: str) -> dict[str, float]:
 def density_of_unknown(name: str, network: Mapping) -> Answers:
     return [
         (
-            f'{key} {value:.3f}'.replace('0.', '.', 1),
+            f'{SETS[key]} {short(value)}',
             value >= (0.8 if (name, key) == CARS else 0.5),
         )
         for key, value in unknown_of(network, DENSITY).items()
@@ -72,7 +72,8 @@ def total_of_unknown(name: str, network: Mapping) -> Answers:
         others = {row: unknown_of(network, row)[key] for row in SINGLE_PASS}
         best = max(others, key=others.__getitem__)
         value = ours - others[best]
-        found.append((f'{key} {signed(value)} ({best})', value >= LEAST_LOSS))
+        text = f'{SETS[key]} {signed(value)} ({SCORES.get(best, best)})'
+        found.append((text, value >= LEAST_LOSS))
     return found
 
 
@@ -106,9 +107,8 @@ BARS: dict[str, Callable[[str, Mapping], Answers]] = {
         SHIFTS, DENSITY, ENTROPY, to_the_end(0.1, -1)
     ),
     **{
-        f'epistemic less {other}, shifts: above 0': differences(
-            SHIFTS, DENSITY, other, lambda name: 0
-        )
+        f'epistemic less {SCORES.get(other, other)}, shifts: '
+        'above 0': differences(SHIFTS, DENSITY, other, lambda name: 0)
         for other in ('energy', 'knn', 'vim')
     },
     'epistemic, unknown objects: .5; UPerNet, cars: .80': density_of_unknown,
@@ -139,4 +139,5 @@ def bar_table(networks: Mapping[str, Mapping]) -> str:
             for answers in (ask(*item) for item in networks.items())
         ]
         lines.append([bar, *cells])
-    return markdown_table(['bar', *networks], lines)
+    titles = [NETWORKS.get(name, name) for name in networks]
+    return markdown_table(['bar', *titles], lines)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.proof.bars import TOTAL, bar_table, unknown_of
 from benchmarks.proof.judge_seeds import SPREAD
-from benchmarks.proof.pixel_scores import CONSTANT, PAPER, ROWS
+from benchmarks.proof.pixel_scores import CONSTANT, ROWS
+from benchmarks.proof.titles import NETWORKS, SCORES, SETS, short
 from benchmarks.tables import markdown_table
 from mmseg_ddu.apis import cli
 from mmseg_ddu.models.map_names import MAPS
@@ -24,28 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / 'docs/results.md', ROOT / 'docs/cost.md'
 FIGURES = ROOT / 'results/proof.json'
 MARK = '<!-- figures: {} -->\n'
-NETWORKS = dict(
-    deeplabv3_mnv2_voc21='VOC',
-    cgnet_camvid11='CGNet',
-    upernet_mnv2_camvid9='UPerNet',
-    deeplabv3plus_mnv2_voc5_long='animals',
-    deeplabv3plus_mnv2_voc5='animals, shorter',
-    deeplabv3plus_mnv2_camvid9='with members',
-)
-SCORES = {
-    PAPER: 'density as published',
-    'sml': 'SML',
-    'knn': 'kNN',
-    'vim': 'ViM',
-}
 SEEDS = 'largest spread over seeds'
-SETS = dict(road_anomaly='roads', car_sign='cars', near='near', far='far')
 MOST_SPREAD = 0.01  # the bar of fits that differ in their seed alone
-
-
-def short(value: float, digits: int = 3) -> str:
-    """``.123``."""
-    return f'{value:.{digits}f}'.replace('0.', '.', 1)
 
 
 def networks_of(answers: Mapping) -> dict[str, Mapping]:
@@ -55,18 +36,14 @@ def networks_of(answers: Mapping) -> dict[str, Mapping]:
 
 def score_table(columns: Mapping[str, Mapping[str, str]]) -> str:
     """Column to row to cell; the same rows for all."""
-    found = [row for cells in columns.values() for row in cells]
-    others = [row for row in dict.fromkeys(found) if row not in ROWS]
+    found = dict.fromkeys(row for cells in columns.values() for row in cells)
+    others = [row for row in found if row not in (*ROWS, SEEDS)]
     lines = [
         [SCORES.get(row, row), *(cells.get(row) for cells in columns.values())]
-        for row in (*ROWS, *others)
+        for row in (*ROWS, *others, SEEDS)
         if row in found
     ]
-    return markdown_table(['score', *columns], sorted(lines, key=is_last))
-
-
-def is_last(line: list) -> bool:
-    return line[0] == SEEDS
+    return markdown_table(['score', *columns], lines)
 
 
 def cells_of(rows: Mapping[str, Mapping], key: str) -> dict[str, str]:
@@ -145,18 +122,14 @@ def seed_table(results: Mapping) -> str:
 
 
 def spread_cell(value: float) -> str:
-    """What rounds to the bar is shown to a digit more."""
-    text = short(value, 4 if abs(value - MOST_SPREAD) < 0.0005 else 3)
+    text = short(value, MOST_SPREAD)
     return f'**{text}**' if value > MOST_SPREAD else text
 
 
 def bars(results: Mapping) -> str:
     """What was asked of the maps; missed ones are bold."""
     found = results['networks']
-    text = bar_table({n: found[n] for n in NETWORKS if n in found})
-    for name, title in {**NETWORKS, **SETS, **SCORES}.items():
-        text = text.replace(name, title)
-    return text
+    return bar_table({n: found[n] for n in NETWORKS if n in found})
 
 
 OF_SCORES: dict[str, Callable[[Mapping], str]] = {
@@ -171,7 +144,7 @@ TABLES = {
     **OF_SCORES,
     'seeds': seed_table,
     'components': component_table,
-    'milliseconds': time_table,
+    'ms': time_table,
 }
 
 
@@ -179,7 +152,7 @@ def with_tables(text: str, results: Mapping) -> str:
     """A page with each table that it marks as the figures have it.
 
     Raises:
-        ValueError: If it marks none of a name that there is.
+        ValueError: If it marks a table that there is not.
     """
 
     def table(match: re.Match) -> str:

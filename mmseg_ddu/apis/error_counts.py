@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +20,7 @@ from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import alone_at, parse_json
 
 from .json_form import has_form
+from .kept_parts import file_stamp
 from .unseen_images import (
     dataset_config,
     info_of,
@@ -87,7 +87,7 @@ def _belongs(
     return dict(
         weights=weights_digest(checkpoint),
         model=digest([model.cfg.model, dataset_config(model, split)]),
-        images=digest([_state_of(file) for file in files]),
+        images=file_stamp(*files),
         levels=[STEP, LEVELS],
         rule=RULE,
     )
@@ -103,15 +103,6 @@ def _count(model: nn.Module, dataset: Dataset, index: int) -> Tensor:
         raise ValueError(f'{path}: {error}') from error
     total = sample.pred_total.data.squeeze(0)
     return count_errors(total, image.classes, image.labels, VOID)
-
-
-def _state_of(file: str) -> list:
-    """Its name, and what changes with its contents, where that is known."""
-    try:
-        stat = os.stat(file)
-    except OSError:
-        return [file]
-    return [file, stat.st_size, stat.st_mtime_ns]
 
 
 def _begin(

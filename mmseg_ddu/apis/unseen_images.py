@@ -138,8 +138,7 @@ def _read(dataset: Dataset, index: int) -> dict:
     try:
         return dataset[index]
     except Exception as error:  # whatever a decoder raises
-        info = info_of(dataset, index)
-        image, labels = info.get('img_path'), info.get('seg_map_path')
+        image, labels = files_of(dataset, index)
         parts = {'the image': image, f'its labels {labels}': labels}
         damaged = [name for name, file in parts.items() if _is_damaged(file)]
         raise ValueError(
@@ -153,6 +152,12 @@ def info_of(dataset: Dataset, index: int) -> dict:
     if not hasattr(dataset, 'get_data_info'):
         return {}
     return dataset.get_data_info(index)
+
+
+def files_of(dataset: Dataset, index: int) -> list[str | None]:
+    """Of an image and its labels, where the data set says so."""
+    info = info_of(dataset, index)
+    return [info.get('img_path'), info.get('seg_map_path')]
 
 
 def _is_damaged(file: str | None) -> bool:

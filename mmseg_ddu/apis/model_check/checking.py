@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from mmseg_ddu.apis.compare.results_file import strict
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept, parts_folder
-from mmseg_ddu.apis.unseen_images import info_of, trained_on
+from mmseg_ddu.apis.unseen_images import files_of, trained_on
 from mmseg_ddu.datasets.image_shifts import FAINT, SHIFTS
 from mmseg_ddu.datasets.shifts import shifted
 from mmseg_ddu.engine.build import check_classes
@@ -162,12 +162,6 @@ def _parts_folder(
     return parts_folder(folder / 'parts', setting, other)
 
 
-def files_of(dataset: Dataset, image: int) -> list[str | None]:
-    """Of an image and its labels, where the data set says so."""
-    info = info_of(dataset, image)
-    return [info.get('img_path'), info.get('seg_map_path')]
-
-
 def measure(
     model: nn.Module,
     dataset: Dataset,
@@ -178,6 +172,13 @@ def measure(
     seed: int,
 ) -> dict:
     """All figures of the card."""
+    donors = dict(zip(order, [*order[1:], *order[:1]]))
+    # Parts are of files as they are now, the donor of the patch among them.
+    files = {image: files_of(dataset, image) for image in order}
+    stamps = {
+        image: file_stamp(*files[image], *files[donor])
+        for image, donor in donors.items()
+    }
 
     def of_images(
         name: str, text: str, which: Sequence[int], one: Callable[[int], Part]
@@ -197,13 +198,6 @@ def measure(
         pair = dataset[image], dataset[donors[image]]
         return measure_pasted(model, *pair, PIXELS, seed + image)
 
-    donors = dict(zip(order, [*order[1:], *order[:1]]))
-    # Parts are of files as they are now, the donor of the patch among them.
-    files = {image: files_of(dataset, image) for image in order}
-    stamps = {
-        image: file_stamp(*files[image], *files[donor])
-        for image, donor in donors.items()
-    }
     plain = of_images('plain', 'Errors', order, partial(plainly, dataset))
     _require_labels(plain)
     some = order[: max(2, shift_images)]

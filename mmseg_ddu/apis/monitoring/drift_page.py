@@ -58,7 +58,7 @@ def drift_content(
         alarmed=sum(bool(line['alarms']) for line in lines),
         rate=settings['false_alarms'],
         reference=settings.get('reference'),
-        checkpoint=settings['fit']['weights_sha256'][:12],
+        weights=settings['fit']['weights_sha256'][:12],
         many=len(good) > SHOWN,
         shown=SHOWN,
         charts=_charts(good[-SHOWN:]),

@@ -142,5 +142,6 @@ def _region(found: FoundImages, export: Export, key: str, what: str) -> tuple:
     values = np.where(lost & ~lost.all(), np.nan, values)
     region, box = worst_region(values, worst_pixels(values)[1])
     classes = np.asarray(export.load(key, 'class'))[region]
-    classes = classes[classes != VOID] if (classes != VOID).any() else classes
-    return box, found.name(int(np.bincount(classes.ravel()).argmax()))
+    kept = classes[classes != VOID]
+    counts = np.bincount(kept if kept.size else classes)
+    return box, found.name(int(counts.argmax()))

@@ -25,6 +25,7 @@ from mmseg_ddu.apis.unseen_images import (
     SPLITS,
     built_images,
     dataset_config,
+    files_of,
     labelled_prediction,
     trained_on,
 )
@@ -135,10 +136,10 @@ def _look(
     found: FoundImages,
 ) -> None:
     """Rank one image, or say why it cannot be ranked."""
-    info = dataset.get_data_info(index)
-    path = str(info.get('img_path'))
+    files = files_of(dataset, index)
+    path = str(files[0])
     # Corrected labels are looked at again.
-    stem = f'{index:06d}_{file_stamp(path, info.get("seg_map_path"))}'
+    stem = f'{index:06d}_{file_stamp(*files)}'
     find = partial(find_label_error, model, dataset, index)
     part = found.measured(path, parts / f'{stem}_error.npz', find)
     if part is None:

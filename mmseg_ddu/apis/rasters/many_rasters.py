@@ -212,7 +212,6 @@ class _Work:
             _warn_of_files_elsewhere(raster)
         if self.resume and finished and not part.exists():
             found = geotiff.settings_of(outputs[1])
-            found.setdefault('files', told['files'])  # of an earlier version
             require_same(found, told, outputs[1])
             return {**row, EMPTY: found.get(EMPTY)}
         if not raster.placed:

@@ -130,6 +130,19 @@ def test_exports_of_different_fits_do_not_mix(maps, rank, tmp_path):
         rank(maps(0), other)
 
 
+@pytest.mark.parametrize('share', [0.6, 1.0])
+def test_what_refused_pixels_are_predicted_as(maps, rank, tmp_path, share):
+    """Their class, as long as one of the region is known."""
+    rng = np.random.default_rng(0)
+    other = changed(maps(0), tmp_path / 'other', lambda manifest: None)
+    for path in (other / 'class').iterdir():
+        classes = np.array(Image.open(path))
+        classes[rng.random(classes.shape) < share] = 255
+        Image.fromarray(classes).save(path)
+    for row in rank(other)['images']:
+        assert (row['predicted'] == 'refused') == (share == 1)
+
+
 @pytest.mark.parametrize('what', ['class', 'total'])
 def test_damaged_maps_are_named(maps, rank, tmp_path, what):
     other = changed(maps(0), tmp_path / 'other', lambda manifest: None)
