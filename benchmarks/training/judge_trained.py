@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 from torch import nn
 
 from benchmarks.proof.figures import (
@@ -48,11 +49,18 @@ def trained(cfg: Config, folder: Path) -> Path:
     """
     last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
     if not last.exists():
+        done = iterations_done(folder)
         start = time.process_time()
         runner = train(cfg, work_dir=folder, resume=folder.is_dir())
         spent = time.process_time() - start
-        write_json(folder / SECONDS, spent / max(1, runner.iter))
+        write_json(folder / SECONDS, spent / max(1, runner.iter - done))
     return last
+
+
+def iterations_done(folder: Path) -> int:
+    """Those after which a stopped training goes on."""
+    latest = find_latest_checkpoint(str(folder)) if folder.is_dir() else None
+    return int(Path(latest).stem.removeprefix('iter_')) if latest else 0
 
 
 def share_of_zeros(model: nn.Module) -> float:

@@ -34,7 +34,7 @@ def word(value: float) -> str:
 def sentences(card: Mapping) -> list[str]:
     """What the figures of a card say, the most useful first."""
     lines = _trained_on(card)
-    lines += [_refuse(card), _epistemic(card), *_faint(card)]
+    lines += [_refuse(card), sentence_of_epistemic(card), *_faint(card)]
     lines += [_whole_images(card), *_calibration(card), *_flags(card)]
     lines += gaussians(card) + several(card) + _modes(card) + _gaps(card)
     return lines
@@ -93,35 +93,53 @@ def _refuse(card: Mapping) -> str:
     return f'To refuse pixels use {best}: it {seen}; {end}.'
 
 
-def _epistemic(card: Mapping) -> str:
-    shifts, pasted = card['shifts'], card['pasted']
-    shift = shifts['mean']['epistemic']
-    patch = pasted['auroc']['epistemic']
-    if shift['value'] is None or patch['value'] is None:
-        return 'Shifts cannot be judged: there is no pixel to compare with.'
-    blind = [
-        f'{kind} ({auroc(100 * value)})'
-        for kind, value in _by_kind(card, faint=False).items()
-        if value < SOMEWHAT
-    ]
-    text = (
-        f'The epistemic map {word(shift["value"])} changed images: camera, '
-        f'noise, blur and the like ({doubt(shift, shifts["images"])}'
-    )
-    if blind:
-        text += f'; not {", ".join(blind)}'.replace('_', ' ')
-    text += (
-        f'), and {word(patch["value"])} patches that look like nothing '
-        f'trained ({doubt(patch, pasted["images"])}).'
-    )
-    entropy = shifts['mean']['aleatoric']['value']
-    if entropy is not None and entropy >= shift['value']:
+def sentence_of_epistemic(card: Mapping) -> str:
+    """What its map sees, of what could be measured."""
+    found = [text for text in (_of_shifts(card), _of_patches(card)) if text]
+    if not found:
+        return (
+            'Changed images and patches cannot be judged: there is no pixel '
+            'to compare with.'
+        )
+    text = f'The epistemic map {", and ".join(found)}.'
+    means = card['shifts']['mean']
+    shift, entropy = means['epistemic']['value'], means['aleatoric']['value']
+    if None not in (shift, entropy) and entropy >= shift:
         text += (
             f' Entropy alone does as well on shifts ({auroc(100 * entropy)}).'
         )
     return text + (
         ' Real unknown objects, above all ones that look like a known class, '
         'are harder than pasted patches, and nothing here measures them.'
+    )
+
+
+def _of_shifts(card: Mapping) -> str | None:
+    """What the epistemic map does with changed images, where it is known."""
+    shifts = card['shifts']
+    shift = shifts['mean']['epistemic']
+    if shift['value'] is None:
+        return None
+    blind = ', '.join(
+        f'{kind.replace("_", " ")} ({auroc(100 * value)})'
+        for kind, value in _by_kind(card, faint=False).items()
+        if value < SOMEWHAT
+    )
+    figure = doubt(shift, shifts['images'])
+    return (
+        f'{word(shift["value"])} changed images: camera, noise, blur and the '
+        f'like ({figure}{f"; not {blind}" if blind else ""})'
+    )
+
+
+def _of_patches(card: Mapping) -> str | None:
+    """The same with pasted patches."""
+    patch = card['pasted']['auroc']['epistemic']
+    if patch['value'] is None:
+        return None
+    return (
+        f'{word(patch["value"])} patches that look like nothing trained '
+        f'({doubt(patch, card["pasted"]["images"])})'
     )
 
 

@@ -1,4 +1,4 @@
-"""When a card advises a fit on more images, and on what it rests."""
+"""What a card says, and on what its advice rests."""
 
 import pytest
 
@@ -10,6 +10,7 @@ from mmseg_ddu.apis.model_check.fit_sentences import (
     gaussians,
     several,
 )
+from mmseg_ddu.apis.model_check.sentences import sentence_of_epistemic
 
 
 def advice(**changes):
@@ -57,3 +58,31 @@ def test_a_mixture_is_suggested_where_it_gains():
     assert 'less probable, by 0.20' in line and line.endswith('is enough.')
     assert several(dict(fit=dict(fit, several_gain=None))) == []
     assert several(dict(fit=dict(fit, several_gain=1, components=4))) == []
+
+
+def value(figure):
+    return dict(value=figure, low=None, high=None)
+
+
+def of_epistemic(shift, patch, blur=0.9):
+    kinds = dict(blur=dict(auroc=dict(epistemic=value(blur))))
+    means = dict(epistemic=value(shift), aleatoric=value(0.7))
+    return sentence_of_epistemic(
+        dict(
+            shifts=dict(mean=means, kinds=kinds, images=9),
+            pasted=dict(auroc=dict(epistemic=value(patch)), images=8),
+        )
+    )
+
+
+def test_what_cannot_be_judged_does_not_hide_what_can():
+    both = of_epistemic(0.84, 0.7)
+    assert 'sees changed images' in both
+    assert 'sees somewhat patches' in both and '.70, 8 images' in both
+    patches = of_epistemic(None, 0.7, None)
+    assert 'changed images' not in patches
+    assert 'The epistemic map sees somewhat patches' in patches
+    shifts = of_epistemic(0.65, None, 0.5)
+    assert 'blur (.50)' in shifts and 'Entropy alone' in shifts
+    assert 'patches that' not in shifts
+    assert 'cannot be judged' in of_epistemic(None, None, None)
