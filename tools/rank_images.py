@@ -68,10 +68,12 @@ def main():
         there = ' -> '.join(filter(None, (row['label'], row['predicted'])))
         words = filter(None, (printable(row['image']), there, row['kind']))
         print(f'{row["rank"]:4} {row["score"]:9.3f}', *words, sep='  ')
-    left_out = len(report['left_out'])
+    left_out = [printable(row['image']) for row in report['left_out']]
+    first = f' ({", ".join(left_out[:3])}{", …" * (len(left_out) > 3)})'
     print(
         f'{len(report["images"])} of {report["ranked"]} images listed, '
-        f'{left_out} left out. Wrote {", ".join(report["files"])}.'
+        f'{len(left_out)} left out{first * bool(left_out)}. '
+        f'Wrote {", ".join(report["files"])}.'
     )
     return 1 if left_out else 0
 

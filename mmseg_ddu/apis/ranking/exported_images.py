@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -126,14 +126,14 @@ def _add(
             score=score,
             size=(row['height'], row['width']),
             read_classes=lambda: np.asarray(export.load(key, 'class')),
-            find_region=partial(_region, found, export, key, what),
+            find_region=cache(partial(_region, found, export, key, what)),
         )
     )
 
 
 def _region(found: FoundImages, export: Export, key: str, what: str) -> tuple:
     """Box and prediction where the map is highest; none without a map."""
-    files = export.rows[key]['files']
+    files, classes = export.rows[key]['files'], export.load(key, 'class')
     file = next((f for f in (what, f'{what}_png') if f in files), None)
     if file is None:
         return None, ''
@@ -141,7 +141,7 @@ def _region(found: FoundImages, export: Export, key: str, what: str) -> tuple:
     lost = is_lost(values)  # they have no part in the score either
     values = np.where(lost & ~lost.all(), np.nan, values)
     region, box = worst_region(values, worst_pixels(values)[1])
-    classes = np.asarray(export.load(key, 'class'))[region]
+    classes = np.asarray(classes)[region]
     kept = classes[classes != VOID]
     counts = np.bincount(kept if kept.size else classes)
     return box, found.name(int(counts.argmax()))

@@ -62,6 +62,14 @@ class FoundImages:
             self.leave_out(image, str(error) if ours else reason(error))
             return None
 
+    def with_region(self, image: RankedImage) -> RankedImage | None:
+        """An image with its region; None if it had to be left out."""
+        try:
+            return image.with_region()
+        except (OSError, ValueError) as error:
+            self.leave_out(image.image, str(error))
+            return None
+
     def require_some(self) -> None:
         """Raise ValueError if no image can be ranked."""
         if self.images:

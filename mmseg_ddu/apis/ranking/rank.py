@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.core.errors import require
@@ -91,8 +92,7 @@ def rank_images(
         found = rank_exported(sources, score or 'total', overlap)
     found.require_some()
     features = mean_features(found, *diverse, *places) if diverse else None
-    chosen = choose(found.images, budget, temperature, seed, features)
-    chosen = [each.with_region() for each in chosen]
+    chosen = _with_regions(found, budget, temperature, seed, features)
     _warn_of(chosen, overlap)
     write_csv(out, chosen)
     files = [out, out.with_suffix('.json')]
@@ -102,6 +102,27 @@ def rank_images(
     report = _report(purpose, found, chosen, files)
     write_json(files[1], report)
     return report
+
+
+def _with_regions(
+    found: FoundImages,
+    budget: int,
+    temperature: float,
+    seed: int,
+    features: np.ndarray | None,
+) -> list[RankedImage]:
+    """The chosen images; others for those whose maps cannot be read."""
+    while True:
+        images = found.images
+        chosen = choose(images, budget, temperature, seed, features)
+        there = [found.with_region(each) for each in chosen]
+        if all(there):
+            return list(filter(None, there))
+        lost = {a.image for a, b in zip(chosen, there) if b is None}
+        left = [n for n, each in enumerate(images) if each.image not in lost]
+        found.images = [images[n] for n in left]
+        found.require_some()
+        features = None if features is None else features[left]
 
 
 def _warn_of(chosen: Sequence[RankedImage], overlap: bool) -> None:

@@ -140,9 +140,13 @@ def test_the_same_image_twice_is_taken_last(
 def test_images_that_are_gone_are_left_out(
     maps, rank, plain_cfg, checkpoint, tmp_path
 ):
+    """One has no image any more, another one no map."""
+
     def lose(manifest):
         gone.append(manifest['images'][1]['image'] + '.gone')
         manifest['images'][1]['image'] = gone[0]
+        gone.append(manifest['images'][2]['image'])
+        (tmp_path / 'other' / manifest['images'][2]['files']['total']).unlink()
 
     gone: list[str] = []
     folder = changed(maps(0), tmp_path / 'other', lose)
@@ -150,4 +154,4 @@ def test_images_that_are_gone_are_left_out(
     report = rank(folder, purpose='labelling', diverse=(plain_cfg, fitted))
     assert [row['image'] for row in report['left_out']] == gone
     assert 'FileNotFoundError' in report['left_out'][0]['reason']
-    assert report['ranked'] == len(report['images']) == 3
+    assert report['ranked'] == len(report['images']) == 2

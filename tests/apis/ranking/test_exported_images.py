@@ -1,7 +1,9 @@
 """From exported maps to the list of images."""
 
 import json
+import runpy
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -150,6 +152,44 @@ def test_damaged_maps_are_named(maps, rank, tmp_path, what):
         path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ValueError, match=rf'other/{what}/.* is damaged'):
         rank(other)
+
+
+@pytest.mark.parametrize('formats', [None, ()])
+@pytest.mark.parametrize('gone', [False, True])
+@pytest.mark.parametrize('budget', [2, 3])
+def test_images_with_damaged_maps_are_left_out(
+    maps, rank, tmp_path, said, formats, gone, budget
+):
+    """The next ones of the ranking take their places."""
+    exported = maps(0, **({} if formats is None else dict(formats=formats)))
+    other = shutil.copytree(exported, tmp_path / 'other')
+    whole = [row['image'] for row in rank(other)['images']]
+    rows = json.loads((other / 'manifest.json').read_text())['images']
+    files = next(row['files'] for row in rows if row['image'] == whole[1])
+    what = other / files['total' if formats is None else 'class']
+    what.unlink() if gone else what.write_bytes(what.read_bytes()[:99])
+    said.clear()
+    report = rank(other, budget=budget, out='less.csv', formats=['cvat'])
+    whole.pop(1)
+    assert [row['image'] for row in report['images']] == whole[:budget]
+    assert report['ranked'] == 3
+    (left_out,) = report['left_out']
+    assert str(what.relative_to(other)) in left_out['reason']
+    assert left_out['image'] in said[0] and left_out['reason'] in said[0]
+    assert len([line for line in said if 'is left out' in line]) == 1
+
+
+def test_the_tool_names_what_is_left_out(maps, tmp_path, monkeypatch, capsys):
+    other = shutil.copytree(maps(0), tmp_path / 'other')
+    next((other / 'class').iterdir()).unlink()
+    words = 'tool', other, '--for', 'review', '--out', tmp_path / 'a.csv'
+    monkeypatch.setattr(sys, 'argv', list(map(str, words)))
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path('tools/rank_images.py', run_name='__main__')
+    assert stop.value.code == 1
+    left_out = json.loads((tmp_path / 'a.json').read_text())['left_out']
+    said = capsys.readouterr().out
+    assert f'3 of 3 images listed, 1 left out ({left_out[0]["image"]})' in said
 
 
 def test_nothing_to_rank(rank):
