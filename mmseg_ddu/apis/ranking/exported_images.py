@@ -12,6 +12,7 @@ import numpy as np
 
 from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.apis.exporting.exported_maps import Export
+from mmseg_ddu.apis.exporting.one_image import REFUSED_SHARE
 from mmseg_ddu.apis.monitoring.watched_images import (
     header_of,
     require_same_fit,
@@ -126,6 +127,7 @@ def _add(
             score=score,
             size=(row['height'], row['width']),
             read_classes=lambda: np.asarray(export.load(key, 'class')),
+            refused_share=row.get(REFUSED_SHARE, 0.0),
             find_region=cache(partial(_region, found, export, key, what)),
         )
     )

@@ -93,7 +93,7 @@ def rank_images(
     found.require_some()
     features = mean_features(found, *diverse, *places) if diverse else None
     chosen = _with_regions(found, budget, temperature, seed, features)
-    _warn_of(chosen, overlap)
+    _warn_of(chosen, overlap, bool(writers))
     write_csv(out, chosen)
     files = [out, out.with_suffix('.json')]
     for name, write in writers.items():
@@ -125,12 +125,22 @@ def _with_regions(
         features = None if features is None else features[left]
 
 
-def _warn_of(chosen: Sequence[RankedImage], overlap: bool) -> None:
+def _warn_of(
+    chosen: Sequence[RankedImage], overlap: bool, imports: bool
+) -> None:
     logger = MMLogger.get_current_instance()
     if not all(each.box for each in chosen):
         logger.warning(
             'Images without a box: their export has no maps. Export with '
             '--formats npy.'
+        )
+    refused = sum(each.refused_share > 0 for each in chosen)
+    if imports and refused:
+        logger.warning(
+            f'Refused pixels of {refused} of {len(chosen)} listed images have '
+            'no prediction to start from in the import files, since an '
+            'export does not hold their classes. To have one everywhere, '
+            'export with a checkpoint without thresholds.'
         )
     nothing = sum(not each.score for each in chosen)
     if overlap and nothing:

@@ -32,6 +32,7 @@ class RankedImage(NamedTuple):
         predicted (str): What it is predicted as, or empty.
         kind (str): The kind of label error that it looks like, or empty.
         read_classes (Callable): Gives the predicted classes, (H, W) uint8.
+        refused_share (float): Of the pixels, those without such a class.
         find_region (Callable, optional): Gives ``box`` and ``predicted``
             where they are not known yet.
     """
@@ -44,6 +45,7 @@ class RankedImage(NamedTuple):
     label: str = ''
     predicted: str = ''
     kind: str = ''
+    refused_share: float = 0.0
     find_region: Callable[[], tuple[Box | None, str]] | None = None
 
     def with_region(self) -> RankedImage:

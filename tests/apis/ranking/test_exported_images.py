@@ -145,6 +145,23 @@ def test_what_refused_pixels_are_predicted_as(maps, rank, tmp_path, share):
         assert (row['predicted'] == 'refused') == (share == 1)
 
 
+@pytest.mark.parametrize('formats', [(), ('cvat', 'fiftyone')])
+@pytest.mark.parametrize('shares', [(), (0.0, 0.0), (0.0, 0.5)])
+def test_refused_pixels_are_not_in_import_files(
+    maps, rank, tmp_path, said, formats, shares
+):
+    """Which is said once, and only where there are some."""
+
+    def refuse(manifest):
+        for row, share in zip(manifest['images'], shares):
+            row['refused_share'] = share
+
+    rank(changed(maps(0), tmp_path / 'other', refuse), formats=formats)
+    told = [line for line in said if 'Refused pixels of 1 of 4' in line]
+    assert len(told) == bool(formats and any(shares))
+    assert len(said) == len(told)
+
+
 @pytest.mark.parametrize('what', ['class', 'total'])
 def test_damaged_maps_are_named(maps, rank, tmp_path, what):
     other = changed(maps(0), tmp_path / 'other', lambda manifest: None)
