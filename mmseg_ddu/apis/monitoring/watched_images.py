@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,7 +97,11 @@ def require_same_fit(stream: Stream, other: Stream, name: str) -> None:
     """Raise unless the numbers of two streams can be compared."""
     different = [k for k in SAME if stream.fit[k] != other.fit[k]]
     if stream.classes != other.classes:
-        different.append('classes')
+        both = zip_longest(stream.classes, other.classes)
+        place, pair = next(x for x in enumerate(both) if x[1][0] != x[1][1])
+        different.append(
+            f'classes (number {place} is {pair[0]!r:.40} and {pair[1]!r:.40})'
+        )
     if 0 < stream.statistics != other.statistics > 0:
         different.append(f'lengths of {STATISTICS}')
     if different:
@@ -112,13 +117,13 @@ def _read(path: Path) -> Stream:
     folder = path.parent if path.name == MANIFEST else path
     export = Export('', folder, all_may_fail=True)
     stream = header_of(export)
-    count = len(stream.classes)
     rows = export.manifest['images']
     stream = stream._replace(
         statistics=_size_of_statistics(rows, stream.source)
     )
     good = [
-        _good(x, count, stream.source) if 'files' in x else None for x in rows
+        _good(x, stream.classes, stream.source) if 'files' in x else None
+        for x in rows
     ]
     known_by = next((x.key for x in good if x), str(folder.resolve()))
     times: Counter[tuple] = Counter()
@@ -151,7 +156,7 @@ def header_of(export: Export) -> Stream:
     return Stream(source, fit, export.manifest['classes'], [])
 
 
-def _good(row: dict, classes: int, source: str) -> WatchedImage:
+def _good(row: dict, classes: list[str], source: str) -> WatchedImage:
     missing = [name for name in (*NEEDED, CLASS_PIXELS) if name not in row]
     if missing:
         raise ValueError(
@@ -166,7 +171,8 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
     novelty, unusual, percentile = (_number(row[name]) for name in NEEDED)
     pixels = row['height'] * row['width']
     counts = row[CLASS_PIXELS]
-    shares = [counts.get(str(c), 0) / pixels for c in range(classes)]
+    _require_known(counts, classes, source)
+    shares = [counts.get(str(c), 0) / pixels for c in range(len(classes))]
     values = [short(value) for value in (novelty, unusual, *shares)]
     name = printable(row.get('name', row['files']['class']))
     fine = _fine(row.get(STATISTICS, []))
@@ -180,6 +186,20 @@ def _good(row: dict, classes: int, source: str) -> WatchedImage:
         _number(row.get('lost_share', 0.0)),
         '',
     )
+
+
+def _require_known(
+    counts: dict[str, int], classes: list[str], source: str
+) -> None:
+    """Raise if a class is predicted that has no name."""
+    known = max(2, len(classes))  # a binary network may name one of both
+    highest = max(map(int, counts), default=0)
+    if classes and highest >= known:
+        raise ValueError(
+            f'{source} has pixels of a class {highest}, but names '
+            f'{len(classes)} classes (0 to {len(classes) - 1}): they are not '
+            'those of the fit. Export the maps again.'
+        )
 
 
 def _left_out(

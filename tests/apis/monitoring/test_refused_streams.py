@@ -30,7 +30,14 @@ def test_going_back_in_time_is_refused(tmp_path, reference, state):
         (dict(weights_sha256='c' * 64), 'weights_sha256 differ'),
         (dict(config_sha256='c' * 64), 'config_sha256 differ'),
         (dict(tta=True), 'tta differ'),
-        (dict(classes=['road', 'dog', 'tree']), 'classes differ'),
+        (
+            dict(classes=['road', 'dog', 'tree']),
+            r"classes \(number 1 is 'dog' and 'cat'\) differ",
+        ),
+        (
+            dict(classes=['road', 'cat', 'tree', 'sky']),
+            r"classes \(number 3 is 'sky' and None\) differ",
+        ),
         (dict(weights_sha256=None), 'does not say which checkpoint'),
         (dict(images=[]), 'lists no exported image'),
         (dict(images=7), 'damaged'),
@@ -77,7 +84,7 @@ def test_a_model_without_densities(name, tmp_path, state):
                 (7, 1.7e308),
             )
         ),
-        dict(class_pixels={'200': 3}),
+        dict(class_pixels={}),
     ],
 )
 def test_odd_numbers_and_names(changes, tmp_path, reference, state):
@@ -114,6 +121,29 @@ def test_hostile_rows(changes, tmp_path, state):
     images[0].update(changes)
     with pytest.raises(ValueError, match='damaged|outside'):
         DriftMonitor(state).watch(write(tmp_path / 'a', images))
+
+
+@pytest.mark.parametrize(
+    'classes, number, good',
+    [
+        (['road', 'cat', 'tree'], 2, True),
+        (['road', 'cat', 'tree'], 3, False),
+        (['road', 'cat', 'tree'], 200, False),
+        (['cat'], 1, True),  # of a binary network
+        ([], 200, True),  # then no class is watched
+    ],
+)
+def test_numbers_of_other_classes(classes, number, good, tmp_path, state):
+    images = rows(2, seed=2)
+    images[1]['class_pixels'] = {'0': 5, str(number): 3}
+    images[0]['class_pixels'] = {'0': 8}
+    folder = write(tmp_path / 'a', images, classes=classes)
+    if good:
+        assert len(DriftMonitor(state).watch(folder)) == 2
+        return
+    message = f'a/manifest.json has pixels of a class {number}, but names'
+    with pytest.raises(ValueError, match=message):
+        DriftMonitor(state).watch(folder)
 
 
 def test_statistics_of_other_channels(tmp_path, reference, state):
