@@ -14,6 +14,7 @@ from mmseg_ddu.fileio import (
     atomic_write,
     read_json,
     remove_temporary,
+    require_writable_folder,
     write_json,
 )
 
@@ -27,7 +28,7 @@ def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
     Raises:
         ValueError: With the text ``otherwise`` if it holds those of another.
     """
-    parts.mkdir(exist_ok=True)
+    require_writable_folder(parts)
     remove_temporary(parts)
     file = parts / SETTING
     if file.exists():

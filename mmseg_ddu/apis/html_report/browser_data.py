@@ -68,14 +68,14 @@ def browser(
             'The exports have no image in common; export the same images '
             'with each method.'
         )
-    listed = _listed(ranking or {}, first, common)
+    listed = {} if ranking is None else _listed(ranking, first, common)
     chosen = sorted(
         common,
         key=lambda key: (
             listed[key]['rank'] if key in listed else math.inf,
             -first.score(key),
         ),
-    )[: max(1, max_images)]
+    )[:max_images]
     images = {
         key: dict(
             _image(key, first.rows[key], reader, len(classes)),
@@ -133,7 +133,7 @@ def _listed(
     """Of images in a ranking: the rows, with boxes as shares of the sides."""
     paths = {key: export.rows[key]['image'] for key in keys}
     found = rows_of(paths, ranking)
-    if ranking and not found:
+    if not found:
         raise ValueError(
             f'The ranking lists none of the images of {export.folder}; give '
             'that of these images.'

@@ -10,7 +10,8 @@ from pathlib import Path
 from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.apis.page_templates import TEMPLATES
-from mmseg_ddu.fileio import atomic_write
+from mmseg_ddu.core.errors import require
+from mmseg_ddu.fileio import atomic_write, require_writable_file
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
 
@@ -62,9 +63,11 @@ def write_report(
 
     Raises:
         FileNotFoundError: If there is nothing to report.
+        OSError: If the file cannot be written.
         ValueError: If ``config`` and ``masks`` are both given, or the ranking
             or the monitor is of other images.
     """
+    require(max_images >= 1, 'max_images to be at least 1', max_images)
     results_dir = Path(results_dir)
     folders = {name: Path(folder) for name, folder in (maps or {}).items()}
     if (results_dir / MANIFEST).is_file():
@@ -79,6 +82,8 @@ def write_report(
         raise ValueError('Expected config or masks, but got both.')
     if ranking is not None and not folders:
         raise ValueError(f'There are no exported maps for {ranking} to order.')
+    path = results_dir / PAGE if out is None else Path(out)
+    require_writable_file(path)
     truth = None if masks is None else truth_from_masks(masks)
     if config is not None:
         truth = truth_from_config(config, cfg_options)
@@ -98,7 +103,6 @@ def write_report(
         data=script_json(images),
         pictures=pictures,
     )
-    path = results_dir / PAGE if out is None else Path(out)
     with atomic_write(path) as temporary:
         temporary.write_text(html, encoding='utf-8')
     return path

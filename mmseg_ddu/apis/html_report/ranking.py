@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+NEEDED = ('rank', 'image', 'score')
 SIDES = ('left', 'top', 'width', 'height')
 WORDS = ('label', 'predicted', 'kind')
 
@@ -26,10 +27,12 @@ def read_ranking(path: Path) -> dict[str, dict]:
         with path.open(
             newline='', encoding='utf-8-sig', errors='surrogateescape'
         ) as file:
-            rows = [
-                (each['image'], _row(each)) for each in csv.DictReader(file)
-            ]
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+            reader = csv.DictReader(file)
+            missing = {*NEEDED}.difference(reader.fieldnames or ())
+            if missing:
+                raise ValueError(f'missing: {", ".join(sorted(missing))}')
+            rows = [(each['image'], _row(each)) for each in reader]
+    except (TypeError, ValueError, csv.Error) as error:
         raise ValueError(
             f'{path} is no list of ranked images: it needs the columns rank, '
             f'image and score, and numbers in them ({error}).'

@@ -15,7 +15,7 @@ from mmseg_ddu.core.drift import DriftDetector, Step
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.fine_structure import has_changed
 from mmseg_ddu.engine.checkpoint import digest
-from mmseg_ddu.fileio import alone_at
+from mmseg_ddu.fileio import alone_at, require_writable_file
 from mmseg_ddu.models.map_names import NOVELTY
 
 from .alarm_words import say
@@ -84,6 +84,8 @@ class DriftMonitor:
         false_alarms: float = 0.001,
     ) -> None:
         self.files = MonitorFiles(Path(state))
+        for path in (self.files.path, self.files.log, self.files.page):
+            require_writable_file(path)
         self.reference = None if reference is None else read_stream(reference)
         known = self.reference.images if self.reference else []
         self.ordinary = [image for image in known if not image.error]

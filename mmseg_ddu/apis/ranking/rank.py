@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.engine.safe_load import safe_loading
-from mmseg_ddu.fileio import require_writable_folder, write_json
+from mmseg_ddu.fileio import require_writable_file, write_json
 
 from .choice import choose, mean_features
 from .exported_images import rank_exported
@@ -82,7 +82,8 @@ def rank_images(
         options = dict(overlap=overlap, diverse=diverse)
         _require_of(LABELLING, purpose, temperature=temperature, **options)
     writers = {name: IMPORTS.find(name) for name in dict.fromkeys(formats)}
-    require_writable_folder(out.parent)
+    for path in (out, out.with_suffix('.json')):
+        require_writable_file(path)
     places = out.with_name(f'{out.stem}_parts'), device, cfg_options
     if purpose == LABEL_ERRORS:
         _require_of(f'{REVIEW}, {LABELLING}', purpose, score=score)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from mmseg_ddu.apis import write_report
+from mmseg_ddu.apis.html_report import page as page_module
 from mmseg_ddu.apis.html_report.comparison import best_of, comparison
 from mmseg_ddu.apis.html_report.page import script_json
 from tests.apis.test_tools import call
@@ -95,6 +96,19 @@ def test_nothing_to_report_and_two_truths(tmp_path, compared):
         write_report(tmp_path)
     with pytest.raises(ValueError, match='config or masks'):
         write_report(compared, config='a.py', masks=tmp_path)
+
+
+@pytest.mark.parametrize('count', [0, -1])
+def test_a_page_without_images(exports, count, tmp_path):
+    with pytest.raises(ValueError, match='max_images to be at least 1, but'):
+        write_report(exports['red'], max_images=count, out=tmp_path / 'a.html')
+
+
+def test_a_folder_in_the_place_of_the_page(exports, tmp_path, monkeypatch):
+    """Which is said before anything is read."""
+    monkeypatch.setattr(page_module, 'browser', None)
+    with pytest.raises(IsADirectoryError, match='it is a folder. Name a file'):
+        write_report(exports['red'], out=tmp_path)
 
 
 def test_the_tool_on_an_export_alone(exports, tmp_path):

@@ -69,8 +69,26 @@ def test_lists_that_are_refused(line, tmp_path):
         read_ranking(ranking(tmp_path, '1,a', head='rank,image'))
 
 
-def test_a_ranking_of_other_images_or_of_none(exports, compared, tmp_path):
-    path = ranking(tmp_path, '1,a.jpg,1')
+@pytest.mark.parametrize(
+    'head, missing',
+    [
+        ('a,b', 'image, rank, score'),
+        ('rank,image', 'score'),
+        ('rank;image;score', 'image, rank, score'),
+        ('', 'image, rank, score'),
+    ],
+)
+@pytest.mark.parametrize('lines', [(), ('1;a;2',)])
+def test_columns_that_are_missing_are_named(head, missing, lines, tmp_path):
+    with pytest.raises(ValueError, match=rf'\(missing: {missing}\)\.'):
+        read_ranking(ranking(tmp_path, *lines, head=head))
+
+
+@pytest.mark.parametrize('lines', [(), ('1,a.jpg,1',)])
+def test_a_ranking_of_other_images_or_of_none(
+    exports, compared, tmp_path, lines
+):
+    path = ranking(tmp_path, *lines)
     with pytest.raises(ValueError, match='lists none of the images'):
         write_report(exports['red'], ranking=path, out=tmp_path / 'a.html')
     with pytest.raises(ValueError, match='no exported maps for'):

@@ -106,3 +106,12 @@ def test_a_state_of_other_settings_or_damaged(tmp_path, reference, state):
         DriftMonitor(state, reference).watch(stream)
     with pytest.raises(ValueError, match=r'ends in \.json'):
         DriftMonitor(tmp_path / 'a.html')
+
+
+@pytest.mark.parametrize('suffix', ['.json', '.jsonl', '.html'])
+def test_a_folder_in_the_place_of_a_file(state, suffix):
+    """Which is said before any manifest is read."""
+    state.with_suffix(suffix).mkdir()
+    message = f'drift{suffix}: it is a folder. Name a file in it'
+    with pytest.raises(IsADirectoryError, match=message):
+        DriftMonitor(state, 'absent')

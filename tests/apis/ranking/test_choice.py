@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mmseg_ddu.apis import fit_gda
+from mmseg_ddu.apis.kept_parts import parts_folder
 from mmseg_ddu.apis.ranking.choice import choose, mean_features
 from mmseg_ddu.apis.ranking.exported_images import overlap_weight
 from mmseg_ddu.apis.ranking.found_images import FoundImages
@@ -155,3 +156,9 @@ def test_images_that_are_gone_are_left_out(
     assert [row['image'] for row in report['left_out']] == gone
     assert 'FileNotFoundError' in report['left_out'][0]['reason']
     assert report['ranked'] == len(report['images']) == 2
+
+
+def test_a_file_in_the_place_of_the_parts(tmp_path):
+    (tmp_path / 'parts').write_text('')
+    with pytest.raises(OSError, match='Cannot write into .*parts: '):
+        parts_folder(tmp_path / 'parts', {}, '')
