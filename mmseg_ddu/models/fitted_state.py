@@ -11,12 +11,8 @@ from .abstention import PREFIX as ABSTENTION
 from .gda_head import FORMAT
 
 # Of keys in a state dict.
-DENSITY_PREFIXES = (
-    'gda_head.',
-    'extra_heads.',
-    'map_calibration.',
-    'image_novelty.',
-)
+CALIBRATION_PREFIXES = ('map_calibration.', 'image_novelty.')
+DENSITY_PREFIXES = ('gda_head.', 'extra_heads.', *CALIBRATION_PREFIXES)
 FIT_PREFIXES = (*DENSITY_PREFIXES, ABSTENTION)
 POSITIVE = ('scale', 'temperature')
 NOT_NEGATIVE = ('class_count', 'sketch_rest', 'sketch_reference')
@@ -57,6 +53,12 @@ def check_state(
             f'that this release does not have. {AGAIN}'
         )
     check_format(version.item())
+    missing = sorted(set(own) - set(given))
+    if missing and set(given) < set(own) and all(map(_calibrates, missing)):
+        raise ValueError(
+            'The densities in this checkpoint have no calibration '
+            f'({missing[0]} is not there). {AGAIN}'
+        )
     wrong = sorted(set(own) ^ set(given)) or [
         f'{key} {_kind(given[key])} instead of {_kind(tensor)}'
         for key, tensor in own.items()
@@ -75,6 +77,11 @@ def check_state(
             'The densities in this checkpoint are damaged, there are '
             f'impossible numbers in {", ".join(damaged[:4])}. {AGAIN}'
         )
+
+
+def _calibrates(key: str) -> bool:
+    """Whether it says how rare a value is in training, not what it is."""
+    return key.startswith(CALIBRATION_PREFIXES) or '.surprise.' in key
 
 
 def _kind(tensor: Tensor) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from mmseg_ddu.apis.inference import init_ddu, predict
 from mmseg_ddu.engine import fit_gda
+from mmseg_ddu.engine.checkpoint import read_checkpoint, save_checkpoint
 from mmseg_ddu.engine.fit_meta import (
     fitted_heads,
     test_mode,
@@ -81,3 +82,26 @@ def test_heads_of_a_fit():
     assert fitted_heads(fit) == dict(
         gda_head=kind, extra_heads=dict(a=dict(kind, rank=3))
     )
+
+
+@pytest.mark.parametrize(
+    'lost, message',
+    [
+        (('map_calibration.', 'image_novelty.'), 'have no calibration .*Fit'),
+        (('map_calibration.',), 'have no calibration .*Fit again'),
+        (('gda_head.surprise.',), 'have no calibration .*Fit again'),
+        (('map_calibration.', 'gda_head.density.'), 'or another network'),
+    ],
+)
+def test_checkpoints_without_calibration(
+    lost, message, plain_cfg, checkpoint, tmp_path
+):
+    content = read_checkpoint(fit_gda(plain_cfg, checkpoint))
+    content['state_dict'] = {
+        key: value
+        for key, value in content['state_dict'].items()
+        if not key.startswith(lost)
+    }
+    save_checkpoint(tmp_path / 'less.pth', **content)
+    with pytest.raises(ValueError, match=message):
+        init_ddu(plain_cfg, tmp_path / 'less.pth', 'cpu')
