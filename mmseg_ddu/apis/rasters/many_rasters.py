@@ -16,17 +16,22 @@ from mmseg_ddu.apis.image_files import output_names
 from mmseg_ddu.apis.inference import init_ddu, require_bare_images
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.build import read_config
-from mmseg_ddu.engine.checkpoint import digest, plain
+from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
-from mmseg_ddu.fileio import alone_at, require_writable_folder, sha256
+from mmseg_ddu.fileio import alone_at, require_writable_folder
 
 from . import geotiff
 from .finished_windows import FinishedWindows, require_same
 from .raster_file import RasterFile, require_rasterio
 from .window_grid import Tile, check_sizes, tiles
-from .window_prediction import WindowPredictor, network_channels, set_scale
+from .window_prediction import (
+    WindowPredictor,
+    network_channels,
+    set_scale,
+    thresholds_of,
+)
 
 OUTPUTS = ('class', 'uncertainty')
 EMPTY = 'empty_windows'
@@ -155,7 +160,9 @@ def _model_settings(model: nn.Module, checkpoint: str | os.PathLike) -> dict:
     cfg = model.cfg
     settings = dict(
         checkpoint=Path(checkpoint).name,
-        checkpoint_sha256=sha256(checkpoint),
+        # Fits and thresholds apart, so that what differs is named.
+        weights_sha256=weights_digest(checkpoint),
+        abstention_threshold=thresholds_of(model),
         config_sha256=digest([cfg.model, evaluation_pipeline(cfg)], 64),
         versions=versions(),
     )

@@ -72,6 +72,16 @@ def network_channels(model: nn.Module) -> int:
     return image_channels(members[0] if members else model)
 
 
+def thresholds_of(model: nn.Module) -> float | dict[str, float] | None:
+    """Those of the abstention, by class where they differ."""
+    if not refuses(model):
+        return None
+    first, *rest = thresholds = model.abstention.thresholds.tolist()
+    if all(value == first for value in rest):
+        return first
+    return {f'of class {n}': value for n, value in enumerate(thresholds)}
+
+
 class WindowPredictor:
     """Predicts windows as images of their own.
 
