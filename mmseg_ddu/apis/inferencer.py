@@ -89,6 +89,7 @@ class DDUInferencer(MMSegInferencer):
             show_progress=show_progress,
         )
         require_bare_images(self.model)
+        shown.require_8_bits(self.model)
         meta = self.model.dataset_meta
         self.classes = classes or meta.get('classes')
         self.palette = palette or meta.get('palette')

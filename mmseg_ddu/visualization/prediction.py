@@ -67,8 +67,7 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
         model (nn.Module): Any segmentor of ours. While no density is fitted
             there is only the aleatoric map.
     """
-    while hasattr(model, 'module'):  # of several processes, of augmentations
-        model = model.module
+    model = _unwrapped(model)
     top = math.log(max(2, model.out_channels))
     scales = {name: Scale(0.0, top, 'nats') for name in MAPS}
     if not hasattr(model, 'gda_head'):
@@ -83,6 +82,23 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
         scales[name] = Scale(float(low), float(high), unit)
     share = Scale(0.0, 1.0, 'share of training pixels')
     return {**scales, **{name + PERCENTILE: share for name in scales}}
+
+
+def require_8_bits(model: nn.Module) -> None:
+    """Refuse a model with more classes than fit into 8 bits beside void."""
+    count = _unwrapped(model).out_channels
+    if count > VOID:
+        raise ValueError(
+            f'Expected at most {VOID} classes, as many as 8 bits hold beside '
+            f'void, but the network has {count}: their maps cannot be '
+            'written. Take classes from model.test_step instead.'
+        )
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while hasattr(model, 'module'):  # of several processes, of augmentations
+        model = model.module
+    return model
 
 
 def sample_maps(sample: SegDataSample) -> dict[str, np.ndarray]:
@@ -208,7 +224,7 @@ def color_table(palette: Sequence) -> np.ndarray:
     """Colours of the values of a class map, (256, 3) uint8; void is grey."""
     colors = np.zeros((256, 3), np.uint8)
     colors[VOID] = VOID_COLOR
-    colors[: len(palette)] = palette
+    colors[: min(len(palette), VOID)] = palette[:VOID]
     return colors
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_ddu.apis import writers
+from mmseg_ddu.apis import DDUInferencer, export, writers
 from mmseg_ddu.apis.writers import FORMATS, MapWriter
 from mmseg_ddu.apis.writers.file_format import choose_formats
 from mmseg_ddu.core.name_registry import import_all
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.visualization.prediction import Scale
+from tests.stand_in import StandIn, make_stand_in
 
 SCALES = {
     key: Scale(0.0, 1.0, 'nats')
@@ -99,3 +100,34 @@ def test_formats_are_chosen_by_name():
     assert choose_formats(('npy', 'npy')) == ['class', 'npy']
     with pytest.raises(ValueError, match="file format to be one of.*'gif'"):
         choose_formats(['npy', 'gif'])
+
+
+@pytest.mark.parametrize('count', [None, 4, 256, 300])
+def test_palettes_that_are_longer_than_the_classes(tmp_path, maps, count):
+    """Colours beyond them are left out; refused pixels stay grey."""
+    colors = np.arange(300 * 3).reshape(300, 3) % 251
+    palette = None if count is None else colors[:count].tolist()
+    writer = MapWriter(tmp_path, SCALES, palette, choose_formats())
+    photo = np.zeros((5, 4, 3), np.uint8)
+    classes = np.full((5, 4), 255, np.uint8)
+    classes[0] = 3
+    files = writer.write('a', photo, classes, maps)
+    with Image.open(tmp_path / files['class']) as picture:
+        shown = np.asarray(picture.convert('RGB'))
+    assert (shown[1:] == 150).all()
+    assert count is None or (shown[0] == colors[3]).all()
+
+
+@pytest.mark.parametrize('tta', [False, True])
+def test_more_classes_than_8_bits_hold(tmp_path, monkeypatch, tta):
+    """Which is said before anything is predicted."""
+    args = make_stand_in(tmp_path)
+    Image.new('RGB', (8, 8)).save(tmp_path / 'a.jpg')
+    monkeypatch.setattr(StandIn, 'out_channels', 255)
+    DDUInferencer(*args, tta=tta)
+    monkeypatch.setattr(StandIn, 'out_channels', 256)
+    message = 'at most 255 classes, .* but the network has 256'
+    with pytest.raises(ValueError, match=message):
+        DDUInferencer(*args, tta=tta)
+    with pytest.raises(ValueError, match=message):
+        export(*args, tmp_path / 'a.jpg', tmp_path / 'out', tta=tta)

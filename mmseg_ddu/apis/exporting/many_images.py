@@ -32,7 +32,7 @@ from mmseg_ddu.fileio import (
     sha256,
 )
 from mmseg_ddu.models.abstention import refuses
-from mmseg_ddu.visualization.prediction import map_scales
+from mmseg_ddu.visualization.prediction import map_scales, require_8_bits
 
 from .journal import JOURNAL, MANIFEST, Journal, has_record, is_disk_full
 from .one_image import UNUSUAL, export_one
@@ -109,6 +109,7 @@ def export(
         files = on_main(_begin, held, *where, group=group)
         model = init_ddu(cfg, checkpoint, device, tta=tta)
         require_bare_images(model)
+        require_8_bits(model)
         if refuses(model):
             formats = sorted({*formats, ABSTAIN})
         palette = model.dataset_meta.get('palette')

@@ -165,7 +165,7 @@ def write_classes(
     for text in meta.get('classes') or ():
         _add(names, 'Category', str(text))
     table = xml.SubElement(band, 'ColorTable')
-    palette = meta.get('palette') or default_palette()[:VOID]
+    palette = meta.get('palette') or default_palette()
     for index, color in enumerate(color_table(palette).tolist()):
         values = [*color, 0 if index == VOID else 255]
         entry = {f'c{n}': str(value) for n, value in enumerate(values, 1)}

@@ -14,13 +14,13 @@ from torch import nn
 from mmseg_ddu.apis.exporting.journal import is_disk_full
 from mmseg_ddu.apis.image_files import output_names
 from mmseg_ddu.apis.inference import init_ddu, require_bare_images
-from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import evaluation_pipeline
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 from mmseg_ddu.fileio import alone_at, require_writable_folder
+from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
 from .finished_windows import FinishedWindows, require_same
@@ -152,11 +152,7 @@ def _require_free(
 def _model_settings(model: nn.Module, checkpoint: str | os.PathLike) -> dict:
     """All of the network that determines the maps."""
     require_bare_images(model)
-    if model.out_channels > VOID:
-        raise ValueError(
-            f'Expected at most {VOID} classes, as many as 8 bits hold, but '
-            f'the network has {model.out_channels}.'
-        )
+    require_8_bits(model)
     cfg = model.cfg
     settings = dict(
         checkpoint=Path(checkpoint).name,

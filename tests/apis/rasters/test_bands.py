@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mmseg_ddu.apis import export_raster
-from tests.stand_in import make_stand_in
+from tests.stand_in import StandIn, make_stand_in
 
-from .drawn_rasters import colors, read, write_raster
+from .drawn_rasters import colors, rasterio, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'export_raster.py'
@@ -164,3 +165,24 @@ def test_bands_of_several_types(tmp_path):
     scene.write_text(f'<VRTDataset {size}>{bands}</VRTDataset>')
     export_raster(*model, [scene], tmp_path / 'out', **SMALL)
     assert_maps_of_stand_in(tmp_path / 'out', pixels)
+
+
+def test_a_palette_that_is_longer_than_the_classes(tmp_path):
+    model = make_stand_in(tmp_path)
+    content = torch.load(model[1])
+    palette = [[n % 251, 7, 9] for n in range(300)]
+    content['meta']['dataset_meta']['palette'] = palette
+    torch.save(content, model[1])
+    scene = write_raster(tmp_path / 'scene.tif', colors(40, 50))
+    export_raster(*model, [scene], tmp_path / 'out', **SMALL)
+    with rasterio.open(tmp_path / 'out' / 'scene_class.tif') as file:
+        shown = file.colormap(1)
+    assert [list(shown[n][:3]) for n in range(4)] == palette[:4]
+    assert shown[255][3] == 0
+
+
+def test_more_classes_than_8_bits_hold(tiny, tmp_path, monkeypatch):
+    scene = write_raster(tmp_path / 'scene.tif', colors(40, 50))
+    monkeypatch.setattr(StandIn, 'out_channels', 256)
+    with pytest.raises(ValueError, match='at most 255 classes'):
+        export_raster(*tiny, [scene], tmp_path / 'out', **SMALL)
