@@ -20,6 +20,7 @@ from mmseg_ddu.engine.fitting_data import (
     bare_datasets,
     image_names,
 )
+from mmseg_ddu.engine.labels import require_class_numbers
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.evaluation.judged_samples import judge
 from mmseg_ddu.models.heads import last_decode_head
@@ -106,13 +107,15 @@ def labelled_prediction(
 
     Raises:
         ValueError: If the image or its labels cannot be read, or there are no
-            labels, or they are of another size or other classes.
+            labels, or they are colours, of another size or other classes.
     """
     sample = model.test_step(as_batch(_read(dataset, index)))[0]
     if 'gt_sem_seg' not in sample:
         raise ValueError(
             'no labels; the pipeline of the data set needs LoadAnnotations'
         )
+    file = files_of(dataset, index)[1] or 'what it is labelled with'
+    require_class_numbers(sample.gt_sem_seg.data.shape, file)
     labels, classes = (
         tuple(sample.get(name).data.shape[-2:])
         for name in ('gt_sem_seg', 'pred_sem_seg')

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,6 +23,22 @@ def void_of(model: nn.Module) -> int:
     head = last_decode_head(model)
     is_class = 0 <= head.ignore_index < head.num_classes
     return NO_CLASS if is_class else head.ignore_index
+
+
+def require_class_numbers(shape: Sequence[int], file: object) -> None:
+    """Refuse labels of several channels.
+
+    Args:
+        shape (Sequence[int]): (H, W) or (1, H, W) of what is good.
+        file (object): The path, for the error.
+    """
+    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 1):
+        return
+    raise ValueError(
+        f'{file} has {shape[-1]} values a pixel, as colours have, where one '
+        'class number is expected; write class numbers into it, as an image '
+        'of one channel'
+    )
 
 
 def labels_on_input(

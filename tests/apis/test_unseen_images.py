@@ -81,6 +81,19 @@ def test_labels_that_are_no_class(plain_cfg, fitted, mine):
         fit_abstention(plain_cfg, fitted, 0.5)
 
 
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'LA'])
+def test_labels_that_are_colours(plain_cfg, fitted, mine, mode):
+    path = mine / 'SegmentationClass' / 'val_0001.png'
+    with Image.open(path) as mask:
+        mask.convert(mode).save(path)
+    message = (
+        rf'val_0001\.jpg: .*Class/val_0001\.png has {len(mode)} values a '
+        'pixel, as colours have.* write class numbers into it'
+    )
+    with pytest.raises(ValueError, match=message):
+        fit_abstention(plain_cfg, fitted, 0.5)
+
+
 def test_labels_of_another_size(plain_cfg, fitted, mine):
     for mask in (mine / 'SegmentationClass').glob('val_*.png'):
         with Image.open(mask) as labels:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
 from mmseg_ddu.engine.build import read_config, require_settings
+from mmseg_ddu.engine.labels import require_class_numbers
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.registry import DATASETS
 
@@ -39,11 +40,7 @@ def truth_from_masks(folder: str | os.PathLike) -> TruthReader:
                 f'The mask {path} cannot be read ({reason(error)}). Replace '
                 'it, or take it away.'
             ) from error
-        if labels.ndim != 2:
-            raise ValueError(
-                f'Expected {path} to hold one class index a pixel, but it is '
-                f'of shape {labels.shape}.'
-            )
+        require_class_numbers(labels.shape, path)
         return labels.astype(np.uint8)
 
     return read
@@ -73,7 +70,10 @@ def truth_from_config(
         sample = dataset[index]['data_samples']
         if 'gt_sem_seg' not in sample:
             return None
-        labels = sample.gt_sem_seg.data[0].numpy().astype(np.uint8)
+        labels = sample.gt_sem_seg.data
+        file = dataset.get_data_info(index).get('seg_map_path')
+        require_class_numbers(labels.shape, file or f'The mask of {image}')
+        labels = labels[0].numpy().astype(np.uint8)
         if 'gt_ood_map' in sample:
             strange = sample.gt_ood_map.data[0].numpy()
             labels[strange == OUT_OF_DISTRIBUTION] = OOD

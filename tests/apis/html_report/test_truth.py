@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_ddu.apis.html_report.truth import (
@@ -26,9 +27,12 @@ def test_masks_are_found_by_name(tmp_path):
     assert read(Path('two.jpg')) is None
 
 
+COLOURS = r'one\.png has 3 values a pixel, .* write class numbers into it'
+
+
 def test_masks_of_colours_and_no_folder_are_refused(tmp_path):
     Image.new('RGB', (4, 4)).save(tmp_path / 'one.png')
-    with pytest.raises(ValueError, match='one class index a pixel'):
+    with pytest.raises(ValueError, match=COLOURS):
         truth_from_masks(tmp_path)(Path('one.jpg'))
     with pytest.raises(FileNotFoundError, match='no folder of masks'):
         truth_from_masks(tmp_path / 'absent')
@@ -70,6 +74,31 @@ def test_a_config_gives_its_test_masks(config, test_images):
         assert (labels[known] == raw[known]).all() and known.any()
         strange += (labels == OOD).sum()
     assert strange > 0  # the sample's test images hold unknown objects
+
+
+def test_a_config_whose_masks_hold_colours(config, tmp_path):
+    for folder in ('images', 'masks'):
+        (tmp_path / folder).mkdir()
+        Image.new('RGB', (48, 48)).save(tmp_path / folder / 'one.png')
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images', seg_map_path='masks'),
+        ann_file='',
+        img_suffix='.png',
+        seg_map_suffix='.png',
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+    )
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader.dataset = dataset
+    cfg.dump(tmp_path / 'config.py')
+    read = truth_from_config(tmp_path / 'config.py')
+    with pytest.raises(ValueError, match=rf'masks/{COLOURS}'):
+        read(Path('one.png'))
 
 
 def test_errors_pixel_by_pixel():

@@ -225,9 +225,10 @@ def test_images_that_cannot_be_ranked(
     assert 'there are only 1' in told
     for info in infos[:3]:
         assert info['img_path'] in told
-    Image.fromarray(np.full_like(labels, 255)).save(masks[3])
+    Image.fromarray(labels).convert('RGB').save(masks[3])
     with pytest.raises(ValueError, match='None of the 4 images can be ranked'):
         rank()
+    assert f'{masks[3]} has 3 values a pixel' in said[-1]
 
 
 def test_trained_images_are_named(rank, said):
