@@ -23,7 +23,11 @@ from mmseg_ddu.core.distances import (
 )
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.taps import FeatureTap
-from mmseg_ddu.fileio import require_writable_folder, write_json
+from mmseg_ddu.fileio import (
+    require_writable_file,
+    require_writable_folder,
+    write_json,
+)
 from mmseg_ddu.models.gda_head import PENULTIMATE
 from mmseg_ddu.models.tapped_modules import tap_place
 from mmseg_ddu.visualization.heatmap import to_bytes
@@ -31,6 +35,7 @@ from mmseg_ddu.visualization.heatmap import to_bytes
 from .image_sources import iter_sources
 from .inference import init_ddu, prepare
 
+RESULT = 'distances.json'
 BANDS = 8
 # Of a perturbation, in standard deviations of the images' pixels.
 SMALL, VISIBLE = 1e-3, 0.15
@@ -89,6 +94,7 @@ def check_distances(
     require(number >= 2, 'number of at least 2', number)
     require(size >= 2 * BANDS, f'size of at least {2 * BANDS}', size)
     out = require_writable_folder(out_dir)
+    require_writable_file(out / RESULT)
     model = init_ddu(config, checkpoint, device, cfg_options)
     if not hasattr(model, 'gda_head'):
         raise ValueError(
@@ -125,7 +131,7 @@ def check_distances(
                 progress.advance(task)
             answers[tap] = _summary(feature, inputs, rows)
         answers[taps[0]]['flattest'].update(path=paths, scores=scores)
-    write_json(out / 'distances.json', answers)
+    write_json(out / RESULT, answers)
     return answers
 
 

@@ -50,6 +50,13 @@ def test_figures_files_and_sentences(plain_cfg, fitted, sample_root, tmp_path):
     assert 'searches converged' in lines[2]
 
 
+def test_a_folder_in_the_place_of_the_file(tmp_path):
+    """Which is said before the network is read."""
+    (tmp_path / 'distances.json').mkdir()
+    with pytest.raises(OSError, match=r'distances\.json: it is a folder'):
+        check_distances('absent.py', 'absent.pth', tmp_path, tmp_path)
+
+
 def test_pairs_are_those_of_the_features(
     plain_cfg, fitted, sample_root, tmp_path
 ):

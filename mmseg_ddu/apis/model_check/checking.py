@@ -26,11 +26,15 @@ from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
-from mmseg_ddu.fileio import require_writable_folder, sha256
+from mmseg_ddu.fileio import (
+    require_writable_file,
+    require_writable_folder,
+    sha256,
+)
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.registry import DATASETS
 
-from .card import write_card
+from .card import DATA, PAGE, write_card
 from .error_figures import column, error_figures, numbers
 from .gaussian_fit import fit_figures
 from .image_parts import measure_fit, measure_image, measure_pasted
@@ -103,6 +107,8 @@ def check_model(
             'raise --images.'
         )
     folder = require_writable_folder(Path(out_dir))
+    for name in (PAGE, DATA):
+        require_writable_file(folder / name)
     parts = _parts_folder(folder, checkpoint, model, dataset_config, seed)
     card = measure(
         model, dataset, dataset_config, order, shift_images, parts, seed

@@ -54,6 +54,19 @@ def test_a_card_and_the_same_after_a_stop(
     assert [file.stat().st_mtime_ns for file in there] == times
 
 
+@pytest.mark.parametrize('name', ['card.html', 'card.json'])
+def test_a_folder_in_the_place_of_a_file(
+    plain_cfg, fitted, tmp_path, monkeypatch, name
+):
+    """Which is said before anything is measured."""
+    monkeypatch.setattr(checking, 'measure', None)
+    (tmp_path / name).mkdir()
+    with pytest.raises(OSError, match=f'{name}: it is a folder'):
+        check(plain_cfg, fitted, tmp_path)
+    with pytest.raises(OSError, match=r'Cannot write into .*fitted\.pth: '):
+        check(plain_cfg, fitted, fitted)
+
+
 def test_changed_files_are_measured_again(
     plain_cfg, fitted, tmp_path, sample_root, monkeypatch
 ):
