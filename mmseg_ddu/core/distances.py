@@ -143,11 +143,25 @@ def hidden_change(feature: Feature, image: Tensor, change: Tensor) -> Tensor:
 
 def _jacobian(feature: Feature, image: Tensor) -> tuple[Feature, Feature]:
     """Products with the Jacobian at an image and with its transpose."""
-    pull = torch.func.vjp(feature, image)[1]
-    return (
-        lambda d: torch.func.jvp(feature, (image,), (d,))[1].detach(),
-        lambda u: pull(u)[0].detach(),
-    )
+    image = image.detach().requires_grad_()
+    with torch.enable_grad():
+        found = feature(image)
+        weights = torch.zeros_like(found, requires_grad=True)
+        # Linear in the weights, so its own pull is a push, at the price of
+        # no pass through the network.
+        (pulled,) = torch.autograd.grad(
+            found, image, weights, create_graph=True
+        )
+
+    def push(direction: Tensor) -> Tensor:
+        return torch.autograd.grad(
+            pulled, weights, direction, retain_graph=True
+        )[0]
+
+    def pull(weights: Tensor) -> Tensor:
+        return torch.autograd.grad(found, image, weights, retain_graph=True)[0]
+
+    return push, pull
 
 
 def _orthogonal(vector: Tensor, basis: Tensor) -> tuple[Tensor, float]:
