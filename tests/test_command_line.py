@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from mmseg_ddu import __main__ as program
+from tests.warm_processes import call, run_module
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def run(*args, cwd):
-    command = [sys.executable, '-m', 'mmseg_ddu', *args]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+    return call(run_module, 'mmseg_ddu', *args, cwd=cwd)
 
 
 def test_every_tool_has_a_command():

@@ -1,33 +1,26 @@
 """The command lines, as a person calls them."""
 
 import json
-import os
 import runpy
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from mmseg_ddu.apis.demo import EXPORTED
+from mmseg_ddu.apis import demo
+from mmseg_ddu.datasets.sample import SampleRecipe, make_sample
+from tests import warm_processes
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = sorted((ROOT / 'tools').glob('*.py'))
 
 
 def call(tool, *args, **env):
-    return subprocess.run(
-        [sys.executable, str(ROOT / 'tools' / tool), *map(str, args)],
-        capture_output=True,
-        text=True,
-        env={
-            **os.environ,
-            'PYTHONPATH': str(ROOT),
-            'OMP_NUM_THREADS': '1',
-            **env,
-        },
-    )
+    script = ROOT / 'tools' / tool
+    return warm_processes.call(warm_processes.run_script, script, *args, **env)
 
 
 @pytest.fixture
@@ -45,8 +38,12 @@ def run(monkeypatch, capsys):
     return run
 
 
-def test_help_in_a_process_of_its_own():
-    done = call('fit_gda.py', '--help')
+def test_help_in_a_new_interpreter():
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'fit_gda.py', '--help'],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert 'example:' in done.stdout
 
@@ -191,20 +188,22 @@ def test_classes_of_the_test_data_must_match(plain_cfg, checkpoint, tmp_path):
         run_test(plain_cfg, fitted, work_dir=tmp_path / 'work')
 
 
+def few_images(script, *args):
+    recipe = SampleRecipe(train=24, val=4, test=demo.EXPORTED, size=48)
+    demo.make_sample = partial(make_sample, recipe=recipe)
+    warm_processes.run_script(script, *args)
+
+
 @pytest.mark.slow
 def test_demo(tmp_path):
-    """From nothing to the table, with little training."""
-    done = call(
-        'demo.py',
-        '--work-dir',
-        tmp_path / 'demo',
-        '--max-iters',
-        4,
-        DDU_SAMPLE=str(tmp_path / 'sample'),
-    )
+    """From nothing to the table, with little data and little training."""
+    script = ROOT / 'tools' / 'demo.py'
+    options = ('--work-dir', tmp_path / 'demo', '--max-iters', 4)
+    sample = str(tmp_path / 'sample')
+    done = warm_processes.call(few_images, script, *options, DDU_SAMPLE=sample)
     assert done.returncode == 0, done.stderr[-3000:]
     rows = json.loads((tmp_path / 'demo' / 'demo.json').read_text())
     assert {row['method'] for row in rows} == {'DDU', 'MC dropout x10'}
     assert all(0 <= row['ood_AUROC'] <= 100 for row in rows)
     overlays = list((tmp_path / 'demo/maps/overlay').glob('*.png'))
-    assert len(overlays) == EXPORTED
+    assert len(overlays) == demo.EXPORTED

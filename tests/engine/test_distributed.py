@@ -2,13 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dist import is_main_process
 from PIL import Image
 
 from mmseg_ddu.engine import fit_gda, fitting_data, training_pass
@@ -18,8 +16,8 @@ from mmseg_ddu.engine.ranks import RankError, from_each_rank, join, together
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.engine.pixel_network import drawn_image, pixel_network
 from tests.processes import run_ranks
+from tests.warm_processes import call, run_script
 
-ROOT = Path(__file__).resolve().parents[2]
 HELD_OUT = (1, 4)
 
 
@@ -236,45 +234,26 @@ def test_slurm_without_cuda(tmp_path, monkeypatch):
         join('slurm')
 
 
-TELLING = """
-import runpy
-import sys
-import torch
-from mmengine.dist import is_main_process
-from tests.conftest import Config
-from mmseg_ddu.engine.fitter import DensityFitter
-finalize = DensityFitter.finalize
-def telling(self):
-    if is_main_process():
-        torch.save(self.sums.state_dict(), sys.argv[-1] + '.collected')
-    return finalize(self)
-DensityFitter.finalize = telling
-runpy.run_path('tools/fit_gda.py', run_name='__main__')
-"""
+def telling(script, *args):
+    finalize = DensityFitter.finalize
+
+    def tell(self):
+        if is_main_process():
+            torch.save(self.sums.state_dict(), f'{args[-1]}.collected')
+        return finalize(self)
+
+    DensityFitter.finalize = tell
+    run_script(script, *args)
 
 
-def test_torchrun_of_the_tool_equals_one_process(
-    plain_cfg, checkpoint, tmp_path
-):
+def test_two_processes_of_the_tool_equal_one(plain_cfg, checkpoint, tmp_path):
     plain_cfg.train_dataloader.dataset.indices = 11
     plain_cfg.dump(tmp_path / 'cfg.py')
     expected = fit_and_tell(plain_cfg, checkpoint, tmp_path / 'one.pth')
-    script = tmp_path / 'run.py'
-    script.write_text(TELLING)
     two = tmp_path / 'two.pth'
-    done = subprocess.run(
-        [
-            *(sys.executable, '-m', 'torch.distributed.run'),
-            *('--standalone', '--nproc-per-node=2'),
-            *(script, tmp_path / 'cfg.py', checkpoint),
-            *('--launcher', 'pytorch', '--out', two),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=600,
-        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-    )
+    paths = ('tools/fit_gda.py', tmp_path / 'cfg.py', checkpoint)
+    options = ('--launcher', 'pytorch', '--out', two)
+    done = call(telling, *paths, *options, ranks=2)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count('next: python tools/test.py') == 1
     got = torch.load(f'{two}.collected', weights_only=True)

@@ -1,9 +1,6 @@
 """Several processes give the figures of one, and none of them hangs."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -11,8 +8,8 @@ from mmengine.dist import get_rank
 
 from mmseg_ddu.apis import compare
 from mmseg_ddu.apis.compare import method_runs, predictors, row_counts
-from tests.conftest import ROOT
 from tests.processes import run_ranks
+from tests.warm_processes import call, run_script
 
 from .conftest import SETTING, assert_same_figures, figures
 
@@ -112,28 +109,17 @@ def test_an_error_of_the_first_rank_is_everyones(few, sample_cfg, tmp_path):
         assert 'other settings' in str(error)
 
 
-def test_torchrun(alone, few, sample_cfg, sample_root, tmp_path):
-    """The tool itself, as a user starts it."""
+def test_the_tool(alone, few, sample_cfg, sample_root, tmp_path):
+    """As torchrun starts it."""
     sample_cfg.dump(tmp_path / 'cfg.py')
     out = tmp_path / 'out'
-    command = f"""-m torch.distributed.run --nproc-per-node=2
-        --rdzv-backend=c10d --rdzv-endpoint=localhost:0
+    command = f"""
         tools/compare_uncertainty.py {tmp_path}/cfg.py --out-dir {out}
         --shifts noise upside_down --shift-images 2
         --stride 2 --patch 3 --timing-images 1 --device cpu
         --launcher pytorch --method""".split()
-    done = subprocess.run(
-        [sys.executable, *command, *few],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            'PYTHONPATH': str(ROOT),
-            'OMP_NUM_THREADS': '1',
-            'DDU_SAMPLE': str(sample_root),
-        },
-    )
+    arguments = [run_script, *command, *few]
+    done = call(*arguments, ranks=2, DDU_SAMPLE=str(sample_root))
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count('| entropy |') == 1  # the first rank alone
     content = json.loads((out / 'results.json').read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +15,11 @@ from mmseg_ddu.apis import export
 from mmseg_ddu.apis.exporting import many_images
 from mmseg_ddu.engine.ranks import RankError
 from tests.processes import run_ranks
+from tests.warm_processes import free_port
 
 from .checks import assert_whole, contents, journal_rows
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(('localhost', 0))
-        return server.getsockname()[1]
 
 
 def test_torchrun_equals_one_process(tiny, photos, tmp_path):

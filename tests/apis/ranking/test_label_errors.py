@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +25,7 @@ from mmseg_ddu.apis.ranking.worst_region import worst_pixels, worst_region
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.engine.stopping import Interrupted
 from mmseg_ddu.registry import DATASETS
+from tests.warm_processes import call, run_script
 
 CLASSES = 6
 
@@ -261,21 +260,14 @@ def test_another_checkpoint_does_not_mix(plain_cfg, fitted, rank, tmp_path):
 
 def test_the_tool(plain_cfg, fitted, tmp_path):
     plain_cfg.dump(tmp_path / 'config.py')
-    command = [sys.executable, 'tools/rank_images.py']
-    paths = [str(tmp_path / 'config.py'), str(fitted)]
-    done = subprocess.run(
-        [*command, *paths, '--for', 'label-errors', '--budget', '2']
-        + ['--out', str(tmp_path / 'a.csv')],
-        capture_output=True,
-        text=True,
-    )
+    paths = [tmp_path / 'config.py', fitted]
+    options = ('--for', 'label-errors', '--budget', 2)
+    written = ('--out', tmp_path / 'a.csv')
+    tool = 'tools/rank_images.py'
+    done = call(run_script, tool, *paths, *options, *written)
     assert done.returncode == 0, done.stderr
     assert '2 of 4 images listed, 0 left out' in done.stdout
-    done = subprocess.run(
-        [*command, paths[0], '--for', 'label-errors'],
-        capture_output=True,
-        text=True,
-    )
+    done = call(run_script, tool, paths[0], '--for', 'label-errors')
     assert done.returncode == 2
     assert 'give CONFIG and CHECKPOINT_gda.pth' in done.stderr
 
