@@ -29,7 +29,13 @@ TIMEOUT = 600  # seconds, on a machine that does much else
 
 
 def start(
-    function: Callable, *args, cwd: Path, out: Path, err: Path, env: dict
+    function: Callable,
+    *args,
+    cwd: Path,
+    out: Path,
+    err: Path,
+    env: dict,
+    method: str = 'forkserver',
 ) -> BaseProcess:
     """Call ``function(*args)`` as a new interpreter would.
 
@@ -43,11 +49,13 @@ def start(
         out (Path): File for what is printed.
         err (Path): The same for errors; may be the same file.
         env (dict): All of its environment.
+        method (str): Or ``fork``, from this process, if it was started so.
     """
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload([__name__])
-    with patch.dict(os.environ, PYTHONPATH=str(ROOT)):
-        forkserver.ensure_running()
+    context = multiprocessing.get_context(method)
+    if method == 'forkserver':
+        context.set_forkserver_preload([__name__])
+        with patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+            forkserver.ensure_running()
     work = (function, args, str(cwd), (str(out), str(err)), env)
     process = context.Process(target=_begin, args=work)
     process.start()
@@ -87,7 +95,12 @@ def run_module(name: str, *args: str) -> None:
 
 
 def call(
-    function: Callable, *args, cwd: Path = ROOT, ranks: int = 1, **env
+    function: Callable,
+    *args,
+    cwd: Path = ROOT,
+    ranks: int = 1,
+    method: str = 'forkserver',
+    **env,
 ) -> subprocess.CompletedProcess:
     """Call a function in a process, or in several as torchrun does.
 
@@ -96,6 +109,7 @@ def call(
         args: For the function, as text.
         cwd (Path): Working directory.
         ranks (int): Number of processes.
+        method (str): As for :func:`start`.
         env: Environment besides that of the caller.
 
     Returns:
@@ -112,6 +126,7 @@ def call(
                 out=out,
                 err=err,
                 env={**os.environ, **env, **group},
+                method=method,
             )
             for group in _groups(ranks)
         ]

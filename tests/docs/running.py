@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
-import runpy
 import shlex
 import subprocess
 import sys
@@ -14,30 +12,18 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_ddu.mmcv_without_ops import allow_missing_mmcv_ops
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
-allow_missing_mmcv_ops()
+from mmseg_ddu.registry import DATASETS, HOOKS, METRICS, MODELS, VISUALIZERS
+from tests import warm_processes
 
-import mmseg.datasets  # noqa: E402, F401
-import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-
-import mmseg_ddu.apis  # noqa: E402, F401
-from mmseg_ddu.registry import (  # noqa: E402
-    DATASETS,
-    HOOKS,
-    METRICS,
-    MODELS,
-    VISUALIZERS,
-)
-
-from .pages import ROOT, Block, is_config  # noqa: E402
-from .stand_ins import filled  # noqa: E402
+from .pages import ROOT, Block, is_config
+from .stand_ins import filled
 
 # A command with any of these is for bash, in a process of its own.
 SHELL = re.compile(r'[|;&<>$`]|^\s*(for|while|if|cd|export) ', re.M)
-TIMEOUT = 600
+TORCHRUN = re.compile(r'torchrun --nproc_per_node=(\d+) (tools/.*)')
 LOG = 'page.log'
 
 
@@ -51,18 +37,16 @@ def run_page(blocks: Sequence[Block], folder: Path) -> str | None:
     Returns:
         str: What went wrong, with the last lines of the output, or None.
     """
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload([__name__])
-    process = context.Process(target=_run_all, args=(blocks, folder))
-    process.start()
-    process.join(TIMEOUT)
-    if process.exitcode == 0:
+    log = folder / LOG
+    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    places = dict(cwd=folder, out=log, err=log, env=env)
+    process = warm_processes.start(_run_all, blocks, **places)
+    code = warm_processes.end(process)
+    if code == 0:
         return None
-    if process.exitcode is None:
-        process.kill()
-    lines = (folder / LOG).read_text().splitlines()
-    if process.exitcode is None:
-        lines.append(f'Stopped after {TIMEOUT} seconds.')
+    lines = log.read_text().splitlines()
+    if code is None:
+        lines.append(f'Stopped after {warm_processes.TIMEOUT} seconds.')
     return '\n'.join(
         [
             *lines[-40:],
@@ -74,13 +58,8 @@ def run_page(blocks: Sequence[Block], folder: Path) -> str | None:
     )
 
 
-def _run_all(blocks: Sequence[Block], folder: Path) -> None:
+def _run_all(blocks: Sequence[Block]) -> None:
     """The process of one page."""
-    os.chdir(folder)
-    log = os.open(LOG, os.O_WRONLY | os.O_CREAT)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    torch.set_num_threads(1)
     init_default_scope('mmseg')
     names: dict = dict(__name__='page')  # shared by the Python of a page
     for block in blocks:
@@ -120,20 +99,29 @@ def _run_commands(text: str) -> None:
         words = shlex.split(line, comments=True)
         if words[:1] == ['python'] and words[1:2] != ['-m']:
             _run_script(words[1:])
+        elif several := TORCHRUN.fullmatch(line.strip()):
+            _run_ranks(int(several[1]), shlex.split(several[2]))
         elif words:
             _run_bash(line)
 
 
 def _run_script(argv: list[str]) -> None:
     """A Python file without the seconds of a new interpreter."""
-    sys.argv = argv
     try:
-        runpy.run_path(argv[0], run_name='__main__')
+        warm_processes.run_script(*argv)
     except SystemExit as error:
         if error.code:
             raise RuntimeError(
                 f'{shlex.join(argv)} gave exit code {error.code}.'
             ) from None
+
+
+def _run_ranks(number: int, argv: list[str]) -> None:
+    """The same in the processes that torchrun starts."""
+    options = dict(cwd=Path.cwd(), ranks=number, method='fork')
+    done = warm_processes.call(warm_processes.run_script, *argv, **options)
+    print(done.stdout, done.stderr, sep='\n')
+    done.check_returncode()
 
 
 def _run_bash(text: str) -> None:
