@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -35,6 +36,25 @@ SMALL = SampleRecipe(train=12, val=4, test=4, size=48)
 def _scope_and_seed():
     init_default_scope('mmseg')
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _what_was_imported_is_no_garbage():
+    """mmengine looks for it whenever it builds a data set."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _configs_are_not_laid_out():
+    """A runner does it four times: most of the time of a short test.
+
+    Tools that tests call in other processes do it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        name = 'yapf.yapflib.yapf_api.FormatCode'
+        patch.setattr(name, lambda text, **_: (text, True))
+        yield
 
 
 @pytest.fixture

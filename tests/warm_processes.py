@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import runpy
@@ -24,6 +25,7 @@ import torch  # noqa: E402
 
 import mmseg_ddu.apis  # noqa: E402, F401
 
+gc.freeze()  # nothing of it is garbage
 ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 600  # seconds, on a machine that does much else
 

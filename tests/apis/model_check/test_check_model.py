@@ -23,14 +23,20 @@ def fitted(plain_cfg, checkpoint, tmp_path):
     return fit_gda(plain_cfg, checkpoint, tmp_path / 'fitted.pth')
 
 
+@pytest.fixture
+def few_changes(monkeypatch):
+    """The first and the last of all changes of images."""
+    first, *_, last = strengths().items()
+    few = dict([first, last])
+    monkeypatch.setattr(checking, 'strengths', lambda: few)
+
+
 def check(cfg, fitted, out, **options):
     options = {'images': 3, 'shift_images': 2, **options}
     return check_model(cfg, fitted, out, device='cpu', **options)
 
 
-def test_a_card_and_the_same_after_a_stop(
-    plain_cfg, fitted, tmp_path, monkeypatch
-):
+def test_a_card(plain_cfg, fitted, tmp_path):
     card = check(plain_cfg, fitted, tmp_path / 'a')
     assert json.loads((tmp_path / 'a/card.json').read_text()) == card
     html = (tmp_path / 'a/card.html').read_text()
@@ -39,6 +45,13 @@ def test_a_card_and_the_same_after_a_stop(
     assert len(strengths()) == len(SHIFTS) + len(FAINT)
     assert set(card['pasted']['auroc']) == {*MAPS, 'energy', 'random'}
     assert all(sentence in _unescaped(html) for sentence in card['sentences'])
+    for change in strengths():
+        assert len([*(tmp_path / 'a/parts').glob(f'{change}_0*.npz')]) == 2
+
+
+@pytest.mark.usefixtures('few_changes')
+def test_the_same_card_after_a_stop(plain_cfg, fitted, tmp_path, monkeypatch):
+    card = check(plain_cfg, fitted, tmp_path / 'a')
 
     def stop(*args):
         raise KeyboardInterrupt
@@ -48,7 +61,7 @@ def test_a_card_and_the_same_after_a_stop(
         with pytest.raises(KeyboardInterrupt):
             check(plain_cfg, fitted, tmp_path / 'b')
     there = sorted((tmp_path / 'b/parts').glob('*.npz'))
-    assert len(there) == 3 + 2 * len(strengths())
+    assert len(there) == 3 + 2 * 2
     times = [file.stat().st_mtime_ns for file in there]
     assert check(plain_cfg, fitted, tmp_path / 'b') == card
     assert [file.stat().st_mtime_ns for file in there] == times
@@ -67,6 +80,7 @@ def test_a_folder_in_the_place_of_a_file(
         check(plain_cfg, fitted, fitted)
 
 
+@pytest.mark.usefixtures('few_changes')
 def test_changed_files_are_measured_again(
     plain_cfg, fitted, tmp_path, sample_root, monkeypatch
 ):
@@ -78,8 +92,6 @@ def test_changed_files_are_measured_again(
         return measure(*args)
 
     monkeypatch.setattr(checking, 'measure_image', count)
-    few = dict([*strengths().items()][:: len(strengths()) - 1])
-    monkeypatch.setattr(checking, 'strengths', lambda: few)
     check(plain_cfg, fitted, tmp_path / 'a')
     every = len(seen)
     check(plain_cfg, fitted, tmp_path / 'a')
@@ -94,6 +106,7 @@ def _unescaped(html):
     return html.replace('&#39;', "'").replace('&#34;', '"')
 
 
+@pytest.mark.usefixtures('few_changes')
 def test_another_check_is_not_mixed_in(plain_cfg, fitted, tmp_path):
     check(plain_cfg, fitted, tmp_path / 'a')
     with pytest.raises(ValueError, match='another --out'):
@@ -128,6 +141,7 @@ def test_void_alone_is_an_error(plain_cfg, fitted, tmp_path):
         check(plain_cfg, fitted, tmp_path / 'a')
 
 
+@pytest.mark.usefixtures('few_changes')
 def test_a_class_that_is_not_there_is_named(plain_cfg, fitted, tmp_path):
     def without(mask):
         return np.where(mask == 2, 255, mask).astype(np.uint8)
@@ -144,6 +158,7 @@ def test_a_class_that_is_not_there_is_named(plain_cfg, fitted, tmp_path):
     assert math.isfinite(card['errors']['ece']['value'])
 
 
+@pytest.mark.usefixtures('few_changes')
 def test_images_that_were_trained_on_are_named(plain_cfg, fitted, tmp_path):
     trained = plain_cfg.train_dataloader.dataset
     plain_cfg.val_dataloader.dataset.ann_file = trained.ann_file
@@ -152,6 +167,7 @@ def test_images_that_were_trained_on_are_named(plain_cfg, fitted, tmp_path):
     assert card['sentences'][0].startswith('Warning: 3 of these 3 images')
 
 
+@pytest.mark.usefixtures('few_changes')
 def test_the_error_rate_is_one_number(plain_cfg, fitted, tmp_path):
     card = check(plain_cfg, fitted, tmp_path / 'a')
     assert card['trained_on'] == 0
