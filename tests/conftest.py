@@ -22,6 +22,7 @@ import torch  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
+from yapf.yapflib import yapf_api  # noqa: E402
 
 from mmseg_ddu.datasets.sample import SampleRecipe, make_sample  # noqa: E402
 from mmseg_ddu.registry import MODELS  # noqa: E402
@@ -49,12 +50,16 @@ def _what_was_imported_is_no_garbage():
 def _configs_are_not_laid_out():
     """A runner does it four times: most of the time of a short test.
 
-    Tools that tests call in other processes do it.
+    Those that mim and new interpreters run do it.
     """
     with pytest.MonkeyPatch.context() as patch:
-        name = 'yapf.yapflib.yapf_api.FormatCode'
-        patch.setattr(name, lambda text, **_: (text, True))
+        patch.setattr(yapf_api, 'FormatCode', without_layout)
         yield
+
+
+def without_layout(text: str, **_) -> tuple[str, bool]:
+    """Instead of the ``FormatCode`` of yapf."""
+    return text, True
 
 
 @pytest.fixture

@@ -16,17 +16,14 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from unittest.mock import patch
 
-from mmseg_ddu.mmcv_without_ops import allow_missing_mmcv_ops
+import mmseg.datasets  # noqa: F401
+import torch
+from yapf.yapflib import yapf_api
 
-allow_missing_mmcv_ops()
-
-import mmseg.datasets  # noqa: E402, F401
-import torch  # noqa: E402
-
-import mmseg_ddu.apis  # noqa: E402, F401
+import mmseg_ddu.apis  # noqa: F401
+from tests.conftest import ROOT, without_layout
 
 gc.freeze()  # nothing of it is garbage
-ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT = 600  # seconds, on a machine that does much else
 
 
@@ -72,6 +69,7 @@ def _begin(function, args, cwd, files, env) -> None:
     for number, file in enumerate(files, 1):
         os.dup2(os.open(file, flags), number)
     torch.set_num_threads(1)
+    yapf_api.FormatCode = without_layout
     function(*args)
 
 
@@ -87,6 +85,7 @@ def end(process: BaseProcess) -> int | None:
 def run_script(path: str, *args: str) -> None:
     """What ``python path args`` does."""
     sys.argv = [path, *args]
+    sys.path.insert(0, str(Path(path).resolve().parent))
     runpy.run_path(path, run_name='__main__')
 
 

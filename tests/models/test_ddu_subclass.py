@@ -1,8 +1,5 @@
 """Segmentors that users derived from mmseg's get densities by themselves."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -14,6 +11,7 @@ from mmseg_ddu.apis import test as run_test
 from mmseg_ddu.models.convert import to_ddu_model, to_plain_model
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.registry import MODELS
+from tests.warm_processes import call, run_script
 
 MODULE = """
 from mmseg.models import EncoderDecoder
@@ -82,8 +80,9 @@ def test_maps_beside_unchanged_predictions(
     assert augmented.pred_total.data.shape == (1, 48, 40)
     if mode == 'whole':  # in a new process
         np.save('image.npy', image)
-        command = [sys.executable, '-c', ELSEWHERE, str(fitted)]
-        subprocess.run(command, check=True, cwd=tmp_path)
+        script = tmp_path / 'elsewhere.py'
+        script.write_text(ELSEWHERE)
+        call(run_script, script, fitted, cwd=tmp_path).check_returncode()
         assert 'mIoU' in run_test(derived, fitted)
         assert np.allclose(np.load('total.npy'), got.pred_total.data)
 
