@@ -19,7 +19,7 @@ DEMO = 'deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
 allow_missing_mmcv_ops()  # mmseg 1.2.2 imports mmcv.ops
 
 import torch  # noqa: E402
-from mmengine.config import Config  # noqa: E402
+from mmengine.config import Config, ConfigDict  # noqa: E402
 from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from yapf.yapflib import yapf_api  # noqa: E402
@@ -120,18 +120,34 @@ def plain_cfg(demo_cfg) -> Config:
 
 
 @pytest.fixture
-def checkpoint(plain_cfg, tmp_path) -> Path:
+def checkpoint(plain_cfg, tmp_path, drawn_weights) -> Path:
     """Random weights of the plain model, as mmengine saves them."""
-    torch.manual_seed(1)
-    model = MODELS.build(plain_cfg.model)
-    for module in model.modules():  # so that features differ by class
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight)
+    model = plain_cfg.model
+    name = str(model)
+    if name not in drawn_weights:
+        drawn_weights[name] = _random_weights(model), torch.get_rng_state()
+    state_dict, random_state = drawn_weights[name]
+    torch.set_rng_state(random_state)
     path = tmp_path / 'weights.pth'
     classes = list(plain_cfg.metainfo.classes)
     meta = dict(dataset_meta=dict(classes=classes))
-    torch.save(dict(meta=meta, state_dict=model.state_dict()), path)
+    torch.save(dict(meta=meta, state_dict=state_dict), path)
     return path
+
+
+@pytest.fixture(scope='session')
+def drawn_weights() -> dict:
+    """Of each model that was asked for, so that each is built once."""
+    return {}
+
+
+def _random_weights(model: ConfigDict) -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    model = MODELS.build(model)
+    for module in model.modules():  # so that features differ by class
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    return model.state_dict()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def folder(kept, tmp_path, request):
         cfg, *paths = map(request.getfixturevalue, names)
         cfg.train_cfg.update(max_iters=2, val_interval=2)
         cfg.default_hooks.checkpoint.interval = 2
+        cfg.test_dataloader.dataset.indices = 2
         prepare(prepared, cfg, *paths)
     return shutil.copytree(prepared, tmp_path / 'folder', symlinks=True)
 
