@@ -23,7 +23,7 @@ from .one_image import is_done
 MANIFEST = 'manifest.json'
 JOURNAL = 'manifest.jsonl'
 # Not compared: where things lie, and what is looked at in each row.
-FREE = ('config', 'checkpoint', 'max_pixels')
+FREE = ('config', 'checkpoint', 'checkpoint_sha256', 'max_pixels')
 
 
 class Journal:
