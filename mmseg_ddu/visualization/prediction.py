@@ -86,11 +86,13 @@ def map_scales(model: nn.Module) -> dict[str, Scale]:
 
 def require_8_bits(model: nn.Module) -> None:
     """Refuse a model with more classes than fit into 8 bits beside void."""
-    count = _unwrapped(model).out_channels
+    model = _unwrapped(model)
+    added = getattr(getattr(model, 'gda_head', None), 'added', ())
+    count = model.out_channels + len(added)
     if count > VOID:
         raise ValueError(
             f'Expected at most {VOID} classes, as many as 8 bits hold beside '
-            f'void, but the network has {count}: their maps cannot be '
+            f'void, but the model has {count}: their maps cannot be '
             'written. Take classes from model.test_step instead.'
         )
 
