@@ -33,8 +33,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
     Yields:
         Path: Where to write; it keeps the suffix of ``path``.
+
+    Raises:
+        IsADirectoryError: If ``path`` is a folder.
     """
     path = Path(path)
+    _require_no_folder(path)
     name = f'{TEMPORARY}{secrets.token_hex(4)}{path.suffix}'
     temporary = path.with_name(name)
     temporary.touch(exist_ok=False)
@@ -163,11 +167,15 @@ def require_writable_file(path: str | os.PathLike) -> None:
         OSError: That names the folder and what to do.
     """
     path = Path(path)
+    _require_no_folder(path)
+    require_writable_folder(path.parent)
+
+
+def _require_no_folder(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(
             f'Cannot write the file {path}: it is a folder. Name a file in it.'
         )
-    require_writable_folder(path.parent)
 
 
 def printable(value: Any) -> str:

@@ -17,7 +17,7 @@ from mmseg_ddu.core.risk_control import LEVELS, STEP, count_errors
 from mmseg_ddu.engine.checkpoint import digest, weights_digest
 from mmseg_ddu.engine.fitting_data import image_names
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
-from mmseg_ddu.fileio import alone_at, parse_json
+from mmseg_ddu.fileio import alone_at, parse_json, require_writable_file
 
 from .json_form import has_form
 from .kept_parts import file_stamp
@@ -55,6 +55,7 @@ def count_errors_of(
     files = [*image_names(dataset), *image_names(dataset, 'seg_map_path')]
     belongs = _belongs(model, checkpoint, split, files)
     path = folder / f'{checkpoint.stem}.{split}_errors.jsonl'
+    require_writable_file(path)
     with alone_at(path), path.open('a+b') as file, StopRequest() as stop:
         sizes = len(dataset), len(model.abstention.thresholds)
         counts = _begin(file, path, belongs, sizes)

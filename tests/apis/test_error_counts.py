@@ -164,6 +164,9 @@ def test_damaged_counts(row, tmp_path):
 def test_a_folder_is_no_file_to_write(plain_cfg, fitted, counted, tmp_path):
     with pytest.raises(OSError, match='is a folder. Name a file in it'):
         fit_abstention(plain_cfg, fitted, 0.97, out=tmp_path)
+    (fitted.parent / f'{fitted.stem}.val_errors.jsonl').mkdir()
+    with pytest.raises(OSError, match=r'errors\.jsonl: it is a folder'):
+        fit_abstention(plain_cfg, fitted, 0.97)
     assert not counted
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from mmseg_ddu.fileio import require_writable_file, write_json
 from .choice import choose, mean_features
 from .exported_images import rank_exported
 from .found_images import FoundImages
-from .import_files import IMPORTS
+from .import_files import IMPORTS, possible_files
 from .label_errors import rank_label_errors
 from .ranked_image import RankedImage, write_csv
 
@@ -82,7 +83,9 @@ def rank_images(
         options = dict(overlap=overlap, diverse=diverse)
         _require_of(LABELLING, purpose, temperature=temperature, **options)
     writers = {name: IMPORTS.find(name) for name in dict.fromkeys(formats)}
-    for path in (out, out.with_suffix('.json')):
+    files = [out, out.with_suffix('.json')]
+    where = {name: out.with_name(f'{out.stem}_{name}') for name in writers}
+    for path in (*files, *chain(*map(possible_files, where.values()))):
         require_writable_file(path)
     places = out.with_name(f'{out.stem}_parts'), device, cfg_options
     if purpose == LABEL_ERRORS:
@@ -96,10 +99,8 @@ def rank_images(
     chosen = _with_regions(found, budget, temperature, seed, features)
     _warn_of(chosen, overlap, bool(writers))
     write_csv(out, chosen)
-    files = [out, out.with_suffix('.json')]
     for name, write in writers.items():
-        where = out.with_name(f'{out.stem}_{name}')
-        files += write(where, chosen, found.classes)
+        files += write(where[name], chosen, found.classes)
     report = _report(purpose, found, chosen, files)
     write_json(files[1], report)
     return report

@@ -209,13 +209,13 @@ def test_the_tool_names_what_is_left_out(maps, tmp_path, monkeypatch, capsys):
     assert f'3 of 3 images listed, 1 left out ({left_out[0]["image"]})' in said
 
 
-@pytest.mark.parametrize('folder', ['a.csv', 'a.json'])
+@pytest.mark.parametrize('folder', ['a.csv', 'a.json', 'a_cvat.xml'])
 def test_a_folder_in_the_place_of_the_list(rank, tmp_path, folder):
     """Which is said before any export is read."""
     (tmp_path / folder).mkdir()
     message = f'the file .*/{folder}: it is a folder. Name a file in it'
     with pytest.raises(IsADirectoryError, match=message):
-        rank('absent', out='a.csv')
+        rank('absent', out='a.csv', formats=['cvat'])
 
 
 def test_nothing_to_rank(rank):

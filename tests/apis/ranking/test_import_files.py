@@ -278,3 +278,18 @@ def test_classes_that_xml_cannot_hold(images, tmp_path, said, kind):
         ElementTree.parse(path).getroot(), 'unicode'
     )
     assert len(said) == 1 and repr(classes[1]) in said[0]
+
+
+def test_a_file_in_the_place_of_a_folder(images, tmp_path):
+    (tmp_path / 'a').touch()
+    with pytest.raises(
+        OSError, match='Cannot write into .*/a.*Choose another'
+    ):
+        IMPORTS.find('fiftyone')(tmp_path / 'a', images, CLASSES)
+
+
+def test_a_folder_in_the_place_of_a_file(images, tmp_path):
+    (tmp_path / 'a.xml').mkdir()
+    with pytest.raises(IsADirectoryError, match='/a.xml: it is a folder'):
+        IMPORTS.find('cvat')(tmp_path / 'a', images, CLASSES)
+    assert not [*tmp_path.glob('.*')]

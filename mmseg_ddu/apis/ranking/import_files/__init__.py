@@ -4,8 +4,8 @@ import sys
 
 from mmseg_ddu.core.name_registry import import_all
 
-from .import_file import IMPORTS
+from .import_file import IMPORTS, possible_files
 
 import_all(sys.modules[__name__])
 
-__all__ = ['IMPORTS']
+__all__ = ['IMPORTS', 'possible_files']

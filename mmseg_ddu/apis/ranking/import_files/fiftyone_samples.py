@@ -11,7 +11,7 @@ from PIL import Image
 
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
 from mmseg_ddu.apis.writers.file_format import png, save
-from mmseg_ddu.fileio import write_json
+from mmseg_ddu.fileio import require_writable_folder, write_json
 
 from .import_file import IMPORTS, LOOK_HERE
 
@@ -22,6 +22,7 @@ def write_fiftyone(
 ) -> list[Path]:
     """Samples with rank, score, predicted mask and region."""
     targets = {str(number): name for number, name in enumerate(classes)}
+    require_writable_folder(where / 'masks')
     samples = []
     for rank, image in enumerate(images, 1):
         mask = where / 'masks' / f'{rank:06d}.png'

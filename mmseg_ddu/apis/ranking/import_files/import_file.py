@@ -22,6 +22,11 @@ LOOK_HERE = 'look here'  # the label of the worst region
 _NOT_XML = re.compile('[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]')
 
 
+def possible_files(where: Path) -> list[Path]:
+    """What a format may write, to be tried before the work."""
+    return [where.with_name(f'{where.name}.{end}') for end in ('json', 'xml')]
+
+
 def short_names(images: Sequence[RankedImage]) -> list[str]:
     """Paths below the folder that all images share."""
     paths = [os.path.abspath(each.image) for each in images]
