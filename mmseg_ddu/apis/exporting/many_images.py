@@ -28,6 +28,7 @@ from mmseg_ddu.fileio import (
     LOCK,
     TEMPORARY,
     alone_at,
+    require_writable_file,
     require_writable_folder,
     sha256,
 )
@@ -216,7 +217,7 @@ def _begin(
             f' Choose another one{"" if resume else how} or overwrite what is '
             'in it (--overwrite).'
         )
-    require_writable_folder(out_dir)
+    require_writable_file(out_dir / MANIFEST)
     return files
 
 

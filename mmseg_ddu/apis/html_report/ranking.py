@@ -21,8 +21,13 @@ def read_ranking(path: Path) -> dict[str, dict]:
     ``predicted`` and ``kind``.
 
     Raises:
+        FileNotFoundError: If there is none.
         ValueError: If it is not of that form.
     """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no ranking {path}; run tools/rank_images.py first.'
+        )
     try:
         with path.open(
             newline='', encoding='utf-8-sig', errors='surrogateescape'

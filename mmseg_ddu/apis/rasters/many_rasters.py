@@ -142,6 +142,8 @@ def _require_free(
                     f'{path} is one of the rasters, and an output of another '
                     'one. Choose another folder (--out-dir).'
                 )
+            if path.is_dir() if path.suffix == '.tif' else path.is_file():
+                raise OSError(f'{path} is in the way; choose another folder.')
             if path.exists() and not used:
                 raise FileExistsError(
                     f'{path} is there already. Go on with an export that was '
@@ -269,6 +271,10 @@ class _Work:
                     f'Stopped after {ready:,} of {len(grid):,} windows of '
                     f'{raster.path}; the same command with --resume goes on.'
                 )
+        if empty == len(grid):
+            MMLogger.get_current_instance().warning(
+                f'All pixels of {raster.path} are missing, in its maps too.'
+            )
         return empty
 
     def _put_together(

@@ -219,6 +219,12 @@ def test_nothing_is_left_in_a_folder_of_other_files(tiny, photos, tmp_path):
     assert [path.name for path in mine.iterdir()] == ['file']
 
 
+def test_a_folder_in_the_place_of_the_manifest(tiny, photos, tmp_path):
+    (tmp_path / 'maps' / 'manifest.json').mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match='manifest.json: it is a fold'):
+        export(*tiny, photos, tmp_path / 'maps', overwrite=True)
+
+
 def test_other_settings_are_refused(tiny, photos, tmp_path):
     out = tmp_path / 'maps'
     stopped(tiny, photos, out)

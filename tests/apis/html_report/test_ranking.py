@@ -24,6 +24,12 @@ def ranking(folder, *lines, head='rank,image,score'):
     return path
 
 
+def test_there_is_no_ranking(tmp_path):
+    for path in (tmp_path / 'absent.csv', tmp_path):
+        with pytest.raises(FileNotFoundError, match='run tools/rank_images'):
+            read_ranking(path)
+
+
 def test_images_by_path_or_by_a_name_of_only_one(tmp_path):
     path = ranking(
         tmp_path,

@@ -105,12 +105,13 @@ def test_empty_windows_are_not_predicted(tiny, tmp_path, monkeypatch):
     assert (classes[:, 200:] == VOID).all() and (classes[:, :200] < 4).all()
 
 
-def test_nothing_but_holes(tiny, tmp_path):
+def test_nothing_but_holes(tiny, tmp_path, said):
     scene = tmp_path / 'scene.tif'
     write_raster(scene, np.zeros((3, 40, 40), np.uint8), nodata=0)
     export_raster(*tiny, [scene], tmp_path / 'out', **SMALL)
     assert (read(tmp_path / 'out' / 'scene_class.tif') == VOID).all()
     assert np.isnan(read(tmp_path / 'out' / 'scene_uncertainty.tif')).all()
+    assert said[-1].startswith(f'All pixels of {scene} are missing')
 
 
 def test_holes_are_seen_as_padding_is(short, tmp_path):

@@ -140,6 +140,18 @@ def test_what_is_there_is_not_replaced(run, before_window, tmp_path):
     assert np.array_equal(before, after)
 
 
+def test_what_is_in_the_way_of_outputs(run, tmp_path):
+    """Which is said before anything is predicted."""
+    (tmp_path / 'out' / 'scene_uncertainty.tif').mkdir(parents=True)
+    for how in (dict(overwrite=True), dict(resume=True), {}):
+        with pytest.raises(OSError, match=r'uncertainty\.tif is in the way'):
+            run(**how)
+    (tmp_path / 'out' / 'scene_uncertainty.tif').rmdir()
+    (tmp_path / 'out' / 'scene.part').touch()
+    with pytest.raises(OSError, match=r'scene\.part is in the way'):
+        run(overwrite=True)
+
+
 def test_rasters_are_not_written_over(tiny, tmp_path):
     files = [tmp_path / 'scene.tif', tmp_path / 'scene_class.tif']
     for file in files:
