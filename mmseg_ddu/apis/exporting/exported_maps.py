@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from mmengine.logging import MMLogger
 from PIL import Image
 
 from mmseg_ddu.engine.ranks import reason
@@ -59,6 +60,11 @@ class Export:
         rows = [row for row in self.manifest['images'] if 'files' in row]
         if not (rows or (all_may_fail and self.manifest['images'])):
             raise ValueError(f'{self.path} lists no exported image.')
+        if self.manifest.get('complete') is False:
+            MMLogger.get_current_instance().warning(
+                f'{self.path} is of an export that was stopped, so it lacks '
+                'images; go on with it (--resume) to have them all.'
+            )
         root = folder.resolve()
         for file in (file for row in rows for file in row['files'].values()):
             if not (folder / file).resolve().is_relative_to(root):

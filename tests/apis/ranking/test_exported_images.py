@@ -269,3 +269,13 @@ def test_scores_that_an_export_lacks(maps, rank, tmp_path):
     assert rank(folder)['ranked'] == 4
     with pytest.raises(ValueError, match='lacks epistemic_percentile_mean'):
         rank(folder, score='epistemic')
+
+
+def test_an_export_that_was_stopped(maps, rank, tmp_path, said):
+    other = changed(
+        maps(0),
+        tmp_path / 'other',
+        lambda manifest: manifest.update(complete=False),
+    )
+    rank(other)
+    assert any('is of an export that was stopped' in line for line in said)

@@ -280,16 +280,19 @@ def test_classes_that_xml_cannot_hold(images, tmp_path, said, kind):
     assert len(said) == 1 and repr(classes[1]) in said[0]
 
 
-def test_a_file_in_the_place_of_a_folder(images, tmp_path):
+def test_what_is_in_the_place_of_outputs(images, tmp_path):
     (tmp_path / 'a').touch()
-    with pytest.raises(
-        OSError, match='Cannot write into .*/a.*Choose another'
-    ):
-        IMPORTS.find('fiftyone')(tmp_path / 'a', images, CLASSES)
-
-
-def test_a_folder_in_the_place_of_a_file(images, tmp_path):
     (tmp_path / 'a.xml').mkdir()
-    with pytest.raises(IsADirectoryError, match='/a.xml: it is a folder'):
-        IMPORTS.find('cvat')(tmp_path / 'a', images, CLASSES)
-    assert not [*tmp_path.glob('.*')]
+    for name, words in dict(fiftyone='Cannot', cvat='is a folder').items():
+        with pytest.raises(OSError, match=words):
+            IMPORTS.find(name)(tmp_path / 'a', images, CLASSES)
+
+
+def test_predicted_classes_without_a_name(images, tmp_path, said):
+    IMPORTS.find('cvat')(tmp_path / 'a', images, CLASSES)
+    assert not said
+    IMPORTS.find('cvat')(tmp_path / 'a', images[:2], CLASSES[:1])
+    for line, numbers, image in zip(said, ('[1, 2]', '[2]'), images):
+        words = f'{image.image}: the predicted classes {numbers} are not'
+        assert line.startswith(words)
+    assert len(said) == 2

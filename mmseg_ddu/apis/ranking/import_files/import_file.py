@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.apis.ranking.ranked_image import RankedImage
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.core.name_registry import NameRegistry
 from mmseg_ddu.fileio import atomic_write
 
@@ -75,10 +76,18 @@ def class_masks(
             f'The prediction of {image.image} is of {predicted.shape}, but '
             f'the image of {image.size}.'
         )
-    found = {}
+    found, nameless = {}, []
     for number in np.unique(predicted).tolist():
         if number < len(classes):
             found[classes[number]] = predicted == number
+        elif number != VOID:
+            nameless.append(number)
+    if nameless:
+        MMLogger.get_current_instance().warning(
+            f'{image.image}: the predicted classes {nameless} are not in the '
+            f'import file, since they have no names (of {len(classes)} that '
+            'are known).'
+        )
     return found
 
 
