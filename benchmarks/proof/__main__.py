@@ -1,6 +1,8 @@
 """Every score on networks that nobody tuned on, and what they would choose.
 
 `scores` fits every network with several seeds and judges every score on it.
+`sample` asks whether pixels are found that could be of either of two classes,
+on the drawn sample, with three members that are trained for it.
 `components` asks whether unknown objects are found as objects.
 `seeds` fits four times on 100 images each and says how far figures differ.
 `ms` measures what a prediction with each score takes.
@@ -35,10 +37,11 @@ from benchmarks.proof.choose_defaults import (
 )
 from benchmarks.proof.figures import mean_and_std
 from benchmarks.proof.judge_components import judge_components
+from benchmarks.proof.judge_sample import SAMPLE, judge_sample
 from benchmarks.proof.judge_scores import judge_scores
 from benchmarks.proof.judge_seeds import judge_seeds
 from benchmarks.proof.judge_time import judge_time
-from benchmarks.proof.networks import NETWORKS
+from benchmarks.proof.networks import NETWORKS, Network
 from benchmarks.proof.page import OF_SCORES, TABLES
 from mmseg_ddu.apis import cli
 from mmseg_ddu.fileio import write_json
@@ -70,9 +73,13 @@ def kept(file: Path, measure: Callable[..., dict], *args) -> dict:
     return there['answer']
 
 
+def settings_of(network: Network) -> dict:
+    return {key: getattr(network, key) for key in SETTINGS}
+
+
 def of_network(args, name: str, **changes) -> argparse.Namespace:
     """The options, and where they are silent what the network says."""
-    own = {key: getattr(NETWORKS[name], key) for key in SETTINGS}
+    own = settings_of(NETWORKS[name])
     given = {key: value for key, value in vars(args).items() if value}
     return argparse.Namespace(**{**vars(args), **own, **changes, **given})
 
@@ -134,6 +141,16 @@ def calibration(args) -> dict:
     return dict(choice=dict(calibration=chosen), calibration=found)
 
 
+def sample(args) -> dict:
+    """Row to the mean of its seeds."""
+    own = argparse.Namespace(**{**vars(args), **settings_of(SAMPLE)})
+    runs = [
+        kept(args.runs / f'sample_{s}.json', judge_sample, SAMPLE, s, own)
+        for s in args.seeds
+    ]
+    return dict(sample=dict(rows=mean_and_std(runs), seeds=args.seeds))
+
+
 def components(args) -> dict:
     """Network to the components of its unknown objects, first seed."""
     found = {}
@@ -172,6 +189,7 @@ def milliseconds(args) -> dict:
 
 QUESTIONS = dict(
     scores=scores,
+    sample=sample,
     components=components,
     seeds=seeds,
     ms=milliseconds,
@@ -216,7 +234,7 @@ def main() -> None:
     for question in questions:
         answer = QUESTIONS[question](args)
         for name in OF_SCORES if question == 'scores' else [question]:
-            if name in TABLES:  # as docs/results.md has it
+            if name in TABLES:  # as the docs have it
                 print(f'\n{name}\n\n{TABLES[name](answer)}')
         there = json.loads(args.json.read_text()) if args.json.exists() else {}
         write_json(args.json, merge(there, answer))

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from benchmarks.proof.pixel_scores import PixelScores
+from mmseg_ddu.apis.model_check.strangeness_figures import LEFT_OUT
 from mmseg_ddu.core.metrics import selective_risk
 from mmseg_ddu.core.metrics.patches import trio_at_percentiles
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
-from mmseg_ddu.datasets.shifts import SHIFTS
 
 PERCENTILES = (40, 60, 80, 90)
-# upside_down leaves every texture as it is
-SHIFT_KINDS = tuple(kind for kind in SHIFTS if kind != 'upside_down')
 
 
 def counts_of(low: Tensor, high: Tensor) -> RankingCounts:
@@ -84,6 +82,7 @@ def shift_figures(
 
     Against those of the same images, so that what they show tells nothing,
     and void counts on neither side, unless a shift leaves no label at all.
+    The means leave out images upside down: every texture is as it was.
     """
     pixels, whole = {}, {}
     for kind, shifted in moved.items():
@@ -95,19 +94,24 @@ def shift_figures(
         pixels[kind] = counts_of(ordinary, strange).auroc()
         means = image_means(plain, row, same)
         whole[kind] = counts_of(means, image_means(shifted, row)).auroc()
+    counted = [kind for kind in moved if kind != LEFT_OUT]
     return dict(
         shifts=pixels,
-        shifts_mean=sum(pixels.values()) / len(pixels),
-        images_mean=sum(whole.values()) / len(whole),
+        shifts_mean=sum(pixels[kind] for kind in counted) / len(counted),
+        images_mean=sum(whole[kind] for kind in counted) / len(counted),
     )
 
 
 def other_figures(
     plain: PixelScores, other: PixelScores, row: str
 ) -> dict[str, float]:
-    """Pixels of another data set against the plain ones."""
+    """Pixels, and images, of another data set against the plain ones."""
     ordinary = plain.scores[row][plain.known]
-    return dict(other_data=counts_of(ordinary, other.scores[row]).auroc())
+    means = image_means(plain, row), image_means(other, row)
+    return dict(
+        other_data=counts_of(ordinary, other.scores[row]).auroc(),
+        other_images=counts_of(*means).auroc(),
+    )
 
 
 def image_means(

@@ -10,10 +10,9 @@ from rich.progress import track
 from torch import nn
 
 from benchmarks.proof import foreign_data
-from benchmarks.proof.figures import SHIFT_KINDS
 from benchmarks.proof.networks import Network
 from benchmarks.proof.pixel_scores import PixelScores, score_pixels
-from mmseg_ddu.datasets.shifts import shifted
+from mmseg_ddu.datasets.shifts import SHIFTS, shifted
 
 PIXELS, SHIFTED_PIXELS = 2000, 1000  # of an image
 Scoring = Callable[..., PixelScores]  # of a data set, images, pixels
@@ -38,7 +37,7 @@ def plain_and_moved(
         return score(config, number=args.shift_images, pixels=SHIFTED_PIXELS)
 
     plain = score(test, number=args.images, pixels=PIXELS)
-    return plain, {k: of_shift(k) for k in track(SHIFT_KINDS, 'Shifts')}
+    return plain, {k: of_shift(k) for k in track(SHIFTS, 'Shifts')}
 
 
 def sets_of_unknown(

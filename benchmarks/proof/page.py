@@ -1,6 +1,6 @@
 """The tables of the docs that stand in results/proof.json.
 
-Each is in docs/results.md or docs/cost.md behind a comment with its name:
+Each is in one of ``PAGES``, behind a comment with its name:
 
   python -m benchmarks.proof.page
 """
@@ -22,7 +22,7 @@ from mmseg_ddu.apis import cli
 from mmseg_ddu.models.map_names import MAPS
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ROOT / 'docs/results.md', ROOT / 'docs/cost.md'
+PAGES = [ROOT / f'docs/{x}.md' for x in ('results', 'all_results', 'cost')]
 FIGURES = ROOT / 'results/proof.json'
 MARK = '<!-- figures: {} -->\n'
 SEEDS = 'largest spread over seeds'
@@ -73,6 +73,19 @@ def unknown_table(results: Mapping) -> str:
         for name in unknown_of(network, TOTAL):
             columns[f'{title}: {SETS[name]}'] = cells_of(rows, name)
     return score_table(columns)
+
+
+def sample_table(results: Mapping) -> str:
+    """A column for each question asked of the drawn sample."""
+    rows = results['sample']['rows']
+    titles = dict(
+        errors='wrong pixels',
+        twins='pixels of twins',
+        unseen='pixels of objects never seen',
+    )
+    return score_table(
+        {title: cells_of(rows, key) for key, title in titles.items()}
+    )
 
 
 def component_table(results: Mapping) -> str:
@@ -137,11 +150,13 @@ OF_SCORES: dict[str, Callable[[Mapping], str]] = {
     'shifts': partial(question_table, 'shifts_mean'),
     'other data': partial(question_table, 'other_data'),
     'images': partial(question_table, 'images_mean'),
+    'images of other data': partial(question_table, 'other_images'),
     'unknown objects': unknown_table,
     'bars': bars,
 }
 TABLES = {
     **OF_SCORES,
+    'sample': sample_table,
     'seeds': seed_table,
     'components': component_table,
     'ms': time_table,

@@ -89,3 +89,24 @@ def test_all_pixels_count_where_a_shift_leaves_no_label():
     assert other_figures(plain, moved, 'total')['other_data'] == pytest.approx(
         expected
     )
+
+
+def test_upside_down_is_kept_and_left_out_of_the_means():
+    plain, moved, turned = pixels(0), pixels(1), pixels(2)
+    turned.scores['total'] += 3
+    both = dict(blur=moved, upside_down=turned)
+    found = shift_figures(plain, both, 'total')
+    alone = shift_figures(plain, dict(blur=moved), 'total')
+    assert found['shifts']['upside_down'] > 0.9
+    assert found['shifts_mean'] == alone['shifts']['blur']
+    assert found['images_mean'] == alone['images_mean']
+
+
+def test_images_of_another_data_set_by_their_means():
+    plain, other = pixels(0, images=9), pixels(1, images=5)
+    low, high = (
+        part.scores['total'].double().view(-1, 500).mean(1)
+        for part in (plain, other)
+    )
+    found = other_figures(plain, other, 'total')['other_images']
+    assert found == pytest.approx(auroc(low, high))
