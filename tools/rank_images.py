@@ -44,8 +44,7 @@ def parse_args():
     add('--out', default='ranking.csv', help='file to write (ranking.csv)')
     formats = f'of {", ".join(sorted(IMPORTS))}: files to import'
     add('--format', dest='formats', nargs='+', default=(), help=formats)
-    split = 'whose labels may be wrong: train, val or test (val)'
-    add('--split', help=split)
+    add('--split', help='whose labels may be wrong: train, val or test (val)')
     score = f'of maps: {", ".join(SCORES)} (total)'
     add('--score', metavar='NAME', help=score)
     chance = 'chance in the choice of what to label (0: none)'
@@ -69,10 +68,9 @@ def main():
         words = filter(None, (printable(row['image']), there, row['kind']))
         print(f'{row["rank"]:4} {row["score"]:9.3f}', *words, sep='  ')
     left_out = [printable(row['image']) for row in report['left_out']]
-    first = f' ({", ".join(left_out[:3])}{", …" * (len(left_out) > 3)})'
     print(
         f'{len(report["images"])} of {report["ranked"]} images listed, '
-        f'{len(left_out)} left out{first * bool(left_out)}. '
+        f'{len(left_out)} left out: {", ".join(left_out[:3]) or "none"}. '
         f'Wrote {", ".join(report["files"])}.'
     )
     return 1 if left_out else 0

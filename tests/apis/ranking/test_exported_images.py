@@ -206,7 +206,7 @@ def test_the_tool_names_what_is_left_out(maps, tmp_path, monkeypatch, capsys):
     assert stop.value.code == 1
     left_out = json.loads((tmp_path / 'a.json').read_text())['left_out']
     said = capsys.readouterr().out
-    assert f'3 of 3 images listed, 1 left out ({left_out[0]["image"]})' in said
+    assert f'3 of 3 images listed, 1 left out: {left_out[0]["image"]}.' in said
 
 
 @pytest.mark.parametrize('folder', ['a.csv', 'a.json', 'a_cvat.xml'])
