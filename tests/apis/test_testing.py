@@ -108,6 +108,8 @@ def test_another_mode_than_that_of_the_fit(plain_cfg, checkpoint, tmp_path):
     plain_cfg.model.test_cfg = dict(
         mode='slide', crop_size=(32, 32), stride=(16, 16)
     )
+    # Runs of one name that begin in one second share the first one's log.
+    plain_cfg.experiment_name = 'slide'
     run_test(plain_cfg, fitted, work_dir=tmp_path / 'slide')
     (log,) = tmp_path.glob('slide/*/*.log')
     (line,) = [s for s in log.read_text().splitlines() if 'test mode' in s]
