@@ -73,13 +73,9 @@ def kept(file: Path, measure: Callable[..., dict], *args) -> dict:
     return there['answer']
 
 
-def settings_of(network: Network) -> dict:
-    return {key: getattr(network, key) for key in SETTINGS}
-
-
-def of_network(args, name: str, **changes) -> argparse.Namespace:
+def of_network(args, network: Network, **changes) -> argparse.Namespace:
     """The options, and where they are silent what the network says."""
-    own = settings_of(NETWORKS[name])
+    own = {key: getattr(network, key) for key in SETTINGS}
     given = {key: value for key, value in vars(args).items() if value}
     return argparse.Namespace(**{**vars(args), **own, **changes, **given})
 
@@ -108,7 +104,7 @@ def scores(args) -> dict:
         for seed in args.seeds:
             file = args.runs / f'{name}_{seed}.json'
             network = NETWORKS[name]
-            own = of_network(args, name)
+            own = of_network(args, network)
             runs.append(kept(file, judge_scores, network, seed, own))
         networks[name] = dict(**mean_and_std(runs), seeds=args.seeds)
     return dict(networks=networks)
@@ -143,7 +139,7 @@ def calibration(args) -> dict:
 
 def sample(args) -> dict:
     """Row to the mean of its seeds."""
-    own = argparse.Namespace(**{**vars(args), **settings_of(SAMPLE)})
+    own = of_network(args, SAMPLE)
     runs = [
         kept(args.runs / f'sample_{s}.json', judge_sample, SAMPLE, s, own)
         for s in args.seeds
@@ -157,7 +153,7 @@ def components(args) -> dict:
     seed = args.seeds[0]
     for name in args.only or NETWORKS:
         file = args.runs / f'{name}_{seed}_components.json'
-        own = of_network(args, name)
+        own = of_network(args, NETWORKS[name])
         found[name] = kept(file, judge_components, NETWORKS[name], seed, own)
     return dict(components=found)
 
@@ -169,7 +165,7 @@ def seeds(args) -> dict:
     for name in alone(args):
         file = args.runs / f'{name}_{number}_seeds.json'
         changes = dict(images=40, shift_images=8, fit_images=number)
-        own = of_network(args, name, **changes)
+        own = of_network(args, NETWORKS[name], **changes)
         found[name] = kept(file, judge_seeds, NETWORKS[name], number, own)
     return {'seeds': {f'{number} images': found}}
 
@@ -180,7 +176,7 @@ def milliseconds(args) -> dict:
     seed = args.seeds[0]
     for name in args.only or NETWORKS:
         file = args.runs / f'{name}_ms.json'
-        own = of_network(args, name)
+        own = of_network(args, NETWORKS[name])
         times = kept(file, judge_time, NETWORKS[name], seed, own)
         rows = {row: dict(ms=time) for row, time in times.items()}
         found[name] = dict(rows=rows)

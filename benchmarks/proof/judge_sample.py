@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import argparse
 from dataclasses import replace
 
 import torch
@@ -18,7 +16,7 @@ from mmseg_ddu.datasets.sample import CLASSES, TWINS, make_sample
 SAMPLE = Network(
     'configs/ddu/ddu_deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py',
     weights='',  # trained from nothing
-    data={},
+    data=dict(DDU_SAMPLE='sample'),
     unknown=dict(
         twins=tuple(CLASSES.index(name) for name in TWINS),
         unseen=(255,),  # void there, and nothing else is
@@ -34,11 +32,12 @@ def judge_sample(network: Network, seed: int, args) -> dict:
     Wrong pixels are those of classes that can be told apart: a twin that is
     called by the name of the other is wrong by chance alone.
     """
-    with sample_at(make_sample(args.runs / 'sample')):
-        model, statistics, peers = fitted_network(network, seed, args)
-        score = scoring(model, seed, statistics=statistics, peers=peers)
-        test = model.cfg.test_dataloader.dataset
-        plain = score(test, number=args.images, pixels=PIXELS)
+    make_sample(args.runs / 'sample')
+    here = argparse.Namespace(**{**vars(args), 'data': args.runs})
+    model, statistics, peers = fitted_network(network, seed, here)
+    score = scoring(model, seed, statistics=statistics, peers=peers)
+    test = model.cfg.test_dataloader.dataset
+    plain = score(test, number=args.images, pixels=PIXELS)
     twins = torch.isin(plain.values, torch.tensor(network.unknown['twins']))
     apart = replace(plain, labels=plain.labels.masked_fill(twins, plain.void))
     return {
@@ -51,13 +50,3 @@ def judge_sample(network: Network, seed: int, args) -> dict:
         )
         for row in plain.scores
     }
-
-
-@contextmanager
-def sample_at(root: os.PathLike) -> Iterator[None]:
-    """The place that the config reads, for a while."""
-    os.environ['DDU_SAMPLE'] = str(root)
-    try:
-        yield
-    finally:
-        del os.environ['DDU_SAMPLE']

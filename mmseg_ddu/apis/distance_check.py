@@ -23,11 +23,7 @@ from mmseg_ddu.core.distances import (
 )
 from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.taps import FeatureTap
-from mmseg_ddu.fileio import (
-    require_writable_file,
-    require_writable_folder,
-    write_json,
-)
+from mmseg_ddu.fileio import require_writable_file, write_json
 from mmseg_ddu.models.gda_head import PENULTIMATE
 from mmseg_ddu.models.tapped_modules import tap_place
 from mmseg_ddu.visualization.heatmap import to_bytes
@@ -93,7 +89,7 @@ def check_distances(
     """
     require(number >= 2, 'number of at least 2', number)
     require(size >= 2 * BANDS, f'size of at least {2 * BANDS}', size)
-    out = require_writable_folder(out_dir)
+    out = Path(out_dir)
     require_writable_file(out / RESULT)
     model = init_ddu(config, checkpoint, device, cfg_options)
     if not hasattr(model, 'gda_head'):

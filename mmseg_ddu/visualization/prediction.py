@@ -226,7 +226,8 @@ def color_table(palette: Sequence) -> np.ndarray:
     """Colours of the values of a class map, (256, 3) uint8; void is grey."""
     colors = np.zeros((256, 3), np.uint8)
     colors[VOID] = VOID_COLOR
-    colors[: min(len(palette), VOID)] = palette[:VOID]
+    used = palette[:VOID]
+    colors[: len(used)] = used
     return colors
 
 

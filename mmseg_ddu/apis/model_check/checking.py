@@ -26,11 +26,7 @@ from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
-from mmseg_ddu.fileio import (
-    require_writable_file,
-    require_writable_folder,
-    sha256,
-)
+from mmseg_ddu.fileio import require_writable_file, sha256
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.registry import DATASETS
 
@@ -106,7 +102,7 @@ def check_model(
             'one image says nothing about the next. Add labelled images, or '
             'raise --images.'
         )
-    folder = require_writable_folder(Path(out_dir))
+    folder = Path(out_dir)
     for name in (PAGE, DATA):
         require_writable_file(folder / name)
     parts = _parts_folder(folder, checkpoint, model, dataset_config, seed)

@@ -20,7 +20,7 @@ ASKED = argparse.Namespace(
 
 def test_what_is_kept_is_of_the_same_settings(tmp_path):
     file = tmp_path / 'a.json'
-    args = of_network(ASKED, 'deeplabv3plus_mnv2_voc5')
+    args = of_network(ASKED, NETWORKS['deeplabv3plus_mnv2_voc5'])
     assert (args.fit_images, args.images, args.shift_images) == (400, 80, 5)
     asked = []
     for _ in range(2):
