@@ -27,7 +27,12 @@ def parse_args():
     add('checkpoint', help='*_gda.pth file')
     add('--out', help='folder to write (beside the checkpoint, *_card)')
     add('--images', type=int, default=40, help='most plain images (40)')
-    add('--shift-images', type=int, default=12, help='for each shift (12)')
+    add(
+        '--shift-images',
+        type=int,
+        default=12,
+        help='for each shift, and for whole and slide (12)',
+    )
     add('--seed', type=int, default=0, help='of images and pixels (0)')
     add('--device', help='cuda if there is one, else cpu')
     cli.add_cfg_options(parser)

@@ -43,7 +43,7 @@ from .strangeness_figures import (
 )
 from .whole_and_slide import measure_modes, mode_figures
 
-IMAGES, SHIFT_IMAGES, MODE_IMAGES = 40, 12, 3
+IMAGES, SHIFT_IMAGES = 40, 12
 PIXELS = 2000  # of an image
 
 
@@ -70,7 +70,8 @@ def check_model(
         checkpoint (str): A ``*_gda.pth`` file.
         out_dir (str): For ``card.html``, ``card.json`` and the parts.
         images (int): Most plain images.
-        shift_images (int): How many of them are shifted, in each way.
+        shift_images (int): How many of them are shifted, in each way, and
+            predicted whole and in windows.
         seed (int): Of images, pixels and resamples.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
         cfg_options (dict, optional): Overrides settings of the config.
@@ -222,7 +223,7 @@ def measure(
     modes = of_images(
         'modes',
         'Whole and sliding',
-        order[:MODE_IMAGES],
+        some,
         lambda i: measure_modes(model, dataset[i], PIXELS, seed + i),
     )
     labels = {int(label) for part in plain for label in part['seen']}
@@ -233,7 +234,7 @@ def measure(
         shifts=shift_figures(plain[: len(some)], moved, seed),
         pasted=pasted_figures(pasted, seed),
         fit=fit_figures(model, vectors, classes, fit, seed),
-        modes=mode_figures(modes, model.test_cfg.get('mode', 'whole')),
+        modes=mode_figures(modes, model.test_cfg.get('mode', 'whole'), seed),
         above_95=above_95(model, plain, seed),
         never_seen=[c for i, c in enumerate(classes) if i not in labels],
         temperature=bool(model.scaled),

@@ -26,9 +26,9 @@ def column(parts: Sequence[Part], name: str) -> Tensor:
     return torch.cat([torch.as_tensor(part[name]).view(-1) for part in parts])
 
 
-def numbers(parts: Sequence[Part]) -> Tensor:
-    """The number of the image of each pixel."""
-    sizes = [len(part['known']) for part in parts]
+def numbers(parts: Sequence[Part], name: str = 'known') -> Tensor:
+    """The number of the image of each pixel of a column."""
+    sizes = [len(part[name]) for part in parts]
     return torch.arange(len(parts)).repeat_interleave(torch.tensor(sizes))
 
 

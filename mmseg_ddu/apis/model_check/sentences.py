@@ -20,7 +20,7 @@ SEES, SOMEWHAT = 0.80, 0.65
 MISCALIBRATED = 0.02
 # Nearly twice the 5% of pixels that the percentile promises.
 MANY_FLAGS = 0.09
-# Flags that one of five times hang on the mode are no property of the image.
+# Flags that may hang on the mode one of five times are no property of images.
 UNSTABLE = 0.2
 
 
@@ -36,7 +36,7 @@ def sentences(card: Mapping) -> list[str]:
     lines = _trained_on(card)
     lines += [_refuse(card), sentence_of_epistemic(card), *_faint(card)]
     lines += [_whole_images(card), *_calibration(card), *_flags(card)]
-    lines += gaussians(card) + several(card) + _modes(card) + _gaps(card)
+    lines += gaussians(card) + several(card) + modes_agree(card) + _gaps(card)
     return lines
 
 
@@ -231,17 +231,20 @@ def _flags(card: Mapping) -> list[str]:
     ]
 
 
-def _modes(card: Mapping) -> list[str]:
+def modes_agree(card: Mapping) -> list[str]:
+    """Whether whole images and sliding windows give one map."""
     modes = card['modes']
-    if not modes['images'] or modes['flips'] is None:
+    if not modes['images'] or modes['flips']['value'] is None:
         return []
+    flips = modes['flips']
     text = (
-        f'Between whole images and sliding windows the epistemic map keeps '
-        f'its order by {auroc(100 * modes["correlation"])} (rank '
-        f'correlation, {modes["images"]} images), and {modes["flips"]:.0%} '
-        'of its flags are lost'
+        'Between whole images and sliding windows the epistemic map keeps '
+        'its order by '
+        f'{doubt(modes["correlation"], modes["images"])} (rank '
+        f'correlation); of its flags {share(flips)} are lost'
     )
-    if modes['flips'] > UNSTABLE:
+    most = flips['value'] if flips['high'] is None else flips['high']
+    if most > UNSTABLE:
         text += ': always predict in the mode of the fit'
     return [f'{text}.']
 

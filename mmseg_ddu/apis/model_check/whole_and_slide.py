@@ -13,6 +13,9 @@ from mmseg_ddu.apis.kept_parts import Part
 from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.models.map_names import PERCENTILE
 
+from .error_figures import column, numbers
+from .over_images import draws, with_interval
+
 MOST_PIXELS = 2_000_000  # of an image that is predicted as a whole
 FLAGGED = 0.95
 
@@ -57,28 +60,36 @@ def _modes(used: dict, size: Sequence[int]) -> dict[str, ConfigDict]:
     return dict(used=used, other=other)
 
 
-def mode_figures(parts: Sequence[Part], used: str) -> dict:
+def mode_figures(parts: Sequence[Part], used: str, seed: int) -> dict:
     """Rank correlation, and the share of flags that are lost."""
     parts = [part for part in parts if part]
     if not parts:
         return dict(images=0)
-    used_map, other_map, used_share, other_share = (
-        torch.cat([torch.from_numpy(part[name]) for part in parts])
-        for name in (
-            'used',
-            'other',
-            f'used{PERCENTILE}',
-            f'other{PERCENTILE}',
-        )
+    times = draws(len(parts), seed)
+    used_map, other_map = column(parts, 'used'), column(parts, 'other')
+    images = numbers(parts, 'used')
+    flagged = column(parts, f'used{PERCENTILE}') > FLAGGED
+    lost = flagged & (column(parts, f'other{PERCENTILE}') <= FLAGGED)
+    flags, losses = (
+        torch.bincount(images[chosen], minlength=len(parts))
+        for chosen in (flagged, lost)
     )
-    flagged = used_share > FLAGGED
-    lost = flagged & (other_share <= FLAGGED)
+
+    def correlation(drawn: Tensor) -> float:
+        again = drawn[images]
+        return rank_correlation(
+            used_map.repeat_interleave(again),
+            other_map.repeat_interleave(again),
+        )
+
     return dict(
         images=len(parts),
         used=used,
-        correlation=rank_correlation(used_map, other_map),
+        correlation=with_interval(correlation, times),
         flags=float(flagged.float().mean()),
-        flips=float(lost.sum() / flagged.sum()) if flagged.any() else None,
+        flips=with_interval(
+            lambda t: float((t * losses).sum() / (t * flags).sum()), times
+        ),
     )
 
 

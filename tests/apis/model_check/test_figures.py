@@ -24,7 +24,11 @@ from mmseg_ddu.apis.model_check.strangeness_figures import (
     ROWS,
     shift_figures,
 )
-from mmseg_ddu.apis.model_check.whole_and_slide import rank_correlation
+from mmseg_ddu.apis.model_check.whole_and_slide import (
+    FLAGGED,
+    mode_figures,
+    rank_correlation,
+)
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.models.gda_head import GDAHead
 
@@ -183,3 +187,39 @@ def test_void_counts_on_neither_side_of_a_shift():
     assert found['mean_of_faint']['value'] == pytest.approx(0.5)
     assert found['kinds']['blur']['auroc'][CONSTANT]['value'] == 1
     assert found['mean_by_novelty']['value'] == pytest.approx(2.5 / 3)
+
+
+def test_modes_are_compared_over_images():
+    generator = np.random.default_rng(0)
+    parts = []
+    for image in range(LEAST_IMAGES):
+        used = generator.random(40 + image)  # percentiles order as the map
+        other = (used + 0.1 * generator.random(len(used))) / 1.1
+        parts.append(
+            {
+                'used': np.log(used),
+                'other': np.log(other),
+                'used_percentile': used,
+                'other_percentile': other,
+            }
+        )
+    found = mode_figures([*parts, {}], 'whole', seed=0)
+    assert found['images'] == LEAST_IMAGES  # one was too large
+    used, other = (
+        np.concatenate([part[name] for part in parts])
+        for name in ('used', 'other')
+    )
+    correlation = found['correlation']
+    assert correlation['value'] == pytest.approx(spearmanr(used, other)[0])
+    assert correlation['low'] < correlation['value'] < correlation['high']
+    flags = [p['used_percentile'] > FLAGGED for p in parts]
+    lost = [
+        flag & (p['other_percentile'] <= FLAGGED)
+        for flag, p in zip(flags, parts)
+    ]
+    wanted = sum(map(np.sum, lost)) / sum(map(np.sum, flags))
+    assert found['flips']['value'] == pytest.approx(wanted)
+    assert found['flips']['low'] < wanted < found['flips']['high']
+    few = mode_figures(parts[:3], 'whole', seed=0)
+    assert few['flips']['low'] is None and few['images'] == 3
+    assert mode_figures([{}], 'whole', seed=0) == dict(images=0)

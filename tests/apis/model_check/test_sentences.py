@@ -10,7 +10,11 @@ from mmseg_ddu.apis.model_check.fit_sentences import (
     gaussians,
     several,
 )
-from mmseg_ddu.apis.model_check.sentences import sentence_of_epistemic
+from mmseg_ddu.apis.model_check.sentences import (
+    UNSTABLE,
+    modes_agree,
+    sentence_of_epistemic,
+)
 
 
 def advice(**changes):
@@ -86,3 +90,21 @@ def test_what_cannot_be_judged_does_not_hide_what_can():
     assert 'blur (.50)' in shifts and 'Entropy alone' in shifts
     assert 'patches that' not in shifts
     assert 'cannot be judged' in of_epistemic(None, None, None)
+
+
+def test_one_mode_is_advised_unless_few_flags_hang_on_it():
+    order = dict(value=0.9, low=0.85, high=0.95)
+
+    def said(**flips):
+        modes = dict(images=12, correlation=order, flips=flips)
+        return modes_agree(dict(modes=modes))
+
+    (line,) = said(value=0.1, low=0.0, high=UNSTABLE)
+    assert '.90, .85 to .95 over 12 images' in line
+    assert '10.0% (0.0% to 20.0%) are lost.' in line
+    (line,) = said(value=0.1, low=0.0, high=UNSTABLE + 0.01)
+    assert line.endswith('always predict in the mode of the fit.')
+    (line,) = said(value=UNSTABLE + 0.01, low=None, high=None)
+    assert line.endswith('always predict in the mode of the fit.')
+    assert said(value=None, low=None, high=None) == []
+    assert modes_agree(dict(modes=dict(images=0))) == []
