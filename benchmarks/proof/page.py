@@ -114,10 +114,10 @@ def time_table(results: Mapping) -> str:
 
 
 def seed_table(results: Mapping) -> str:
-    """A row for each network and map; more than the bar is bold."""
-    (fits,) = results['seeds'].values()
+    """A row for each network, map and size; more than the bar is bold."""
     found = {
-        f'{title}, {name}': maps[name]
+        f'{title}, {name}, {size}': maps[name]
+        for size, fits in results['seeds'].items()
         for title, maps in networks_of(fits).items()
         for name in MAPS[1:]
     }
@@ -131,7 +131,7 @@ def seed_table(results: Mapping) -> str:
         ]
         lines.append([name, *cells])
     names = [SETS.get(key, key) for key in keys]
-    return markdown_table(['network, map', *names], lines)
+    return markdown_table(['network, map, fit', *names], lines)
 
 
 def spread_cell(value: float) -> str:

@@ -26,7 +26,7 @@ def leaky(cfg: Config) -> None:
     backbone.update(type='mmseg_ddu.LeakyBackbone', backbone=backbone.type)
 
 
-def gaussians(components: int) -> Change:
+def gaussians(**options) -> Change:
     """Class log densities for logits."""
 
     def change(cfg: Config) -> None:
@@ -34,7 +34,7 @@ def gaussians(components: int) -> Change:
         head.update(
             type='mmseg_ddu.GaussianHead',
             head=head.type,
-            gaussian=dict(components=components),
+            gaussian=options,
         )
 
     return change
@@ -45,7 +45,7 @@ VARIANTS: dict[str, Variant] = {
     'spectral cap 3': (spectral_cap(3),),
     'spectral cap 6': (spectral_cap(6),),
     'leaky': (leaky,),
-    'gaussian head': (gaussians(1),),
-    'gaussian head, 5 components': (gaussians(5),),
-    'gaussian head, spectral cap 6': (gaussians(1), spectral_cap(6)),
+    'gaussian head': (gaussians(),),
+    'gaussian head, 5 components': (gaussians(components=5),),
+    'gaussian head, spectral cap 6': (gaussians(), spectral_cap(6)),
 }

@@ -9,19 +9,22 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-COVARIANCES = ('diag', 'full')
+COVARIANCES = ('diag', 'tied', 'full')
 SINKHORN_STEPS, SINKHORN_SHARPNESS = 10, 4.0
+FIRST_MEANS = 0.1  # length of the means before there are data
+ROUNDING = 1e-6  # of float32, where variances are small beside the means
 
 
 class GaussianClassifier(nn.Module):
     """K Gaussians a class over an embedding of the feature.
 
     A 1x1 convolution embeds the feature of each pixel; the logit of a class
-    is log p(z | class) of its embedding z, that of the best of the K
+    is log p(z, class) of its embedding z, under the likeliest of the K
     Gaussians, over a learned temperature. The Gaussians follow the
     embeddings of the labelled pixels by moments that forget exponentially;
-    the embedding follows the loss (after Liang et al., "GMMSeg", NeurIPS
-    2022, arXiv 2210.02025).
+    the embedding follows the loss, and so does a shift of each mean, in
+    standard deviations, that weight decay pulls to zero (after Liang et al.,
+    "GMMSeg", NeurIPS 2022, arXiv 2210.02025).
 
     Args:
         channels (int): D of the feature.
@@ -29,7 +32,8 @@ class GaussianClassifier(nn.Module):
         dim (int): D' of the embedding.
         components (int): K. For K > 1 the pixels of a class are shared out
             evenly (Sinkhorn, as in arXiv 2006.09882).
-        covariance_type (str): ``diag`` or ``full``.
+        covariance_type (str): ``tied`` (one for all), ``diag`` or ``full``
+            (one for each Gaussian).
         normalize (bool): L2-normalise the embedding.
         momentum (float): What a step keeps of the moments, in [0, 1).
         reg_covar (float): Added to each variance, which keeps it positive.
@@ -38,6 +42,7 @@ class GaussianClassifier(nn.Module):
     weights: Tensor
     sums: Tensor
     squares: Tensor
+    whitening: Tensor
 
     def __init__(
         self,
@@ -45,9 +50,9 @@ class GaussianClassifier(nn.Module):
         num_classes: int,
         dim: int = 64,
         components: int = 1,
-        covariance_type: str = 'diag',
+        covariance_type: str = 'tied',
         normalize: bool = True,
-        momentum: float = 0.99,
+        momentum: float = 0.9,
         reg_covar: float = 1e-2,
     ) -> None:
         super().__init__()
@@ -68,23 +73,27 @@ class GaussianClassifier(nn.Module):
                 f'positive, but got {momentum!r:.80} and {reg_covar!r:.80}.'
             )
         self.in_channels, self.out_channels = channels, num_classes
-        self.covariance_type = covariance_type
-        self.normalize, self.momentum = normalize, momentum
+        self.covariance_type, self.momentum = covariance_type, momentum
         self.reg_covar = reg_covar
         self.embedding = Embedding(channels, dim, normalize)
-        self.log_temperature = nn.Parameter(torch.tensor(0.5 * math.log(dim)))
+        self.log_temperature = nn.Parameter(torch.zeros(()))
         shape = (num_classes, components, dim)
-        means = F.normalize(torch.randn(shape), dim=-1)
-        square = shape if covariance_type == 'diag' else (*shape, dim)
-        # A first pixel, so that there is a Gaussian before there are data.
+        self.shift = nn.Parameter(torch.zeros(shape))
+        # As if one pixel had been seen by each, far wider than it is known.
+        means = FIRST_MEANS * F.normalize(torch.randn(shape), dim=-1)
+        first = torch.full((dim,), 1 / dim if normalize else 1.0)
         self.register_buffer('weights', torch.ones(shape[:2]))
         self.register_buffer('sums', means)
-        self.register_buffer('squares', _products(means, square))
+        second = self._second(means) + (
+            first if covariance_type == 'diag' else first.diag()
+        )
+        self.register_buffer('squares', second)
+        self.register_buffer('whitening', self._whitening())
         self.seen: Tensor | None = None
 
     @property
     def means(self) -> Tensor:
-        """(C, K, D')."""
+        """(C, K, D'), those of the moments."""
         return self.sums / self.weights[..., None]
 
     @property
@@ -92,41 +101,63 @@ class GaussianClassifier(nn.Module):
         """(C, D'), what stands for the rows of a linear classifier."""
         return self.means.mean(1)
 
-    def covariances(self) -> Tensor:
-        """(C, K, D') variances, or (C, K, D', D'); positive definite."""
-        shape = self.squares.shape
-        weights = self.weights.reshape(
-            *self.weights.shape, *[1] * (len(shape) - 2)
-        )
-        found = self.squares / weights - _products(self.means, shape)
+    def _second(self, vectors: Tensor) -> Tensor:
+        """Squares (C, K, D'), or products (C, K, D', D'), of vectors."""
         if self.covariance_type == 'diag':
+            return vectors**2
+        return vectors[..., :, None] * vectors[..., None, :]
+
+    def covariances(self) -> Tensor:
+        """(C, K, D') variances, (C, K, D', D'), or (D', D') if tied."""
+        diagonal = self.covariance_type == 'diag'
+        shares = self.weights[(..., *[None] * (1 if diagonal else 2))]
+        found = self.squares / shares - self._second(self.means)
+        if diagonal:
             return found.clamp(min=0) + self.reg_covar
-        ridge = self.reg_covar * torch.eye(shape[-1], device=found.device)
-        return found + ridge
+        if self.covariance_type == 'tied':
+            found = (shares * found).sum((0, 1)) / shares.sum()
+        longest = self.squares.diagonal(dim1=-2, dim2=-1) / shares[..., 0]
+        ridge = self.reg_covar + ROUNDING * longest.max()
+        return found + ridge * _eye_like(found)
+
+    def _whitening(self) -> Tensor:
+        """What makes the covariances I: of the shape of these."""
+        covariances = self.covariances()
+        if self.covariance_type == 'diag':
+            return covariances.rsqrt()
+        factors = torch.linalg.cholesky(covariances)
+        return torch.linalg.solve_triangular(
+            factors, _eye_like(factors), upper=False
+        )
 
     def log_prob(self, z: Tensor) -> Tensor:
         """log p(z | class, component), (N, D') -> (N, C, K), in nats."""
-        means, covariances = self.means, self.covariances()
-        constant = z.shape[1] * math.log(2 * math.pi)
+        white, means = self.whitening, self.means
         if self.covariance_type == 'diag':
-            inverse = 1 / covariances
+            inverse = white**2
+            means = means + self.shift / white
             distances = (
                 (z**2) @ inverse.flatten(0, 1).T
                 - 2 * z @ (means * inverse).flatten(0, 1).T
                 + (means**2 * inverse).sum(-1).flatten()
             ).view(-1, *means.shape[:2])
-            volumes = covariances.log().sum(-1)
+            volumes = white.log().sum(-1)
+        elif self.covariance_type == 'tied':
+            at = (means @ white.T + self.shift).flatten(0, 1)
+            y = z @ white.T
+            distances = (
+                y.square().sum(1, keepdim=True)
+                - 2 * y @ at.T
+                + at.square().sum(1)
+            ).view(-1, *means.shape[:2])
+            volumes = white.diagonal().log().sum()
         else:
-            factors = torch.linalg.cholesky(covariances)
-            whitening = torch.linalg.solve_triangular(
-                factors, _eye_like(factors), upper=False
-            )
-            white = torch.einsum('nd,cked->ncke', z, whitening)
-            centres = torch.einsum('ckd,cked->cke', means, whitening)
-            distances = (white - centres).square().sum(-1)
-            diagonals = factors.diagonal(dim1=-2, dim2=-1)
-            volumes = 2 * diagonals.log().sum(-1)
-        return -0.5 * (distances + volumes + constant)
+            at = torch.einsum('ckd,cked->cke', means, white) + self.shift
+            y = torch.einsum('nd,cked->ncke', z, white)
+            distances = (y - at).square().sum(-1)
+            volumes = white.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = z.shape[1] * math.log(2 * math.pi)
+        return volumes - 0.5 * (distances + constant)
 
     def forward(self, feature: Tensor) -> Tensor:
         """Logits, (B, D, h, w) -> (B, C, h, w), in float32."""
@@ -136,7 +167,9 @@ class GaussianClassifier(nn.Module):
         rows = z.movedim(1, -1)
         with torch.autocast(z.device.type, enabled=False):
             best = self.log_prob(rows.reshape(-1, z.shape[1])).amax(-1)
-            logits = best / self.log_temperature.exp()
+            pixels = self.weights.sum(1)
+            joint = best + (pixels / pixels.sum()).log()
+            logits = joint / self.log_temperature.exp()
         return logits.view(*rows.shape[:-1], -1).movedim(-1, 1)
 
     @torch.no_grad()
@@ -162,12 +195,14 @@ class GaussianClassifier(nn.Module):
                 mine = rows[classes == number]
                 if len(mine) and number != ignore_index:
                     self._add(mine, number, found)
-        for new in found:
-            all_reduce(new)
-        # A class without pixels keeps its moments.
-        there = found[0].sum(1) > 0
-        for kept, new in zip(moments, found):
-            kept[there] = self.momentum * kept[there] + new[there]
+            for new in found:
+                all_reduce(new)
+            # A class without pixels keeps its moments.
+            there = found[0].sum(1) > 0
+            for kept, new in zip(moments, found):
+                kept[there] = self.momentum * kept[there] + new[there]
+            # Anew: the backward pass of this step needs the one before.
+            self.whitening = self._whitening()
 
     def _add(self, mine: Tensor, number: int, sums: list[Tensor]) -> None:
         """Moments of the pixels of one class, shared out over components."""
@@ -195,15 +230,10 @@ class Embedding(nn.Module):
         return F.normalize(z, dim=1) if self.normalize else z
 
 
-def _products(means: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Squares (…, D) of means, or outer products (…, D, D)."""
-    if len(shape) == means.ndim:
-        return means**2
-    return means[..., :, None] * means[..., None, :]
-
-
 def _eye_like(matrices: Tensor) -> Tensor:
-    eye = torch.eye(matrices.shape[-1], device=matrices.device)
+    eye = torch.eye(
+        matrices.shape[-1], dtype=matrices.dtype, device=matrices.device
+    )
     return eye.expand_as(matrices)
 
 

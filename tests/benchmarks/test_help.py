@@ -13,7 +13,7 @@ HELPERS = ('answers', 'drawn_images', 'measure', 'tables')
 INSIDE = (
     *('decisions.abstention', 'decisions.drift', 'decisions.label_errors'),
     *('decisions.raster', 'training.decomposition', 'training.distances'),
-    *('training.few_shot', 'training.pruning'),
+    *('training.few_shot', 'training.pruning', 'training.gaussian_options'),
     'decisions.label_error_kinds',
 )
 NAMES = sorted(

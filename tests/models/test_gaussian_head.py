@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.mixture import GaussianMixture
 from torch.distributions import MultivariateNormal
 
@@ -48,28 +49,26 @@ def moved(classifier, pixels=4000):
     return z, labels.flatten()
 
 
-@pytest.mark.parametrize('covariance_type', ['diag', 'full'])
+@pytest.mark.parametrize('covariance_type', ['diag', 'tied', 'full'])
 @pytest.mark.parametrize('components', [1, 3])
 def test_log_density_is_that_of_torch(covariance_type, components):
     torch.manual_seed(0)
     classifier = GaussianClassifier(
-        5, 3, 4, components, covariance_type=covariance_type
+        5, 3, 4, components, covariance_type=covariance_type, reg_covar=1e-2
     )
     z, _ = moved(classifier)
-    covariances = classifier.covariances()
+    torch.nn.init.normal_(classifier.shift, std=0.3)
+    classifier.requires_grad_(False)
+    covariances = classifier.covariances().double()
     if covariance_type == 'diag':
         covariances = torch.diag_embed(covariances)
-    wanted = torch.stack(
-        [
-            MultivariateNormal(mean.double(), covariance.double()).log_prob(
-                z[:50].double()
-            )
-            for mean, covariance in zip(
-                classifier.means.flatten(0, 1), covariances.flatten(0, 1)
-            )
-        ],
-        1,
-    ).view(-1, 3, components)
+    covariances = covariances.expand(3, components, 4, 4)
+    # A mean is shifted by standard deviations.
+    factors = torch.linalg.cholesky(covariances)
+    shift = factors @ classifier.shift.double()[..., None]
+    wanted = MultivariateNormal(
+        classifier.means + shift[..., 0], covariances
+    ).log_prob(z[:50, None, None].double())
     torch.testing.assert_close(
         classifier.log_prob(z[:50]).double(), wanted, atol=1e-3, rtol=1e-4
     )
@@ -92,6 +91,37 @@ def test_one_gaussian_a_class_has_the_moments_of_its_pixels(covariance_type):
         np.testing.assert_allclose(
             classifier.covariances()[c, 0], wanted.covariances_[0], atol=1e-4
         )
+
+
+def test_one_covariance_for_all_is_linear_discriminant_analysis():
+    torch.manual_seed(0)
+    classifier = GaussianClassifier(5, 3, 4, momentum=0, reg_covar=1e-6)
+    z, labels = moved(classifier)
+    wanted = LinearDiscriminantAnalysis('lsqr', store_covariance=True)
+    wanted.fit(z.double().numpy(), labels.numpy())
+    np.testing.assert_allclose(
+        classifier.covariances(), wanted.covariance_, atol=1e-5
+    )
+    classifier.embedding = torch.nn.Identity()
+    with torch.no_grad():
+        logits = classifier(z[:200].T[None, :, :, None])
+    np.testing.assert_allclose(
+        logits.softmax(1)[0, :, :, 0].T,
+        wanted.predict_proba(z[:200].double().numpy()),
+        atol=1e-3,
+    )
+
+
+def test_variances_beside_large_means_stay_positive():
+    torch.manual_seed(0)
+    classifier = GaussianClassifier(
+        5, 3, 4, normalize=False, momentum=0, reg_covar=1e-6
+    )
+    classifier.train()
+    classifier(noise(1, 5, 6, 6))
+    classifier.seen = 1e4 + 0.01 * noise(1, 4, 6, 6)
+    classifier.observe(torch.zeros(1, 6, 6))
+    assert classifier.whitening.isfinite().all()
 
 
 def test_what_is_remembered_fades():
@@ -121,7 +151,7 @@ def test_void_and_other_labels_move_nothing():
     labels = torch.full((1, 12, 12), 255)
     labels[:, :6] = 2
     classifier.observe(labels, ignore_index=2)
-    for name in ('weights', 'sums', 'squares'):
+    for name in ('weights', 'sums', 'squares', 'whitening'):
         after = classifier.state_dict()[name]
         assert torch.equal(after, before[name])
 
@@ -155,7 +185,7 @@ def test_a_class_without_pixels_keeps_its_gaussian():
 @pytest.mark.parametrize(
     'wrong',
     [
-        dict(covariance_type='tied'),
+        dict(covariance_type='spherical'),
         dict(dim=0),
         dict(components=1.5),
         dict(momentum=1.0),

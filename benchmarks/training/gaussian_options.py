@@ -1,0 +1,74 @@
+"""Which options of the Gaussian head are the defaults: short trainings.
+
+The rule: highest mIoU on validation images of CamVid, after few iterations
+of small crops. No test image is looked at, and no density. A finished
+training is kept in the folder of runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from benchmarks.proof.networks import files
+from benchmarks.tables import markdown_table
+from benchmarks.training.judge_trained import DATA, shortened
+from benchmarks.training.trainings import add_places
+from benchmarks.training.variants import gaussians
+from mmseg_ddu.apis import cli, train
+from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.fileio import write_json
+
+ITERATIONS, CROP, IMAGES = 300, (128, 128), 40
+OPTIONS: dict[str, dict | None] = {
+    'linear classifier': None,
+    'default': {},
+    'reg_covar=1e-3': dict(reg_covar=1e-3),
+    'reg_covar=3e-2': dict(reg_covar=3e-2),
+    'momentum=0.97': dict(momentum=0.97),
+    'covariance_type=diag': dict(covariance_type='diag'),
+    'normalize=False': dict(normalize=False),
+    'components=5': dict(components=5),
+}
+
+
+def validation_miou(options: dict | None, folder: Path, args) -> float:
+    """In percent, after a short training from the seed 0."""
+    config, _ = files(
+        DATA['camvid9'][0], args.networks, args.weights, args.data
+    )
+    settings = {'randomness.seed': 0, **shortened(ITERATIONS)}
+    cfg = read_config(config, settings)
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if step['type'] == 'RandomCrop':
+            step['crop_size'] = CROP
+    cfg.model.data_preprocessor.size = CROP
+    cfg.val_dataloader.dataset.indices = IMAGES
+    if options is not None:
+        gaussians(**options)(cfg)
+    runner = train(cfg, work_dir=folder)
+    return runner.message_hub.get_scalar('val/mIoU').current()
+
+
+def main() -> None:
+    parser = cli.parser(
+        __doc__, 'python -m benchmarks.training.gaussian_options …'
+    )
+    add_places(parser)
+    parser.add_argument('--only', nargs='+', choices=OPTIONS, default=OPTIONS)
+    args = parser.parse_args()
+    backbone = args.weights / 'mobilenet_v2_imagenet.pth'
+    os.environ['MOBILENET_V2'] = str(backbone.resolve())
+    rows = []
+    for name in args.only:
+        folder = args.runs / f'gaussian_{name}'
+        file = args.runs / f'gaussian_{name}.json'
+        if not file.exists():
+            write_json(file, validation_miou(OPTIONS[name], folder, args))
+        rows.append([name, f'{json.loads(file.read_text()):.1f}'])
+    print(markdown_table(['options', 'mIoU'], rows))
+
+
+if __name__ == '__main__':
+    cli.run(main)
