@@ -170,7 +170,7 @@ class GaussianClassifier(nn.Module):
             pixels = self.weights.sum(1)
             joint = best + (pixels / pixels.sum()).log()
             logits = joint / self.log_temperature.exp()
-        return logits.view(*rows.shape[:-1], -1).movedim(-1, 1)
+        return logits.view(*rows.shape[:-1], -1).permute(0, 3, 1, 2)
 
     @torch.no_grad()
     def observe(self, labels: Tensor, ignore_index: int = 255) -> None:

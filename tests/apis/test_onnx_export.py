@@ -15,6 +15,7 @@ from mmseg_ddu.apis.onnx_export import (
 )
 from mmseg_ddu.core.errors import NotFittedError
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+from mmseg_ddu.registry import MODELS
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnx')
@@ -74,6 +75,26 @@ def test_the_file_predicts_what_the_model_predicts(
             steep = name == 'total' or name.endswith(PERCENTILE)
             gap = np.abs(got[name][0] - want).max() / unit
             assert gap < (1e-2 if steep else 1e-3), name
+
+
+@pytest.mark.parametrize('covariance_type', ['diag', 'tied', 'full'])
+def test_a_classifier_of_gaussians_is_in_the_file(
+    plain_cfg, tmp_path, covariance_type
+):
+    head = plain_cfg.model.decode_head
+    gaussian = dict(dim=8, covariance_type=covariance_type)
+    head.update(
+        type='mmseg_ddu.GaussianHead', head=head.type, gaussian=gaussian
+    )
+    model = MODELS.build(plain_cfg.model)
+    torch.nn.init.normal_(model.decode_head.conv_seg.shift)
+    torch.save(model.state_dict(), tmp_path / 'weights.pth')
+    weights = fit_gda(plain_cfg, tmp_path / 'weights.pth')
+    out = tmp_path / 'model.onnx'
+    report = export_onnx(
+        plain_cfg, weights, out, images=[drawn(64, 64)], sizes=((48, 48),)
+    )
+    assert len(report['checks']) == 1 and out.stat().st_size
 
 
 def test_a_file_that_differs_is_not_written(plain_cfg, checkpoint, tmp_path):
