@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_rank
 from mmengine.optim import OptimWrapper
 from mmengine.structures import PixelData
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -19,6 +20,7 @@ from mmseg_ddu.models.gaussian_classifier import (
 from mmseg_ddu.models.heads import classifying_head
 from mmseg_ddu.registry import MODELS
 from tests.models.fitting import build, fit, noise, samples
+from tests.processes import run_ranks
 
 CONFIG = 'configs/ddu/ddu_deeplabv3plus_r18-d16-small_1xb8-1k_sample-96x96.py'
 
@@ -180,6 +182,23 @@ def test_a_class_without_pixels_keeps_its_gaussian():
         classifier.observe(torch.zeros(1, 6, 6))
     assert torch.equal(classifier.means[2], before)
     assert classifier(noise(1, 5, 6, 6)).isfinite().all()
+
+
+def test_processes_share_what_they_see():
+    """Two that see half of the images each, and one that sees all."""
+
+    def whitening(share):
+        torch.manual_seed(0)
+        classifier = GaussianClassifier(5, 3, 4, momentum=0.5).train()
+        feature, labels = noise(4, 5, 6, 6), torch.arange(4) % 3
+        classifier(feature[share])
+        classifier.observe(labels[share, None, None].expand(-1, 6, 6))
+        return classifier.means, classifier.whitening
+
+    halves = run_ranks(2, lambda: whitening(slice(get_rank(), None, 2)))
+    for found, *both in zip(whitening(slice(None)), *halves):
+        for each in both:
+            torch.testing.assert_close(each, found)
 
 
 @pytest.mark.parametrize(
