@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -11,6 +12,7 @@ from benchmarks.proof.figures import error_figures, unknown_figures
 from benchmarks.proof.judge_scores import fitted_network
 from benchmarks.proof.judged_pixels import PIXELS, scoring
 from benchmarks.proof.networks import Network
+from benchmarks.proof.shared_work import share
 from mmseg_ddu.datasets.sample import CLASSES, TWINS, make_sample
 
 SAMPLE = Network(
@@ -32,7 +34,8 @@ def judge_sample(network: Network, seed: int, args) -> dict:
     Wrong pixels are those of classes that can be told apart: a twin that is
     called by the name of the other is wrong by chance alone.
     """
-    make_sample(args.runs / 'sample')
+    root = args.runs / 'sample'
+    share({root: partial(make_sample, root)})
     here = argparse.Namespace(**{**vars(args), 'data': args.runs})
     model, statistics, peers = fitted_network(network, seed, here)
     score = scoring(model, seed, statistics=statistics, peers=peers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +22,9 @@ from benchmarks.proof.judged_pixels import (
     scoring,
     unknown_pixels,
 )
-from benchmarks.proof.members import sampling_methods, trained_members
+from benchmarks.proof.members import member_trainings, sampling_methods
 from benchmarks.proof.networks import Network, files
+from benchmarks.proof.shared_work import share
 from benchmarks.proof.training_statistics import (
     TrainingStatistics,
     training_statistics,
@@ -44,12 +46,20 @@ class Fitted(NamedTuple):
     peers: dict[str, nn.Module]
 
 
+def trainings(network: Network, args) -> dict[Path, Callable[[], object]]:
+    """Checkpoint of each member of a network to what trains it."""
+    config, weights = files(network, args.networks, args.weights, args.data)
+    return member_trainings(config, weights, network.members, args.runs)
+
+
 def fitted_network(network: Network, seed: int, args) -> Fitted:
     """The network of one seed of the fit, made where there is none."""
     config, weights = files(network, args.networks, args.weights, args.data)
     peers = {}
     if network.members:
-        members = trained_members(config, weights, network.members, args.runs)
+        work = trainings(network, args)
+        share(work)
+        members = [*work]
         weights = members[seed % len(members)]
         peers = sampling_methods(config, weights, members)
     name = Path(network.weights if not peers else config).stem

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from mmengine.registry import init_default_scope
@@ -16,27 +17,27 @@ from mmseg_ddu.models.convert import to_mc_dropout_model
 PASSES = 10
 
 
-def trained_members(
+def member_trainings(
     config: Path, backbone: Path, number: int, runs: Path
-) -> list[Path]:
-    """Checkpoints of a config from several seeds, trained where absent.
+) -> dict[Path, Callable[[], object]]:
+    """Last checkpoint of each seed 0, 1, … to what trains it.
 
     Args:
         config (Path): Reads ``MOBILENET_V2``.
         backbone (Path): Weights of the backbone.
-        number (int): Seeds 0, 1, …
+        number (int): Of seeds.
         runs (Path): Where the folder ``members`` is, or will be.
     """
     os.environ['MOBILENET_V2'] = str(backbone.resolve())
-    found = []
+    work = {}
     for seed in range(number):
         folder = runs / 'members' / str(seed)
+        folder.mkdir(parents=True, exist_ok=True)
         cfg = read_config(config, {'randomness.seed': seed})
         last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
-        if not last.exists():
-            train(cfg, work_dir=folder, resume=folder.is_dir())
-        found.append(last)
-    return found
+        resume = any(folder.glob('iter_*.pth'))
+        work[last] = partial(train, cfg, work_dir=folder, resume=resume)
+    return work
 
 
 def sampling_methods(

@@ -20,7 +20,6 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from benchmarks.answers import add_answer
-from benchmarks.proof.__main__ import kept
 from benchmarks.proof.figures import (
     error_figures,
     mean_and_std,
@@ -28,6 +27,7 @@ from benchmarks.proof.figures import (
     unknown_figures,
 )
 from benchmarks.proof.judged_pixels import plain_and_moved, scoring
+from benchmarks.proof.kept_answers import KeptAnswer
 from benchmarks.proof.networks import NETWORKS, Network, files
 from benchmarks.proof.pixel_scores import CONSTANT
 from benchmarks.tables import markdown_table
@@ -104,7 +104,8 @@ def networks(args) -> dict:
         runs = []
         for seed in args.seeds:
             file = args.runs / f'{name}_{seed}_parts.json'
-            runs.append(kept(file, judge_parts, NETWORKS[name], seed, args))
+            given = NETWORKS[name], seed, args
+            runs.append(KeptAnswer(file, judge_parts, given).kept())
         found[name] = mean_and_std(runs)
         print(f'\n{name}\n\n{table(found[name])}\n')
     keys = ('seeds', 'fit_images', 'images', 'shift_images')

@@ -16,7 +16,7 @@ from statistics import median
 
 from mmengine.registry import init_default_scope
 
-from benchmarks.proof.__main__ import kept
+from benchmarks.proof.kept_answers import KeptAnswer
 from benchmarks.proof.networks import NETWORKS, Network
 from benchmarks.tables import markdown_table
 from benchmarks.training.decomposition import FOREIGN, fitted_parts
@@ -89,7 +89,8 @@ def main() -> None:
     for name in args.only:
         file = args.runs / f'{name}_distances.json'
         out = file.with_suffix('')
-        there[name] = kept(file, judge_distances, NETWORKS[name], out, args)
+        given = NETWORKS[name], out, args
+        there[name] = KeptAnswer(file, judge_distances, given).kept()
         write_json(args.json, there)
     print(table(there))
 

@@ -1,17 +1,22 @@
 """What the other questions of the proof are asked of."""
 
 import argparse
+from functools import partial
 
 import pytest
 
-from benchmarks.proof.__main__ import alone, kept, of_network
+from benchmarks.proof import shared_work
+from benchmarks.proof.kept_answers import KeptAnswer
 from benchmarks.proof.networks import NETWORKS
+from benchmarks.proof.questions import alone, of_network, work_of
+from benchmarks.proof.shared_work import share
 from benchmarks.proof.training_statistics import CELLS, training_statistics
 from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.engine.fitting_data import (
     fitting_dataset,
     fitting_dataset_config,
 )
+from mmseg_ddu.fileio import alone_at
 
 ASKED = argparse.Namespace(
     images=None, fit_images=None, shift_images=5, only=None
@@ -24,11 +29,46 @@ def test_what_is_kept_is_of_the_same_settings(tmp_path):
     assert (args.fit_images, args.images, args.shift_images) == (400, 80, 5)
     asked = []
     for _ in range(2):
-        found = kept(file, lambda x, _: asked.append(x) or dict(y=x), 3, args)
-        assert found == dict(y=3) and asked == [3]
+        part = KeptAnswer(
+            file, lambda x, _: asked.append(x) or dict(y=x), (3, args)
+        )
+        share(work_of(dict(seeds=dict(a=part)), args))
+        assert part.answer() == dict(y=3) and asked == [3]
     args.images = 81
     with pytest.raises(ValueError, match='is of other settings'):
-        kept(file, lambda *_: {}, 3, args)
+        work_of(dict(seeds=dict(a=part)), args)
+
+
+def test_work_is_shared_with_another_process(tmp_path, monkeypatch):
+    """One file is being made by another; it is left to it until the end."""
+    monkeypatch.setattr(shared_work, 'PAUSE', 0)
+    made = []
+    files = [tmp_path / name for name in 'abc']
+    files[2].touch()
+    others = alone_at(files[0])
+    others.__enter__()
+
+    def make(file):
+        made.append(file.name)
+        file.touch()
+        if file == files[1]:  # the other one was stopped
+            others.__exit__(None, None, None)
+
+    share({file: partial(make, file) for file in files})
+    assert made == ['b', 'a']
+
+
+def test_what_another_process_made_is_not_made_again(tmp_path, monkeypatch):
+    file = tmp_path / 'a'
+    others = alone_at(file)
+    others.__enter__()
+
+    def wait(_):
+        file.touch()
+        others.__exit__(None, None, None)
+
+    monkeypatch.setattr(shared_work.time, 'sleep', wait)
+    share({file: lambda: pytest.fail('made twice')})
 
 
 def test_networks_that_are_trained_here_have_no_defaults_to_choose():
