@@ -21,15 +21,22 @@ from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.fileio import write_json
 
 ITERATIONS, CROP, IMAGES = 300, (128, 128), 40
+SHORT_MEMORY = dict(momentum=0.9)  # asked first: one change to it each
 OPTIONS: dict[str, dict | None] = {
     'linear classifier': None,
     'default': {},
-    'reg_covar=1e-3': dict(reg_covar=1e-3),
-    'reg_covar=3e-2': dict(reg_covar=3e-2),
-    'momentum=0.97': dict(momentum=0.97),
-    'covariance_type=diag': dict(covariance_type='diag'),
-    'normalize=False': dict(normalize=False),
-    'components=5': dict(components=5),
+    'momentum=0.9': SHORT_MEMORY,
+    'momentum=0.99': dict(momentum=0.99),
+    **{
+        f'momentum=0.9 {name}={value}': {**SHORT_MEMORY, name: value}
+        for name, value in (
+            ('reg_covar', 1e-3),
+            ('reg_covar', 3e-2),
+            ('covariance_type', 'diag'),
+            ('normalize', False),
+            ('components', 5),
+        )
+    },
 }
 
 

@@ -79,7 +79,10 @@ def measured(data: str, name: str, changes: Variant, seed: int, args) -> dict:
         int(other.stem.rpartition('_')[2]): json.loads(other.read_text())
         for other in sorted(args.runs.glob(f'{prefix}_[0-9].json'))
     }
-    return dict(**mean_and_std([*runs.values()]), seeds=[*runs])
+    found = mean_and_std([*runs.values()])
+    if len(runs) == 1:  # no spread is known
+        found.update({k: None for k in found if k.endswith('_std')})
+    return dict(found, seeds=[*runs])
 
 
 def table(results: dict) -> str:
@@ -88,10 +91,11 @@ def table(results: dict) -> str:
     for data, variants in results.items():
         for variant, figures in variants.items():
             columns = [k for k in figures if k != 'seeds' and k[-4:] != '_std']
+            seeds = len(figures['seeds'])
             values = [
-                f'{figures[key]:.3f} ± {figures[key + "_std"]:.3f}'
+                f'{figures[key]:.3f}'
+                + (f' ± {figures[key + "_std"]:.3f}' if seeds > 1 else '')
                 for key in columns
             ]
-            seeds = len(figures['seeds'])
             lines.append([data, variant, str(seeds), *values])
     return markdown_table(['data', 'variant', 'seeds', *columns], lines)

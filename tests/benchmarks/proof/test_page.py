@@ -56,8 +56,11 @@ def test_spreads_above_the_bar_are_bold():
     found = {key: dict(spread=value) for key, value in spreads.items()}
     maps = dict.fromkeys(('aleatoric', 'epistemic', 'total'), found)
     fits = dict(deeplabv3plus_mnv2_voc5=maps)
-    table = TABLES['seeds']({'seeds': {'100 images': fits}})
-    assert rows(table)['animals, shorter, total'] == ['**.0101**', '.0099']
+    sizes = {'100 images': fits, '400 images': fits}
+    table = rows(TABLES['seeds']({'seeds': sizes}))
+    for size in sizes:
+        row = table[f'animals, shorter, total, {size}']
+        assert row == ['**.0101**', '.0099']
 
 
 def test_a_table_that_is_none_is_an_error():
