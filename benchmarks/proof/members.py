@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -35,9 +36,13 @@ def member_trainings(
         folder.mkdir(parents=True, exist_ok=True)
         cfg = read_config(config, {'randomness.seed': seed})
         last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
-        resume = any(folder.glob('iter_*.pth'))
-        work[last] = partial(train, cfg, work_dir=folder, resume=resume)
+        work[last] = partial(_train, cfg, folder)
     return work
+
+
+def _train(cfg: Config, folder: Path) -> None:
+    """From the last checkpoint on, if there is one."""
+    train(cfg, work_dir=folder, resume=any(folder.glob('iter_*.pth')))
 
 
 def sampling_methods(
