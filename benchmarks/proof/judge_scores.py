@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +66,12 @@ def fitted_network(network: Network, seed: int, args) -> Fitted:
     name = Path(network.weights if not peers else config).stem
     number = args.fit_images or 'all'
     fitted = args.runs / f'{name}_{seed}_{number}_gda.pth'
-    options = dict(seed=seed, max_images=args.fit_images)
-    if not fitted.exists():
-        paper = dict(paper=dict(preset='ddu-paper'))
-        fit_gda(config, weights, fitted, extra_heads=paper, **options)
+    options = dict(
+        seed=seed,
+        max_images=args.fit_images,
+        extra_heads=dict(paper=dict(preset='ddu-paper')),
+    )
+    share({fitted: partial(fit_gda, config, weights, fitted, **options)})
     model = init_ddu(config, fitted)
     init_default_scope(model.cfg.get('default_scope', 'mmseg'))
     training = SeededSubset(

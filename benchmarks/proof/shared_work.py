@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 from mmseg_ddu.fileio import alone_at
@@ -21,12 +21,16 @@ def share(work: Mapping[Path, Callable[[], object]]) -> None:
     Args:
         work (Mapping): File to what makes it; its folder has to be there.
     """
-    left = {file: make for file, make in work.items() if not file.exists()}
+    left = dict(work)
     while left:
-        for file, make in [*left.items()]:
-            with suppress(BlockingIOError), alone_at(file):
+        for file in [*left]:
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(alone_at(file))
+                except BlockingIOError:
+                    continue
+                make = left.pop(file)
                 if not file.exists():
                     make()
-                del left[file]
         if left:
             time.sleep(PAUSE)

@@ -24,7 +24,9 @@ class GaussianClassifier(nn.Module):
     embeddings of the labelled pixels by moments that forget exponentially;
     the embedding follows the loss, and so does a shift of each mean, in
     standard deviations, that weight decay pulls to zero (after Liang et al.,
-    "GMMSeg", NeurIPS 2022, arXiv 2210.02025).
+    "GMMSeg", NeurIPS 2022, arXiv 2210.02025). A step without pixels of a
+    class leaves its moments as they are, so p(class) counts the steps in
+    which it occurs: rare classes are favoured.
 
     Args:
         channels (int): D of the feature.
@@ -98,8 +100,27 @@ class GaussianClassifier(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """(C, D'), what stands for the rows of a linear classifier."""
-        return self.means.mean(1)
+        """(C, D'), what stands for the rows of a linear classifier.
+
+        What the logits have that is linear in the embedding; all of it,
+        if one covariance is ``tied`` and K = 1.
+        """
+        white, shift = self.whitening, self.shift.detach()
+        if self.covariance_type == 'diag':
+            return ((self.means * white + shift) * white).mean(1)
+        rows = self._whitened(self.means) + shift
+        if self.covariance_type == 'tied':
+            return (rows @ white).mean(1)
+        return torch.einsum('cke,cked->ckd', rows, white).mean(1)
+
+    def _whitened(self, means: Tensor) -> Tensor:
+        """(C, K, D') each by its own covariance, or by that of all."""
+        form = (
+            'ckd,ed->cke'
+            if self.covariance_type == 'tied'
+            else 'ckd,cked->cke'
+        )
+        return torch.einsum(form, means, self.whitening)
 
     def _second(self, vectors: Tensor) -> Tensor:
         """Squares (C, K, D'), or products (C, K, D', D'), of vectors."""
@@ -117,7 +138,7 @@ class GaussianClassifier(nn.Module):
         if self.covariance_type == 'tied':
             found = (shares * found).sum((0, 1)) / shares.sum()
         longest = self.squares.diagonal(dim1=-2, dim2=-1) / shares[..., 0]
-        ridge = self.reg_covar + ROUNDING * longest.max()
+        ridge = self.reg_covar + ROUNDING * longest.sum(-1).max()
         return found + ridge * _eye_like(found)
 
     def _whitening(self) -> Tensor:
@@ -143,7 +164,7 @@ class GaussianClassifier(nn.Module):
             ).view(-1, *means.shape[:2])
             volumes = white.log().sum(-1)
         elif self.covariance_type == 'tied':
-            at = (means @ white.T + self.shift).flatten(0, 1)
+            at = (self._whitened(means) + self.shift).flatten(0, 1)
             y = z @ white.T
             distances = (
                 y.square().sum(1, keepdim=True)
@@ -152,7 +173,7 @@ class GaussianClassifier(nn.Module):
             ).view(-1, *means.shape[:2])
             volumes = white.diagonal().log().sum()
         else:
-            at = torch.einsum('ckd,cked->cke', means, white) + self.shift
+            at = self._whitened(means) + self.shift
             y = torch.einsum('nd,cked->ncke', z, white)
             distances = (y - at).square().sum(-1)
             volumes = white.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -187,7 +208,9 @@ class GaussianClassifier(nn.Module):
             labels[:, None].float(), z.shape[2:], mode='nearest'
         )
         rows = z.movedim(1, -1).reshape(-1, z.shape[1])
-        classes = small.flatten().long()
+        # Pixels that are not finite count in nothing, as void ones.
+        finite = rows.isfinite().all(1)
+        classes = small.flatten().long().where(finite, ignore_index)
         moments = self.weights, self.sums, self.squares
         found = [torch.zeros_like(each) for each in moments]
         with torch.autocast(z.device.type, enabled=False):

@@ -87,7 +87,11 @@ def test_a_classifier_of_gaussians_is_in_the_file(
         type='mmseg_ddu.GaussianHead', head=head.type, gaussian=gaussian
     )
     model = MODELS.build(plain_cfg.model)
-    torch.nn.init.normal_(model.decode_head.conv_seg.shift)
+    classifier = model.decode_head.conv_seg
+    torch.nn.init.normal_(classifier.shift)
+    drawn_vectors = torch.randn(1, 8, 12, 12) @ torch.randn(12, 12)
+    classifier.seen = torch.nn.functional.normalize(drawn_vectors)
+    classifier.observe(torch.arange(144).view(1, 12, 12) % 6)
     torch.save(model.state_dict(), tmp_path / 'weights.pth')
     weights = fit_gda(plain_cfg, tmp_path / 'weights.pth')
     out = tmp_path / 'model.onnx'

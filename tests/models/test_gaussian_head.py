@@ -114,16 +114,60 @@ def test_one_covariance_for_all_is_linear_discriminant_analysis():
     )
 
 
-def test_variances_beside_large_means_stay_positive():
-    torch.manual_seed(0)
+@pytest.mark.parametrize('covariance_type', ['tied', 'full'])
+@pytest.mark.parametrize('mean, std', [(100, 0.3), (1000, 0.1)])
+def test_variances_beside_large_means_stay_positive(
+    covariance_type, mean, std
+):
+    options = dict(normalize=False, momentum=0, reg_covar=1e-6)
     classifier = GaussianClassifier(
-        5, 3, 4, normalize=False, momentum=0, reg_covar=1e-6
+        5, 3, 64, covariance_type=covariance_type, **options
     )
-    classifier.train()
-    classifier(noise(1, 5, 6, 6))
-    classifier.seen = 1e4 + 0.01 * noise(1, 4, 6, 6)
-    classifier.observe(torch.zeros(1, 6, 6))
+    classifier.seen = mean + std * noise(1, 64, 30, 30)
+    classifier.observe(torch.zeros(1, 30, 30))
     assert classifier.whitening.isfinite().all()
+
+
+@pytest.mark.parametrize('covariance_type', ['diag', 'tied', 'full'])
+def test_pixels_that_are_not_finite_count_in_nothing(covariance_type):
+    found = []
+    for bad in (False, True):
+        torch.manual_seed(0)
+        classifier = GaussianClassifier(
+            5, 3, 4, covariance_type=covariance_type
+        )
+        classifier.seen = noise(1, 4, 6, 6)
+        labels = torch.ones(1, 6, 6)
+        labels[:, 0] = 255
+        if bad:
+            classifier.seen[:, :, 0, :2] = torch.tensor([torch.inf, torch.nan])
+            labels[:, 0] = 1
+            classifier.seen[:, :, 0, 2:] = torch.nan
+        classifier.observe(labels)
+        found.append(classifier.whitening)
+    assert torch.equal(*found)
+
+
+def test_rows_are_what_logits_depend_on():
+    torch.manual_seed(0)
+    classifier = GaussianClassifier(5, 3, 6, momentum=0)
+    classifier.seen = noise(1, 6, 40, 40) @ noise(40, 40)
+    classifier.observe(torch.arange(1600).view(1, 40, 40) % 3)
+    torch.nn.init.normal_(classifier.shift)
+    classifier.requires_grad_(False)
+    rows = classifier.weight
+    unseen = torch.linalg.svd(rows - rows.mean(0)).Vh[2:]
+    z = noise(50, 6)
+    before, after = (
+        classifier.log_prob(each)[..., 0] for each in (z, z + unseen.sum(0))
+    )
+    for c in (1, 2):
+        torch.testing.assert_close(
+            after[:, c] - after[:, 0],
+            before[:, c] - before[:, 0],
+            atol=1e-3,
+            rtol=1e-3,
+        )
 
 
 def test_what_is_remembered_fades():

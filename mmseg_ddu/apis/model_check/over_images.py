@@ -68,7 +68,9 @@ def with_interval(
 
 
 def interval_of(values: list[float]) -> Value:
-    """The first is the value, the others give its interval, in [0, 1].
+    """The first is the value, the others give its interval.
+
+    In [0, 1], or [-1, 1] where the value is below zero.
 
     Resamples repeat images, which moves some figures to one side (a
     calibration error grows): their median is moved back to the value.
@@ -79,5 +81,5 @@ def interval_of(values: list[float]) -> Value:
     if not again:
         return dict(value=float(value), low=None, high=None)
     moved = np.percentile(again, INTERVAL) + value - np.median(again)
-    low, high = moved.clip(0, 1).tolist()
+    low, high = moved.clip(-1 if value < 0 else 0, 1).tolist()
     return dict(value=float(value), low=low, high=high)

@@ -77,6 +77,11 @@ def test_an_interval_holds_its_value_and_stays_in_range():
     assert entry['low'] == 0 < entry['value'] < entry['high'] < 0.008
 
 
+def test_an_interval_below_zero_holds_its_value():
+    entry = interval_of([-0.3, *np.linspace(-0.4, -0.2, 100)])
+    assert entry['low'] < entry['value'] < entry['high'] < 0
+
+
 def test_few_images_have_no_range():
     entry = with_interval(lambda t: 0.75, draws(LEAST_IMAGES - 1, 0))
     assert entry == dict(value=0.75, low=None, high=None)
