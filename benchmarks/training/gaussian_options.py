@@ -8,13 +8,12 @@ training is kept in the folder of runs.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from benchmarks.proof.networks import files
 from benchmarks.tables import markdown_table
 from benchmarks.training.judge_trained import DATA, shortened
-from benchmarks.training.trainings import add_places
+from benchmarks.training.trainings import add_places, parse_with_backbone
 from benchmarks.training.variants import gaussians
 from mmseg_ddu.apis import cli, train
 from mmseg_ddu.engine.build import read_config
@@ -64,9 +63,7 @@ def main() -> None:
     )
     add_places(parser)
     parser.add_argument('--only', nargs='+', choices=OPTIONS, default=OPTIONS)
-    args = parser.parse_args()
-    backbone = args.weights / 'mobilenet_v2_imagenet.pth'
-    os.environ['MOBILENET_V2'] = str(backbone.resolve())
+    args = parse_with_backbone(parser)
     rows = []
     for name in args.only:
         folder = args.runs / f'gaussian_{name}'

@@ -24,6 +24,17 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--runs', type=Path, default=Path('training_runs'))
 
 
+def parse_with_backbone(
+    parser: argparse.ArgumentParser,
+) -> argparse.Namespace:
+    """Arguments; ``MOBILENET_V2`` is set, and the folder of runs made."""
+    args = parser.parse_args()
+    backbone = args.weights / 'mobilenet_v2_imagenet.pth'
+    os.environ['MOBILENET_V2'] = str(backbone.resolve())
+    args.runs.mkdir(parents=True, exist_ok=True)
+    return args
+
+
 def measure_variants(
     parser: argparse.ArgumentParser,
     variants: Mapping[str, Variant],
@@ -53,10 +64,7 @@ def measure_variants(
         help="of a training (the config's); others need another --runs",
     )
     add('--json', type=Path, default=Path(results))
-    args = parser.parse_args()
-    backbone = args.weights / 'mobilenet_v2_imagenet.pth'
-    os.environ['MOBILENET_V2'] = str(backbone.resolve())
-    args.runs.mkdir(parents=True, exist_ok=True)
+    args = parse_with_backbone(parser)
     found = json.loads(args.json.read_text()) if args.json.exists() else {}
     for seed in args.seeds:
         for data in args.sets:

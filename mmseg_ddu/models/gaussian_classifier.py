@@ -9,6 +9,12 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from mmseg_ddu.core.mahalanobis import (
+    diagonal_squares,
+    distances,
+    tied_squares,
+)
+
 COVARIANCES = ('diag', 'tied', 'full')
 SINKHORN_STEPS, SINKHORN_SHARPNESS = 10, 4.0
 FIRST_MEANS = 0.1  # length of the means before there are data
@@ -155,30 +161,24 @@ class GaussianClassifier(nn.Module):
         """log p(z | class, component), (N, D') -> (N, C, K), in nats."""
         white, means = self.whitening, self.means
         if self.covariance_type == 'diag':
-            inverse = white**2
-            means = means + self.shift / white
-            distances = (
-                (z**2) @ inverse.flatten(0, 1).T
-                - 2 * z @ (means * inverse).flatten(0, 1).T
-                + (means**2 * inverse).sum(-1).flatten()
-            ).view(-1, *means.shape[:2])
+            means = (means + self.shift / white).flatten(0, 1)
+            squares = diagonal_squares(z, white.flatten(0, 1), means)
             volumes = white.log().sum(-1)
-        elif self.covariance_type == 'tied':
-            at = (self._whitened(means) + self.shift).flatten(0, 1)
-            y = z @ white.T
-            distances = (
-                y.square().sum(1, keepdim=True)
-                - 2 * y @ at.T
-                + at.square().sum(1)
-            ).view(-1, *means.shape[:2])
-            volumes = white.diagonal().log().sum()
         else:
-            at = self._whitened(means) + self.shift
-            y = torch.einsum('nd,cked->ncke', z, white)
-            distances = (y - at).square().sum(-1)
+            at = (self._whitened(means) + self.shift).flatten(0, 1)
+            if self.covariance_type == 'tied':
+                squares = tied_squares(z, white.transpose(-1, -2), at)
+            else:
+                squares = (
+                    distances(z, white.flatten(0, 1).transpose(-1, -2), at)
+                    .square()
+                    .T
+                )
             volumes = white.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         constant = z.shape[1] * math.log(2 * math.pi)
-        return volumes - 0.5 * (distances + constant)
+        return volumes - 0.5 * (
+            squares.unflatten(1, self.weights.shape) + constant
+        )
 
     def forward(self, feature: Tensor) -> Tensor:
         """Logits, (B, D, h, w) -> (B, C, h, w), in float32."""

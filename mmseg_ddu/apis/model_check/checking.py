@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
@@ -34,7 +33,7 @@ from .card import DATA, PAGE, write_card
 from .error_figures import column, error_figures, numbers
 from .gaussian_fit import fit_figures
 from .image_parts import measure_fit, measure_image, measure_pasted
-from .over_images import Value, draws, interval_of
+from .over_images import Value, draws, share_of
 from .sentences import sentences
 from .strangeness_figures import (
     PREFIX_OF_FAINT,
@@ -269,11 +268,5 @@ def above_95(
     for name in MAPS:
         values = column(parts, name)[known].to(device)
         high = model.percentile(name, values).cpu() > 0.95
-        all_of, high_of = (
-            torch.bincount(images[known][chosen], minlength=len(parts))
-            for chosen in (torch.ones_like(high), high)
-        )
-        found[name] = interval_of(
-            [float((t * high_of).sum() / (t * all_of).sum()) for t in times]
-        )
+        found[name] = share_of(high, images[known], times)
     return found

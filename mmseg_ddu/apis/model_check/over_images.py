@@ -67,6 +67,23 @@ def with_interval(
         return interval_of([figure(drawn) for drawn in times])
 
 
+def share_of(chosen: Tensor, images: Tensor, times: list[Tensor]) -> Value:
+    """The share of pixels that are chosen, with its interval.
+
+    Args:
+        chosen (Tensor): (N,) bool.
+        images (Tensor): (N,) numbers from 0 on.
+        times (list): As :func:`draws` gives it.
+    """
+    every, of_these = (
+        torch.bincount(found, minlength=len(times[0]))
+        for found in (images, images[chosen])
+    )
+    return with_interval(
+        lambda t: float((t * of_these).sum() / (t * every).sum()), times
+    )
+
+
 def interval_of(values: list[float]) -> Value:
     """The first is the value, the others give its interval.
 

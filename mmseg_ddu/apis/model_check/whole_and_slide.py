@@ -14,7 +14,7 @@ from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.models.map_names import PERCENTILE
 
 from .error_figures import column, numbers
-from .over_images import draws, with_interval
+from .over_images import draws, share_of, with_interval
 
 MOST_PIXELS = 2_000_000  # of an image that is predicted as a whole
 FLAGGED = 0.95
@@ -69,11 +69,7 @@ def mode_figures(parts: Sequence[Part], used: str, seed: int) -> dict:
     used_map, other_map = column(parts, 'used'), column(parts, 'other')
     images = numbers(parts, 'used')
     flagged = column(parts, f'used{PERCENTILE}') > FLAGGED
-    lost = flagged & (column(parts, f'other{PERCENTILE}') <= FLAGGED)
-    flags, losses = (
-        torch.bincount(images[chosen], minlength=len(parts))
-        for chosen in (flagged, lost)
-    )
+    lost = column(parts, f'other{PERCENTILE}') <= FLAGGED
 
     def correlation(drawn: Tensor) -> float:
         again = drawn[images]
@@ -87,9 +83,7 @@ def mode_figures(parts: Sequence[Part], used: str, seed: int) -> dict:
         used=used,
         correlation=with_interval(correlation, times),
         flags=float(flagged.float().mean()),
-        flips=with_interval(
-            lambda t: float((t * losses).sum() / (t * flags).sum()), times
-        ),
+        flips=share_of(lost[flagged], images[flagged], times),
     )
 
 
