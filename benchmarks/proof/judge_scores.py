@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -23,8 +24,9 @@ from benchmarks.proof.judged_pixels import (
     scoring,
     unknown_pixels,
 )
-from benchmarks.proof.members import member_trainings, sampling_methods
+from benchmarks.proof.members import member_configs, sampling_methods
 from benchmarks.proof.networks import Network, files
+from benchmarks.proof.resumed_training import SECONDS, trained
 from benchmarks.proof.shared_work import share
 from benchmarks.proof.training_statistics import (
     TrainingStatistics,
@@ -47,10 +49,18 @@ class Fitted(NamedTuple):
     peers: dict[str, nn.Module]
 
 
-def trainings(network: Network, args) -> dict[Path, Callable[[], object]]:
-    """Checkpoint of each member of a network to what trains it."""
+def configs(network: Network, args) -> dict[Path, Config]:
+    """Folder of each member of a network to what is trained in it."""
     config, weights = files(network, args.networks, args.weights, args.data)
-    return member_trainings(config, weights, network.members, args.runs)
+    return member_configs(config, weights, network.members, args.runs)
+
+
+def trainings(network: Network, args) -> dict[Path, Callable[[], object]]:
+    """File that says a member is trained to what trains it."""
+    return {
+        folder / SECONDS: partial(trained, cfg, folder)
+        for folder, cfg in configs(network, args).items()
+    }
 
 
 def fitted_network(network: Network, seed: int, args) -> Fitted:
@@ -58,9 +68,8 @@ def fitted_network(network: Network, seed: int, args) -> Fitted:
     config, weights = files(network, args.networks, args.weights, args.data)
     peers = {}
     if network.members:
-        work = trainings(network, args)
-        share(work)
-        members = [*work]
+        share(trainings(network, args))
+        members = [trained(c, f) for f, c in configs(network, args).items()]
         weights = members[seed % len(members)]
         peers = sampling_methods(config, weights, members)
     name = Path(network.weights if not peers else config).stem

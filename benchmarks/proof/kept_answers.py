@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.gda_head import FORMAT
@@ -21,16 +22,19 @@ class KeptAnswer(NamedTuple):
         file (Path): With settings and answer.
         measure (Callable): Gives the answer.
         args (tuple): Of that; the last one has the settings.
+        more (Mapping): Settings beside ``SETTINGS`` of those.
     """
 
     file: Path
-    measure: Callable[..., dict]
+    measure: Callable[..., Any]
     args: tuple
+    more: Mapping[str, Any] = MappingProxyType({})
 
     def settings(self) -> dict:
         """What the answer holds for."""
-        own = {name: getattr(self.args[-1], name) for name in SETTINGS}
-        return dict(own, format=FORMAT)
+        given = vars(self.args[-1])
+        own = {name: given[name] for name in SETTINGS if name in given}
+        return dict(own, format=FORMAT, **self.more)
 
     def make(self) -> None:
         """Measure, and keep the answer."""
@@ -40,7 +44,7 @@ class KeptAnswer(NamedTuple):
         minutes = (time.perf_counter() - start) / 60
         print(f'{self.file.stem}: {minutes:.1f} minutes', flush=True)
 
-    def answer(self) -> dict:
+    def answer(self) -> Any:
         """What was kept.
 
         Raises:
@@ -54,7 +58,7 @@ class KeptAnswer(NamedTuple):
             )
         return there['answer']
 
-    def kept(self) -> dict:
+    def kept(self) -> Any:
         """The answer, measured first if it is not there."""
         if not self.file.exists():
             self.make()

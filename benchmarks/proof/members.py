@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmseg_ddu.apis import init_ddu, train
+from mmseg_ddu.apis import init_ddu
 from mmseg_ddu.engine.build import build_ensemble, read_config
 from mmseg_ddu.models.convert import to_mc_dropout_model
 
 PASSES = 10
 
 
-def member_trainings(
+def member_configs(
     config: Path, backbone: Path, number: int, runs: Path
-) -> dict[Path, Callable[[], object]]:
-    """Last checkpoint of each seed 0, 1, … to what trains it.
+) -> dict[Path, Config]:
+    """Folder of each seed 0, 1, … to what is trained in it.
 
     Args:
         config (Path): Reads ``MOBILENET_V2``.
@@ -30,19 +29,12 @@ def member_trainings(
         runs (Path): Where the folder ``members`` is, or will be.
     """
     os.environ['MOBILENET_V2'] = str(backbone.resolve())
-    work = {}
+    found = {}
     for seed in range(number):
         folder = runs / 'members' / str(seed)
         folder.mkdir(parents=True, exist_ok=True)
-        cfg = read_config(config, {'randomness.seed': seed})
-        last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
-        work[last] = partial(_train, cfg, folder)
-    return work
-
-
-def _train(cfg: Config, folder: Path) -> None:
-    """From the last checkpoint on, if there is one."""
-    train(cfg, work_dir=folder, resume=any(folder.glob('iter_*.pth')))
+        found[folder] = read_config(config, {'randomness.seed': seed})
+    return found
 
 
 def sampling_methods(

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 from torch import nn
 
 from benchmarks.proof.figures import (
@@ -18,12 +13,12 @@ from benchmarks.proof.figures import (
 )
 from benchmarks.proof.judged_pixels import plain_and_moved, scoring
 from benchmarks.proof.networks import HALF_TRAINED, NETWORKS, Network, files
+from benchmarks.proof.resumed_training import seconds_per_iteration, trained
 from benchmarks.training.variants import Variant
-from mmseg_ddu.apis import fit_gda, init_ddu, train
+from mmseg_ddu.apis import fit_gda, init_ddu
 from mmseg_ddu.apis import test as evaluate
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.pruning import prunable_weights
-from mmseg_ddu.fileio import write_json
 
 HERE = 'benchmarks/training/'
 DATA = {
@@ -38,29 +33,6 @@ DATA = {
         'near',
     ),
 }
-SECONDS = 'seconds.json'
-
-
-def trained(cfg: Config, folder: Path) -> Path:
-    """The last checkpoint of a training, which goes on where it was.
-
-    Beside it ``SECONDS``: processor seconds of an iteration of the part
-    that this process did.
-    """
-    last = folder / f'iter_{cfg.train_cfg.max_iters}.pth'
-    if not last.exists():
-        done = iterations_done(folder)
-        start = time.process_time()
-        runner = train(cfg, work_dir=folder, resume=folder.is_dir())
-        spent = time.process_time() - start
-        write_json(folder / SECONDS, spent / max(1, runner.iter - done))
-    return last
-
-
-def iterations_done(folder: Path) -> int:
-    """Those after which a stopped training goes on."""
-    latest = find_latest_checkpoint(str(folder)) if folder.is_dir() else None
-    return int(Path(latest).stem.removeprefix('iter_')) if latest else 0
 
 
 def share_of_zeros(model: nn.Module) -> float:
@@ -95,7 +67,6 @@ def judge_variant(
     test = model.cfg.test_dataloader.dataset
     plain, moved = plain_and_moved(test, scoring(model, seed), args)
     values = network.unknown[unknown]
-    seconds = folder / SECONDS  # not there if it was stopped at the end
     found = {
         f'unknown_{name}': unknown_figures(plain, row, values)['auroc']
         for name, row in (
@@ -111,7 +82,5 @@ def judge_variant(
         **found,
         shifts=shift_figures(plain, moved, 'epistemic')['shifts_mean'],
         zeros=share_of_zeros(model),
-        seconds_per_iteration=json.loads(seconds.read_text())
-        if seconds.exists()
-        else math.nan,
+        seconds_per_iteration=seconds_per_iteration(folder),
     )

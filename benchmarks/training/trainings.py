@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.proof.figures import mean_and_std
+from benchmarks.proof.kept_answers import KeptAnswer
+from benchmarks.proof.shared_work import share
 from benchmarks.tables import markdown_table
 from benchmarks.training.judge_trained import DATA, judge_variant
 from benchmarks.training.variants import Variant
@@ -42,8 +44,9 @@ def measure_variants(
 ) -> None:
     """A whole benchmark, from its command line to its table.
 
-    A training goes on where it was stopped, and each finished one is kept in
-    the file of results.
+    A training goes on where it was stopped, each finished one is kept in the
+    folder of runs, and the same command, started a second time beside the
+    first, takes its share of them.
 
     Args:
         parser (ArgumentParser): With its description.
@@ -65,29 +68,50 @@ def measure_variants(
     )
     add('--json', type=Path, default=Path(results))
     args = parse_with_backbone(parser)
-    found = json.loads(args.json.read_text()) if args.json.exists() else {}
-    for seed in args.seeds:
-        for data in args.sets:
-            for name in args.only:
-                rows = found.setdefault(data, {})
-                rows[name] = measured(data, name, variants[name], seed, args)
-                write_json(args.json, found)
-    print(table(found))
-
-
-def measured(data: str, name: str, changes: Variant, seed: int, args) -> dict:
-    """Means over all seeds that are there, this one among them."""
-    prefix = f'{data}_{name.replace(" ", "_")}'
-    folder = args.runs / f'{prefix}_{seed}'
-    file = folder.with_suffix('.json')
-    if not file.exists():
-        print(f'{data}, {name}, seed {seed}')
-        write_json(file, judge_variant(data, changes, folder, seed, args))
-    runs = {
-        int(other.stem.rpartition('_')[2]): json.loads(other.read_text())
-        for other in sorted(args.runs.glob(f'{prefix}_[0-9].json'))
+    parts = {
+        (data, name, seed): training(data, name, variants[name], seed, args)
+        for seed in args.seeds
+        for data in args.sets
+        for name in args.only
     }
-    found = mean_and_std([*runs.values()])
+    for part in parts.values():
+        if part.file.exists():
+            part.answer()  # raises if it is of other settings
+    try:
+        share({part.file: part.make for part in parts.values()})
+    finally:
+        there = json.loads(args.json.read_text()) if args.json.exists() else {}
+        for (data, name, _), part in parts.items():
+            if part.file.exists():
+                found = there.setdefault(data, {})
+                found[name] = over_seeds(data, name, variants[name], args)
+        write_json(args.json, there)
+        print(table(there))
+
+
+def training(
+    data: str, name: str, changes: Variant, seed: int, args
+) -> KeptAnswer:
+    """One training and its figures."""
+    folder = args.runs / f'{data}_{name.replace(" ", "_")}_{seed}'
+    return KeptAnswer(
+        folder.with_suffix('.json'),
+        judge_variant,
+        (data, changes, folder, seed, args),
+        dict(iterations=args.iterations),
+    )
+
+
+def over_seeds(data: str, name: str, changes: Variant, args) -> dict:
+    """Means over all seeds that are there, asked for or not."""
+    parts = {n: training(data, name, changes, n, args) for n in range(10)}
+    runs = {n: p.answer() for n, p in parts.items() if p.file.exists()}
+    found: dict = {}
+    for key in next(iter(runs.values())):
+        # A training that was stopped at its end has no time of an iteration.
+        values = [{key: r[key]} for r in runs.values() if r[key] is not None]
+        nothing = {key: None, f'{key}_std': None}
+        found.update(mean_and_std(values) if values else nothing)
     if len(runs) == 1:  # no spread is known
         found.update({k: None for k in found if k.endswith('_std')})
     return dict(found, seeds=[*runs])
@@ -95,15 +119,21 @@ def measured(data: str, name: str, changes: Variant, seed: int, args) -> dict:
 
 def table(results: dict) -> str:
     """A row for each data set and variant."""
-    lines, columns = [], []
-    for data, variants in results.items():
-        for variant, figures in variants.items():
-            columns = [k for k in figures if k != 'seeds' and k[-4:] != '_std']
-            seeds = len(figures['seeds'])
-            values = [
-                f'{figures[key]:.3f}'
-                + (f' ± {figures[key + "_std"]:.3f}' if seeds > 1 else '')
-                for key in columns
-            ]
-            lines.append([data, variant, str(seeds), *values])
+    rows = [
+        (data, name, figures)
+        for data, variants in results.items()
+        for name, figures in variants.items()
+    ]
+    columns = [k for k in rows[0][2] if k != 'seeds' and k[-4:] != '_std']
+    lines = [
+        [data, name, str(len(figures['seeds'])), *_cells(figures, columns)]
+        for data, name, figures in rows
+    ]
     return markdown_table(['data', 'variant', 'seeds', *columns], lines)
+
+
+def _cells(figures: Mapping, columns: Sequence[str]) -> Iterator[str]:
+    """Mean and spread, each where it is known."""
+    for key in columns:
+        mean, spread = figures[key], figures[f'{key}_std']
+        yield ' ± '.join(f'{v:.3f}' for v in (mean, spread) if v is not None)

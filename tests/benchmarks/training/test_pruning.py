@@ -70,7 +70,8 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
 
     def judged(data, changes, folder, seed, args):
         asked.append((folder.name, changes))
-        return dict(miou=10.0 * seed, zeros=0.5)
+        time = None if seed == 1 else 2.0  # stopped at its end
+        return dict(miou=10.0 * seed, seconds_per_iteration=time)
 
     monkeypatch.setattr(trainings, 'judge_variant', judged)
     command = [
@@ -89,4 +90,8 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
     entry = found['voc5']['random 90']
     assert entry['miou'] == 15 and entry['miou_std'] == 5
     assert entry['seeds'] == [1, 2]
+    assert entry['seconds_per_iteration'] == 2
     assert '15.000 ± 5.000' in capsys.readouterr().out
+    monkeypatch.setattr(sys, 'argv', [*command, '--images', '5'])
+    with pytest.raises(ValueError, match='is of other settings'):
+        trainings.measure_variants(argparse.ArgumentParser(), PRUNED, '')
