@@ -1,8 +1,10 @@
 """Which options of the Gaussian head are the defaults: short trainings.
 
 The rule: highest mIoU on validation images of CamVid, after few iterations
-of small crops. No test image is looked at, and no density. A finished
-training is kept in the folder of runs.
+of small crops; no test image is looked at, and no density. It failed for the
+momentum: 0.97 is better after 300 iterations and worse after the 1,000 of the
+recipe, on the same images, so the default is 0.9. A finished training is kept
+in the folder of runs.
 """
 
 from __future__ import annotations
@@ -19,15 +21,14 @@ from mmseg_ddu.apis import cli, train
 from mmseg_ddu.engine.build import read_config
 
 ITERATIONS, CROP, IMAGES = 300, [128, 128], 40
-SHORT_MEMORY = dict(momentum=0.9)  # asked first: one change to it each
 OPTIONS: dict[str, dict | None] = {
     'linear classifier': None,
     'default': {},
-    'momentum=0.9': SHORT_MEMORY,
-    'momentum=0.99': dict(momentum=0.99),
     **{
-        f'momentum=0.9 {name}={value}': {**SHORT_MEMORY, name: value}
+        f'{name}={value}': {name: value}
         for name, value in (
+            ('momentum', 0.97),
+            ('momentum', 0.99),
             ('reg_covar', 1e-3),
             ('reg_covar', 3e-2),
             ('covariance_type', 'diag'),

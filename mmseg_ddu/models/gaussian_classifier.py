@@ -60,7 +60,7 @@ class GaussianClassifier(nn.Module):
         components: int = 1,
         covariance_type: str = 'tied',
         normalize: bool = True,
-        momentum: float = 0.97,
+        momentum: float = 0.9,
         reg_covar: float = 1e-2,
     ) -> None:
         super().__init__()
