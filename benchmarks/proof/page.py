@@ -8,7 +8,6 @@ Each is in one of ``PAGES``, behind a comment with its name:
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,13 @@ from benchmarks.proof.bars import TOTAL, bar_table, unknown_of
 from benchmarks.proof.judge_seeds import SPREAD
 from benchmarks.proof.pixel_scores import CONSTANT, ROWS
 from benchmarks.proof.titles import NETWORKS, SCORES, SETS, short
-from benchmarks.tables import markdown_table
+from benchmarks.tables import markdown_table, with_tables
 from mmseg_ddu.apis import cli
 from mmseg_ddu.models.map_names import MAPS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / f'docs/{x}.md' for x in ('results', 'all_results', 'cost')]
 FIGURES = ROOT / 'results/proof.json'
-MARK = '<!-- figures: {} -->\n'
 SEEDS = 'largest spread over seeds'
 MOST_SPREAD = 0.01  # the bar of fits that differ in their seed alone
 
@@ -163,27 +161,11 @@ TABLES = {
 }
 
 
-def with_tables(text: str, results: Mapping) -> str:
-    """A page with each table that it marks as the figures have it.
-
-    Raises:
-        ValueError: If it marks a table that there is not.
-    """
-
-    def table(match: re.Match) -> str:
-        name = match[1]
-        if name not in TABLES:
-            raise ValueError(f'Expected a table of {[*TABLES]}, not {name}.')
-        return MARK.format(name) + TABLES[name](results) + '\n'
-
-    return re.sub(MARK.format('(.+?)') + r'(?:\|.*\n)*', table, text)
-
-
 def main() -> None:
     cli.parser(__doc__, 'python -m benchmarks.proof.page').parse_args()
     results = json.loads(FIGURES.read_text())
     for page in PAGES:
-        page.write_text(with_tables(page.read_text(), results))
+        page.write_text(with_tables(page.read_text(), TABLES, results))
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ INSIDE = (
     *('decisions.abstention', 'decisions.drift', 'decisions.label_errors'),
     *('decisions.raster', 'training.decomposition', 'training.distances'),
     *('training.few_shot', 'training.pruning', 'training.gaussian_options'),
-    'decisions.label_error_kinds',
+    *('decisions.label_error_kinds', 'training.page'),
 )
 NAMES = sorted(
     path.stem if path.parent == ROOT else path.parent.name

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from benchmarks.proof.page import FIGURES, PAGES, TABLES, with_tables
+from benchmarks.proof.page import FIGURES, PAGES, TABLES
+from benchmarks.tables import with_tables
 
 
 @pytest.mark.parametrize('page', PAGES)
 def test_pages_have_the_measured_figures(page):
     """``python -m benchmarks.proof.page`` writes them."""
     text = page.read_text()
-    assert with_tables(text, json.loads(FIGURES.read_text())) == text
+    assert with_tables(text, TABLES, json.loads(FIGURES.read_text())) == text
 
 
 def rows(table):
@@ -65,4 +66,4 @@ def test_spreads_above_the_bar_are_bold():
 
 def test_a_table_that_is_none_is_an_error():
     with pytest.raises(ValueError, match='Expected a table of'):
-        with_tables('<!-- figures: nothing -->\n', {})
+        with_tables('<!-- figures: nothing -->\n', TABLES, {})
