@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from collections.abc import Sequence
@@ -123,8 +122,6 @@ def write_onnx(
     """
     axes = {2: 'height', 3: 'width'}
     names = (INPUT, *(n for n in OUTPUTS if not n.startswith(NOVELTY)))
-    known = inspect.signature(torch.onnx.export).parameters
-    legacy = dict(dynamo=False) if 'dynamo' in known else {}
     with warnings.catch_warnings(), torch.no_grad():
         # Shapes that Python reads while tracing: those of channels.
         warnings.simplefilter('ignore')
@@ -136,7 +133,7 @@ def write_onnx(
             output_names=list(OUTPUTS),
             dynamic_axes=dict.fromkeys(names, axes),
             opset_version=OPSET,
-            **legacy,
+            dynamo=False,
         )
 
 
