@@ -34,6 +34,11 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def is_index(value: Any) -> bool:
+    """Whether JSON is a whole number from 0 on."""
+    return type(value) is int and value >= 0
+
+
 def is_number(value: Any) -> bool:
     """Whether JSON is a number, and not true or false."""
     return type(value) in (int, float)
