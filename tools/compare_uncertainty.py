@@ -60,7 +60,7 @@ def parse_args():
 def main():
     args = parse_args()
     cli.set_local_rank(args)
-    cli.init_distributed(args.launcher)
+    cli.join(args.launcher)
     args = vars(args)
     del args['launcher'], args['local_rank']
     file = args.pop('quality_json')

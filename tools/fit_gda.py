@@ -56,7 +56,7 @@ def parse_args():
 def main():
     args = parse_args()
     cli.set_local_rank(args)
-    cli.init_distributed(args.launcher)
+    cli.join(args.launcher)
     options = vars(args)
     for name in ('launcher', 'local_rank'):
         del options[name]

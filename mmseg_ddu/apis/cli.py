@@ -15,7 +15,7 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process as is_main_process
 
 from mmseg_ddu.__main__ import COMMANDS, PROGRAM
-from mmseg_ddu.engine.ranks import join
+from mmseg_ddu.engine.ranks import join as join
 from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
 from mmseg_ddu.import_errors import (
     DEBUG,
@@ -47,8 +47,9 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--debug',
-        action=_Debug,
+        action=_AtOnce,
         nargs=0,
+        const=lambda: os.environ.update({DEBUG: '1'}),
         dest=argparse.SUPPRESS,
         help='show where in the code an error comes from',
     )
@@ -133,26 +134,20 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class _Debug(argparse.Action):
-    """Takes effect at once, for the rest of the process."""
+class _AtOnce(argparse.Action):
+    """Calls its constant, for the rest of the process."""
 
     def __call__(self, *_: object) -> None:
-        os.environ[DEBUG] = '1'
-
-
-class _Trust(argparse.Action):
-    """Takes effect at once, for the rest of the process."""
-
-    def __call__(self, *_: object) -> None:
-        TRUSTED.set(True)
+        self.const()
 
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     """``--trust-checkpoint``, for files of one's own that hold code."""
     parser.add_argument(
         '--trust-checkpoint',
-        action=_Trust,
+        action=_AtOnce,
         nargs=0,
+        const=lambda: TRUSTED.set(True),
         dest=argparse.SUPPRESS,
         help='let the code in checkpoints run (refused: see docs/security.md)',
     )
@@ -161,11 +156,6 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
 def set_local_rank(args: argparse.Namespace) -> None:
     """torchrun sets the variable, torch.distributed.launch the argument."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-
-
-def init_distributed(launcher: str) -> None:
-    """Join the process group of a launcher, on CPU too."""
-    join(launcher)
 
 
 def run(main: Callable[[], int | None]) -> None:
