@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 TEMPORARY = '.tmp-'
 LOCK = '.lock'
-NOT_SOUND = (
+_NOT_SOUND = (
     *(AttributeError, LookupError, RecursionError, TypeError),
     ValueError,
 )
@@ -109,6 +109,15 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError('It is nested too deeply.') from error
 
 
+def json_object(text: str | bytes) -> dict:
+    """A JSON object that anybody may have written; empty if it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
 def read_json(
     path: Path, is_sound: Callable[[Any], bool], otherwise: str
 ) -> Any:
@@ -127,7 +136,7 @@ def read_json(
         value = parse_json(path.read_text())
         if is_sound(value):
             return value
-    except NOT_SOUND:
+    except _NOT_SOUND:
         pass
     raise ValueError(otherwise)
 

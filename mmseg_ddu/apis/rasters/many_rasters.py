@@ -14,6 +14,7 @@ from torch import nn
 from mmseg_ddu.apis.exporting.journal import is_disk_full
 from mmseg_ddu.apis.image_files import output_names
 from mmseg_ddu.apis.inference import init_ddu, require_bare_images
+from mmseg_ddu.apis.kept_parts import require_same
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fit_report import versions
@@ -23,7 +24,7 @@ from mmseg_ddu.fileio import alone_at, require_writable_folder
 from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
-from .finished_windows import FinishedWindows, require_same
+from .finished_windows import FinishedWindows
 from .raster_file import RasterFile, require_rasterio
 from .window_grid import Tile, check_sizes, tiles
 from .window_prediction import (
@@ -228,15 +229,15 @@ class _Work:
         done.begin(self.resume)
         try:
             empty = self._predict_all(raster, done, grid, stop)
-            sources = list(done.sources(grid))
-            if len(sources) + empty != len(grid):
+            ready = list(filter(done.has, grid))
+            if len(ready) + empty != len(grid):
                 raise OSError(
                     f'Windows have gone from {part} or were cut off; run the '
                     'same command with --resume.'
                 )
             about = part, raster.path, {**told, EMPTY: empty}, stop
             mosaics = [geotiff.Mosaic(*about) for _ in outputs]
-            self._put_together(mosaics, sources, outputs)
+            self._put_together(mosaics, ready, outputs)
             done.remove()
         except OSError as error:
             if not is_disk_full(error):
@@ -261,8 +262,8 @@ class _Work:
         for tile in track(todo, raster.path.name):
             pixels, there = raster.read(*tile[:2])
             if there[tile.inside].any():
-                key = done.path(tile).name
-                done.write(tile, self.predict(pixels, there, key, done.folder))
+                where = tile.name, done.folder
+                done.write(tile, self.predict(pixels, there, *where))
             else:
                 empty += 1
             if stop.made:
@@ -280,15 +281,15 @@ class _Work:
     def _put_together(
         self,
         mosaics: Sequence[geotiff.Mosaic],
-        sources: geotiff.Sources,
+        ready: Sequence[Tile],
         outputs: Sequence[Path],
     ) -> None:
         logger = MMLogger.get_current_instance()
-        logger.info(f'Putting {len(sources):,} windows together.')
+        logger.info(f'Putting {len(ready):,} windows together.')
         meta, bands = self.model.dataset_meta, self.predict.bands
         made = [
-            geotiff.write_classes(mosaics[0], sources, meta, OUTPUTS[0]),
-            geotiff.write_maps(mosaics[1], sources, bands, OUTPUTS[1]),
+            geotiff.write_classes(mosaics[0], ready, meta, OUTPUTS[0]),
+            geotiff.write_maps(mosaics[1], ready, bands, OUTPUTS[1]),
         ]
         for source, target in zip(made, outputs):
             names = source.with_name(f'{source.name}.aux.xml')

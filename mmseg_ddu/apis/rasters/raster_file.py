@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .window_grid import Span
-
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
@@ -98,7 +96,7 @@ class RasterFile:
             )
         return str(kind)
 
-    def read(self, rows: Span, columns: Span) -> tuple[np.ndarray, np.ndarray]:
+    def read(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of a window, and where there are any.
 
         A mask of the file or an alpha band says where. Else a pixel is
