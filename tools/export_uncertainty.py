@@ -44,7 +44,6 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cli.set_local_rank(args)
     cli.join(args.launcher)
     manifest = export(
         args.config,

@@ -118,7 +118,8 @@ def add_tta(parser: argparse.ArgumentParser) -> None:
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """``--launcher`` and the rank that old launchers pass."""
+    """``--launcher`` and the rank that old launchers pass, in vain."""
+    os.environ.setdefault('LOCAL_RANK', '0')  # of launchers that do not set it
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -128,8 +129,9 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank',
         '--local-rank',
-        type=int,
-        default=0,
+        action=_AtOnce,
+        const=lambda: None,  # they set the variable as well
+        dest=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )
 
@@ -151,11 +153,6 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
         dest=argparse.SUPPRESS,
         help='let the code in checkpoints run (refused: see docs/security.md)',
     )
-
-
-def set_local_rank(args: argparse.Namespace) -> None:
-    """torchrun sets the variable, torch.distributed.launch the argument."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
 
 
 def run(main: Callable[[], int | None]) -> None:
