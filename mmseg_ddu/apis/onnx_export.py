@@ -113,13 +113,7 @@ def require_onnx() -> None:
 def write_onnx(
     model: SingleGraph, path: str | os.PathLike, size: tuple[int, int]
 ) -> None:
-    """Trace a :class:`SingleGraph` into one file, no data beside it.
-
-    Args:
-        model (SingleGraph): What is written.
-        path (str): Where to.
-        size (tuple[int, int]): Of the image to trace with.
-    """
+    """Trace a model with an image (H, W) into one file, no data beside it."""
     axes = {2: 'height', 3: 'width'}
     names = (INPUT, *(n for n in OUTPUTS if not n.startswith(NOVELTY)))
     with warnings.catch_warnings(), torch.no_grad():
@@ -186,14 +180,11 @@ def difference(name: str, want: np.ndarray, got: np.ndarray) -> float:
 
 def require_close(checked: Sequence[dict], tolerance: float) -> None:
     """Raise ValueError if any difference is above the tolerance."""
-    limits = np.array([tolerance * (10 if _steep(n) else 1) for n in OUTPUTS])
+    steep = [n == 'total' or n.endswith(PERCENTILE) for n in OUTPUTS]
+    limits = tolerance * np.where(steep, 10, 1)
     found = np.array([[row[name] for name in OUTPUTS] for row in checked])
     if not (found <= limits).all():  # NaN as well
         raise ValueError(
             f'The exported graph differs from PyTorch by {found.max():.2g}, '
             f'more than {tolerance:g}: {list(checked)}. Nothing was written.'
         )
-
-
-def _steep(name: str) -> bool:
-    return name == 'total' or name.endswith(PERCENTILE)

@@ -22,7 +22,7 @@ from mmseg_ddu.engine.fitting_data import (
     image_suffix,
 )
 from mmseg_ddu.engine.ranks import reason
-from mmseg_ddu.models.abstention import REFUSED, refuses
+from mmseg_ddu.models.abstention import refuses
 from mmseg_ddu.models.map_names import PERCENTILE
 from mmseg_ddu.models.tapped_modules import image_channels
 from mmseg_ddu.registry import bare_type
@@ -30,6 +30,7 @@ from mmseg_ddu.visualization.prediction import (
     map_scales,
     sample_classes,
     sample_maps,
+    sample_refused,
 )
 
 from .raster_file import write_window
@@ -115,11 +116,7 @@ class WindowPredictor:
             self.bands[ABSTAIN] = '1 where refused'
 
     def check(self, dtype: str, shape: Sequence[int]) -> None:
-        """Try the test pipeline with an image, before any window.
-
-        Args:
-            dtype (str): Of the raster.
-            shape (Sequence[int]): Height and width of a window.
+        """Try the test pipeline with an image (h, w), before any window.
 
         Raises:
             ValueError: If the loader does not give all bands, or the rest
@@ -219,8 +216,7 @@ class WindowPredictor:
         sample = self.model.test_step(as_batch(item))[0]
         maps = sample_maps(sample)
         if ABSTAIN in self.bands:
-            refused = sample.get(REFUSED).data[0].cpu().numpy()
-            maps[ABSTAIN] = refused.astype(np.float32)
+            maps[ABSTAIN] = sample_refused(sample)
         bands = [sample_classes(sample), *(maps[band] for band in self.bands)]
         result = np.stack(bands).astype(np.float32)[:, :height, :width]
         result[0, ~there], result[1:, ~there] = VOID, np.nan
