@@ -60,18 +60,15 @@ def alone_at(path: Path) -> Iterator[None]:
     where, remedy = path.with_name(f'.{path.name}{LOCK}'), ''
     if path.is_dir():
         where, remedy = path / LOCK, ', or choose another folder'
-    lock = FileLock(str(where))
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(str(where)).acquire(timeout=0)
     except Timeout as error:
         raise BlockingIOError(
             f'Another process is at work on {path}. Wait until it has ended'
             f'{remedy}.'
         ) from error
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def remove_temporary(folder: str | os.PathLike, below: bool = False) -> None:
@@ -124,7 +121,6 @@ def read_json(
     """Read JSON that anybody may have written.
 
     Args:
-        path (Path): The file.
         is_sound (Callable): Whether it says what it should; may take it
             for granted that values are of the right types.
         otherwise (str): Message of the error.

@@ -52,11 +52,7 @@ def is_video(inputs: object) -> bool:
 def iter_sources(
     inputs: object, suffix: str | None = None
 ) -> Iterator[Source]:
-    """Images one by one; nothing is read before its turn.
-
-    Args:
-        inputs: What ``DDUInferencer`` takes.
-        suffix (str, optional): Of images beside the usual ones.
+    """Images of what ``DDUInferencer`` takes; none is read before its turn.
 
     Yields:
         Source: With a name that no other has. What is wrong inside an

@@ -96,7 +96,9 @@ class RasterFile:
             )
         return str(kind)
 
-    def read(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, rows: slice, columns: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of a window, and where there are any.
 
         A mask of the file or an alpha band says where. Else a pixel is
@@ -190,10 +192,7 @@ def _opened(path: str | os.PathLike) -> DatasetReader:
 
 
 def _listed(name: str) -> tuple[list[str], str]:
-    """Files that GDAL reads for one, and its nodata values.
-
-    Of a VRT no sources of sources.
-    """
+    """Files that GDAL reads for one, not for those, and its nodata values."""
     try:
         with _opened(name) as file:
             return list(file.files), repr(file.nodatavals)
@@ -204,11 +203,8 @@ def _listed(name: str) -> tuple[list[str], str]:
 def write_window(path: Path, pixels: np.ndarray) -> None:
     """A window as an image file of its own, for the loader of a config.
 
-    Three and four bands are colours, else OpenCV reads only the first one.
-
-    Args:
-        path (Path): ``.npy``, or a GeoTIFF.
-        pixels (np.ndarray): (bands, h, w).
+    Three and four of (bands, h, w) are colours, else OpenCV reads only the
+    first one.
     """
     if path.suffix == '.npy':
         np.save(path, pixels.transpose(1, 2, 0))
