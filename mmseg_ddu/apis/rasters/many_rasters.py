@@ -25,7 +25,7 @@ from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
 from .finished_windows import FinishedWindows
-from .raster_file import RasterFile, require_rasterio
+from .raster_file import SAVED_STATISTICS, RasterFile, require_rasterio
 from .window_grid import Tile, check_sizes, tiles
 from .window_prediction import (
     WindowPredictor,
@@ -292,7 +292,11 @@ class _Work:
             geotiff.write_maps(mosaics[1], ready, bands, OUTPUTS[1]),
         ]
         for source, target in zip(made, outputs):
-            names = source.with_name(f'{source.name}.aux.xml')
+            names, old = (
+                path.with_name(f'{path.name}{SAVED_STATISTICS}')
+                for path in (source, target)
+            )
+            old.unlink(missing_ok=True)  # what a viewer found in former maps
             if names.exists():  # of the classes
-                names.replace(target.with_name(f'{target.name}.aux.xml'))
+                names.replace(old)
             source.replace(target)
