@@ -176,7 +176,13 @@ def run(main: Callable[[], int | None]) -> None:
         print(str(stop) or default, file=sys.stderr)
         code = INTERRUPTED
     except Exception as error:
-        code = _tell(error)
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        if isinstance(error, EXPECTED):
+            print(as_called(f'error: {error}'), file=sys.stderr)
+            code = USAGE_ERROR
+        else:
+            code = tell_unexpected(error)
     finally:
         torch.set_flush_denormal(False)
         # Else its threads may abort the process as it ends.
@@ -184,13 +190,3 @@ def run(main: Callable[[], int | None]) -> None:
             torch.distributed.destroy_process_group()
         print_last()
     sys.exit(code)
-
-
-def _tell(error: Exception) -> int:
-    """Say what happened; the exit code."""
-    if os.environ.get(DEBUG):
-        traceback.print_exception(error)
-    if isinstance(error, EXPECTED):
-        print(as_called(f'error: {error}'), file=sys.stderr)
-        return USAGE_ERROR
-    return tell_unexpected(error)

@@ -48,8 +48,7 @@ def export_onnx(
     comparison is not written.
 
     Args:
-        config (str or Config): The config the network was trained with.
-        checkpoint (str): A ``*_gda.pth`` file.
+        config, checkpoint, cfg_options: As in :func:`init_ddu`.
         out (str): ``.onnx`` file.
         images (Sequence): Paths, read as the config reads them, or
             (H, W, C) BGR arrays to compare with, resized to each of the
@@ -58,7 +57,6 @@ def export_onnx(
         tolerance (float): Largest difference of a map, relative to its
             largest value if that is above 1. Ten times that for percentiles
             and ``total``, which are steep where many pixels are alike.
-        cfg_options (dict, optional): Overrides settings of the config.
 
     Returns:
         dict: ``out``, ``bytes``, and under ``checks`` for each size the

@@ -102,27 +102,23 @@ class Export:
                 f'{self.path} names {file}, but it is not there; export the '
                 'maps again.'
             )
-        values = _pixels_of(path)
+        try:
+            if path.suffix == '.npy':
+                # Mapped, so that its header cannot ask for memory.
+                values = np.load(path, 'r', allow_pickle=False)
+            else:
+                with Image.open(path) as opened:
+                    values = np.asarray(opened)
+        except Exception as error:  # whatever a decoder raises
+            raise ValueError(
+                f'{path} is damaged ({reason(error)}); export the maps again.'
+            ) from error
         if values.shape != (row['height'], row['width']):
             raise ValueError(
                 f'{path} is not of the size that {MANIFEST} says; export the '
                 'maps again.'
             )
         return values
-
-
-def _pixels_of(path: Path) -> np.ndarray:
-    """Of a map or classes; ValueError if that cannot be."""
-    try:
-        if path.suffix == '.npy':
-            # Mapped, so that its header cannot ask for memory.
-            return np.load(path, 'r', allow_pickle=False)
-        with Image.open(path) as opened:
-            return np.asarray(opened)
-    except Exception as error:  # whatever a decoder raises
-        raise ValueError(
-            f'{path} is damaged ({reason(error)}); export the maps again.'
-        ) from error
 
 
 def _is_sound(manifest: dict) -> bool:

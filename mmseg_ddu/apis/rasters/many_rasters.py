@@ -25,7 +25,7 @@ from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
 from .finished_windows import FinishedWindows
-from .raster_file import SAVED_STATISTICS, RasterFile, require_rasterio
+from .raster_file import STATISTICS, RasterFile, require_rasterio
 from .window_grid import Tile, check_sizes, tiles
 from .window_prediction import (
     WindowPredictor,
@@ -64,8 +64,6 @@ def export_raster(
     ``NAME.part/``.
 
     Args:
-        config (str): The config the network was trained with.
-        checkpoint (str): A ``*_gda.pth`` file.
         files (str or list): Rasters, whatever GDAL reads.
         out_dir (str): Created if need be.
         bands (list[int], optional): Which go into the network, from 1; all
@@ -79,7 +77,7 @@ def export_raster(
         percentiles (bool): Also write those of the maps.
         overwrite (bool): Replace what is there.
         resume (bool): Go on with what was stopped.
-        device, cfg_options: As in :func:`init_ddu`.
+        config, checkpoint, device, cfg_options: As in :func:`init_ddu`.
 
     Returns:
         list[dict]: For each raster ``raster``, ``files``, ``windows`` and
@@ -113,8 +111,16 @@ def export_raster(
     with alone_at(out_dir), memory:
         _require_free(out_dir, names, paths, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
+        require_bare_images(model)
+        require_8_bits(model)
+        steps = evaluation_pipeline(model.cfg)
         shared = dict(
-            _model_settings(model, checkpoint),
+            checkpoint=Path(checkpoint).name,
+            # Fits and thresholds apart, so that what differs is named.
+            weights_sha256=weights_digest(checkpoint),
+            abstention_threshold=thresholds_of(model),
+            config_sha256=digest([model.cfg.model, steps], 64),
+            versions=plain(versions()),
             window=window,
             overlap=overlap,
             percentiles=percentiles,
@@ -150,22 +156,6 @@ def _require_free(
                     f'{path} is there already. Go on with an export that was '
                     'stopped (--resume), or replace it (--overwrite).'
                 )
-
-
-def _model_settings(model: nn.Module, checkpoint: str | os.PathLike) -> dict:
-    """All of the network that determines the maps."""
-    require_bare_images(model)
-    require_8_bits(model)
-    cfg = model.cfg
-    settings = dict(
-        checkpoint=Path(checkpoint).name,
-        # Fits and thresholds apart, so that what differs is named.
-        weights_sha256=weights_digest(checkpoint),
-        abstention_threshold=thresholds_of(model),
-        config_sha256=digest([cfg.model, evaluation_pipeline(cfg)], 64),
-        versions=versions(),
-    )
-    return plain(settings)
 
 
 def _warn_of_files_elsewhere(raster: RasterFile) -> None:
@@ -293,7 +283,7 @@ class _Work:
         ]
         for source, target in zip(made, outputs):
             names, old = (
-                path.with_name(f'{path.name}{SAVED_STATISTICS}')
+                path.with_name(path.name + STATISTICS)
                 for path in (source, target)
             )
             old.unlink(missing_ok=True)  # what a viewer found in former maps

@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
 
-SAVED_STATISTICS = '.aux.xml'  # viewers write them, and overviews
+STATISTICS = '.aux.xml'  # viewers write them, and overviews
 
 
 def require_rasterio() -> None:
@@ -56,8 +56,14 @@ class RasterFile:
         self.file = _opened(self.path)  # see placed
         self.bands = self._chosen(bands, channels)
         self.shape = self.file.shape
-        self.dtype = self._dtype()
         self.placed = bool(self.file.crs or self.file.gcps[0])
+        kind = np.result_type(*[self.file.dtypes[b - 1] for b in self.bands])
+        if kind.kind not in 'uif':
+            raise ValueError(
+                f'{self.path} has pixels of type {kind}; only whole and real '
+                'numbers can be predicted.'
+            )
+        self.dtype = str(kind)
 
     def _chosen(self, bands: Sequence[int] | None, channels: int) -> list[int]:
         from rasterio.enums import ColorInterp
@@ -85,16 +91,6 @@ class RasterFile:
                 f'as in --bands {" ".join(map(str, example))}.'
             )
         return chosen
-
-    def _dtype(self) -> str:
-        kinds = {self.file.dtypes[band - 1] for band in self.bands}
-        kind = np.result_type(*kinds)
-        if kind.kind not in 'uif':
-            raise ValueError(
-                f'{self.path} has pixels of type {kind}; only whole and real '
-                'numbers can be predicted.'
-            )
-        return str(kind)
 
     def read(
         self, rows: slice, columns: slice
@@ -149,7 +145,8 @@ class RasterFile:
         """
         here: dict[str, list] = {}
         elsewhere: list[str] = []
-        todo, known = [str(self.path)], {str(self.path)}
+        # No pixel of a window comes from its overviews.
+        todo, known = [str(self.path)], {str(self.path), f'{self.path}.ovr'}
         while todo:
             name = todo.pop()
             try:
@@ -162,14 +159,11 @@ class RasterFile:
                 found = [] if remote else _listed(name)[0]
                 if not found:
                     elsewhere.append(name)
-            found = [file for file in found if not self._is_of_viewers(file)]
-            todo += [file for file in found if file not in known]
-            known.update(found)
+            new = [file for file in found if file not in known]
+            # Nor from statistics; nodata values, also there, are asked for.
+            todo += [file for file in new if not file.endswith(STATISTICS)]
+            known.update(new)
         return here, elsewhere
-
-    def _is_of_viewers(self, file: str) -> bool:
-        """No pixel of a window comes from it; nodata is asked for itself."""
-        return file.endswith(SAVED_STATISTICS) or file == f'{self.path}.ovr'
 
     def settings(self) -> dict:
         """What an export that goes on must find unchanged."""
