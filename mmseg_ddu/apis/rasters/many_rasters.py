@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.apis.exporting.journal import is_disk_full
-from mmseg_ddu.apis.image_files import output_names
+from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu, require_bare_images
 from mmseg_ddu.apis.kept_parts import require_same
 from mmseg_ddu.engine.build import read_config
@@ -101,15 +102,16 @@ def export_raster(
     cfg = read_config(config, cfg_options)
     set_scale(cfg, scale)
     out_dir = require_writable_folder(out_dir)
-    if isinstance(files, (str, os.PathLike)):
-        files = [files]
-    paths = list(dict.fromkeys(map(Path, files)))
-    names = list(output_names([Path(path.name) for path in paths], paths))
+    one = isinstance(files, (str, os.PathLike))
+    inputs = find_images([files] if one else files)
     import rasterio
 
     memory = rasterio.Env(GDAL_CACHEMAX=geotiff.CACHE)
-    with alone_at(out_dir), memory:
-        _require_free(out_dir, names, paths, overwrite or resume)
+    with alone_at(out_dir), memory, warnings.catch_warnings():
+        # Files of windows are at no place; a raster that is not is named.
+        unplaced = rasterio.errors.NotGeoreferencedWarning
+        warnings.simplefilter('ignore', unplaced)
+        _require_free(out_dir, inputs, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
         require_bare_images(model)
         require_8_bits(model)
@@ -127,21 +129,19 @@ def export_raster(
         )
         channels = network_channels(model)
         work = _Work(model, out_dir, resume, shared)
-        for path in paths:  # what is wrong is said before the hours
+        for path in inputs.values():  # what is wrong is said before the hours
             work.check(RasterFile(path, bands, channels))
         with StopRequest() as stop:
             return [
                 work.export(RasterFile(path, bands, channels), name, stop)
-                for path, name in zip(paths, names)
+                for name, path in inputs.items()
             ]
 
 
-def _require_free(
-    out_dir: Path, names: Sequence[str], inputs: Sequence[Path], used: bool
-) -> None:
+def _require_free(out_dir: Path, inputs: dict[str, Path], used: bool) -> None:
     """Refuse to write over what is there (unless used), or over an input."""
-    rasters = {os.path.realpath(path) for path in inputs}
-    for name in names:
+    rasters = {os.path.realpath(path) for path in inputs.values()}
+    for name in inputs:
         outputs = [f'{name}_{kind}.tif' for kind in OUTPUTS]
         for path in (out_dir / part for part in (*outputs, f'{name}.part')):
             if os.path.realpath(path) in rasters:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
 
 STATISTICS = '.aux.xml'  # viewers write them, and overviews
 
@@ -52,8 +47,10 @@ class RasterFile:
         bands: Sequence[int] | None,
         channels: int,
     ) -> None:
+        import rasterio
+
         self.path = Path(path)
-        self.file = _opened(self.path)  # see placed
+        self.file = rasterio.open(self.path)
         self.bands = self._chosen(bands, channels)
         self.shape = self.file.shape
         self.placed = bool(self.file.crs or self.file.gcps[0])
@@ -175,20 +172,12 @@ class RasterFile:
         )
 
 
-def _opened(path: str | os.PathLike) -> DatasetReader:
-    """A raster, whether or not it says where on earth it is."""
-    import rasterio
-
-    with warnings.catch_warnings():
-        kind = rasterio.errors.NotGeoreferencedWarning
-        warnings.simplefilter('ignore', kind)
-        return rasterio.open(path)
-
-
 def _listed(name: str) -> tuple[list[str], str]:
     """Files that GDAL reads for one, not for those, and its nodata values."""
+    import rasterio
+
     try:
-        with _opened(name) as file:
+        with rasterio.open(name) as file:
             return list(file.files), repr(file.nodatavals)
     except OSError:  # not a raster, as a file of a transform
         return [], ''
@@ -214,10 +203,8 @@ def tiff_bytes(pixels: np.ndarray, **options) -> bytes:
     import rasterio
 
     count, height, width = pixels.shape
-    with rasterio.MemoryFile() as memory, warnings.catch_warnings():
-        kind = rasterio.errors.NotGeoreferencedWarning
-        warnings.simplefilter('ignore', kind)
-        size = dict(count=count, height=height, width=width)
+    size = dict(count=count, height=height, width=width)
+    with rasterio.MemoryFile() as memory:
         with memory.open(
             driver='GTiff', dtype=pixels.dtype, **size, **options
         ) as file:
