@@ -57,22 +57,19 @@ def _load(tool: str) -> ModuleType:
 def overview() -> str:
     """What there is, from what a person wants to do."""
     lines = [f'  {name:10}{wish}' for name, (_, wish) in COMMANDS.items()]
-    return '\n'.join(
-        [
-            f'usage: {PROGRAM} COMMAND …',
-            '',
-            'Per-pixel uncertainty for an mmsegmentation model.',
-            '',
-            *lines,
-            '',
-            f'{PROGRAM} COMMAND --help says more. For a model of your own:',
-            '',
-            f'  {PROGRAM} fit CONFIG CHECKPOINT',
-            f'  {PROGRAM} test CONFIG CHECKPOINT_gda.pth',
-            f'  {PROGRAM} export CONFIG CHECKPOINT_gda.pth IMAGES '
-            '--out-dir maps',
-        ]
-    )
+    commands = '\n'.join(lines)
+    return f"""\
+usage: {PROGRAM} COMMAND …
+
+Per-pixel uncertainty for an mmsegmentation model.
+
+{commands}
+
+{PROGRAM} COMMAND --help says more. For a model of your own:
+
+  {PROGRAM} fit CONFIG CHECKPOINT
+  {PROGRAM} test CONFIG CHECKPOINT_gda.pth
+  {PROGRAM} export CONFIG CHECKPOINT_gda.pth IMAGES --out-dir maps"""
 
 
 def tools_folder() -> Path:

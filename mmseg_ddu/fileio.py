@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 TEMPORARY = '.tmp-'
 LOCK = '.lock'
-NOT_SOUND = (
+_NOT_SOUND = (
     *(AttributeError, LookupError, RecursionError, TypeError),
     ValueError,
 )
@@ -60,18 +60,15 @@ def alone_at(path: Path) -> Iterator[None]:
     where, remedy = path.with_name(f'.{path.name}{LOCK}'), ''
     if path.is_dir():
         where, remedy = path / LOCK, ', or choose another folder'
-    lock = FileLock(str(where))
     try:
-        lock.acquire(timeout=0)
+        lock = FileLock(str(where)).acquire(timeout=0)
     except Timeout as error:
         raise BlockingIOError(
             f'Another process is at work on {path}. Wait until it has ended'
             f'{remedy}.'
         ) from error
-    try:
+    with lock:
         yield
-    finally:
-        lock.release()
 
 
 def remove_temporary(folder: str | os.PathLike, below: bool = False) -> None:
@@ -109,13 +106,21 @@ def parse_json(text: str | bytes) -> Any:
         raise ValueError('It is nested too deeply.') from error
 
 
+def json_object(text: str | bytes) -> dict:
+    """A JSON object that anybody may have written; empty if it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, dict) else {}
+
+
 def read_json(
     path: Path, is_sound: Callable[[Any], bool], otherwise: str
 ) -> Any:
     """Read JSON that anybody may have written.
 
     Args:
-        path (Path): The file.
         is_sound (Callable): Whether it says what it should; may take it
             for granted that values are of the right types.
         otherwise (str): Message of the error.
@@ -127,7 +132,7 @@ def read_json(
         value = parse_json(path.read_text())
         if is_sound(value):
             return value
-    except NOT_SOUND:
+    except _NOT_SOUND:
         pass
     raise ValueError(otherwise)
 

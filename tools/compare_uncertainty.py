@@ -59,10 +59,9 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cli.set_local_rank(args)
-    cli.init_distributed(args.launcher)
+    cli.join(args.launcher)
     args = vars(args)
-    del args['launcher'], args['local_rank']
+    del args['launcher']
     file = args.pop('quality_json')
     if folders := args.pop('aggregate'):
         aggregate(folders, file, args['default'])

@@ -44,8 +44,7 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cli.set_local_rank(args)
-    cli.init_distributed(args.launcher)
+    cli.join(args.launcher)
     manifest = export(
         args.config,
         args.checkpoint,

@@ -55,11 +55,9 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cli.set_local_rank(args)
-    cli.init_distributed(args.launcher)
+    cli.join(args.launcher)
     options = vars(args)
-    for name in ('launcher', 'local_rank'):
-        del options[name]
+    del options['launcher']
     out = fit_gda(**options)
     if cli.is_main_process():
         print(cli.next_test(args, out))

@@ -33,7 +33,6 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cli.set_local_rank(args)
     test(
         args.config,
         args.checkpoint,

@@ -35,7 +35,6 @@ def parse_args():
 
 def main():
     args = parse_args()
-    cli.set_local_rank(args)
     train(
         args.config,
         work_dir=args.work_dir,

@@ -15,7 +15,7 @@ from mmengine.config import DictAction
 from mmengine.dist import is_main_process as is_main_process
 
 from mmseg_ddu.__main__ import COMMANDS, PROGRAM
-from mmseg_ddu.engine.ranks import join
+from mmseg_ddu.engine.ranks import join as join
 from mmseg_ddu.engine.safe_load import TRUSTED, safe_loading
 from mmseg_ddu.import_errors import (
     DEBUG,
@@ -47,8 +47,9 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--debug',
-        action=_Debug,
+        action=_AtOnce,
         nargs=0,
+        const=lambda: os.environ.update({DEBUG: '1'}),
         dest=argparse.SUPPRESS,
         help='show where in the code an error comes from',
     )
@@ -117,7 +118,8 @@ def add_tta(parser: argparse.ArgumentParser) -> None:
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """``--launcher`` and the rank that old launchers pass."""
+    """``--launcher`` and the rank that old launchers pass, in vain."""
+    os.environ.setdefault('LOCAL_RANK', '0')  # of launchers that do not set it
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -127,45 +129,30 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank',
         '--local-rank',
-        type=int,
-        default=0,
+        action=_AtOnce,
+        const=lambda: None,  # they set the variable as well
+        dest=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )
 
 
-class _Debug(argparse.Action):
-    """Takes effect at once, for the rest of the process."""
+class _AtOnce(argparse.Action):
+    """Calls its constant, for the rest of the process."""
 
     def __call__(self, *_: object) -> None:
-        os.environ[DEBUG] = '1'
-
-
-class _Trust(argparse.Action):
-    """Takes effect at once, for the rest of the process."""
-
-    def __call__(self, *_: object) -> None:
-        TRUSTED.set(True)
+        self.const()
 
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
     """``--trust-checkpoint``, for files of one's own that hold code."""
     parser.add_argument(
         '--trust-checkpoint',
-        action=_Trust,
+        action=_AtOnce,
         nargs=0,
+        const=lambda: TRUSTED.set(True),
         dest=argparse.SUPPRESS,
         help='let the code in checkpoints run (refused: see docs/security.md)',
     )
-
-
-def set_local_rank(args: argparse.Namespace) -> None:
-    """torchrun sets the variable, torch.distributed.launch the argument."""
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-
-
-def init_distributed(launcher: str) -> None:
-    """Join the process group of a launcher, on CPU too."""
-    join(launcher)
 
 
 def run(main: Callable[[], int | None]) -> None:
@@ -189,7 +176,13 @@ def run(main: Callable[[], int | None]) -> None:
         print(str(stop) or default, file=sys.stderr)
         code = INTERRUPTED
     except Exception as error:
-        code = _tell(error)
+        if os.environ.get(DEBUG):
+            traceback.print_exception(error)
+        if isinstance(error, EXPECTED):
+            print(as_called(f'error: {error}'), file=sys.stderr)
+            code = USAGE_ERROR
+        else:
+            code = tell_unexpected(error)
     finally:
         torch.set_flush_denormal(False)
         # Else its threads may abort the process as it ends.
@@ -197,13 +190,3 @@ def run(main: Callable[[], int | None]) -> None:
             torch.distributed.destroy_process_group()
         print_last()
     sys.exit(code)
-
-
-def _tell(error: Exception) -> int:
-    """Say what happened; the exit code."""
-    if os.environ.get(DEBUG):
-        traceback.print_exception(error)
-    if isinstance(error, EXPECTED):
-        print(as_called(f'error: {error}'), file=sys.stderr)
-        return USAGE_ERROR
-    return tell_unexpected(error)

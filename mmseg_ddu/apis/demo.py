@@ -81,16 +81,16 @@ def demo(
     train(config, work_dir=work_dir, resume=True, cfg_options=options)
     checkpoint = Path((work_dir / 'last_checkpoint').read_text().strip())
     images = sorted((root / IMAGES).glob('test_*.jpg'))
-
-    def rows(method: str, config: Path, file: Path, maps: dict) -> list[dict]:
-        return _rows(method, config, file, maps, work_dir / 'test', images)
-
     fitted = fit_gda(config, checkpoint)
-    table = rows('DDU', config, fitted, DDU)
     paper = checkpoint.with_name(f'{checkpoint.stem}_paper.pth')
     fit_gda(config, checkpoint, paper, gda_head=dict(preset='ddu-paper'))
-    table += rows('DDU', config, paper, PAPER)
-    table += rows('MC dropout x10', baseline, checkpoint, SAMPLED)
+    table: list[dict] = []
+    for what in (
+        ('DDU', config, fitted, DDU),
+        ('DDU', config, paper, PAPER),
+        ('MC dropout x10', baseline, checkpoint, SAMPLED),
+    ):
+        table += _rows(*what, work_dir / 'test', images)
     write_json(work_dir / 'demo.json', table)
 
     maps = work_dir / 'maps'

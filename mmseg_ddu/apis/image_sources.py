@@ -43,20 +43,15 @@ def is_single(inputs: object) -> bool:
     return isinstance(inputs, np.ndarray) and inputs.ndim != 4
 
 
-def is_video(inputs: object) -> bool:
+def is_video(path: str | os.PathLike) -> bool:
     """Whether a path names a video file."""
-    named = isinstance(inputs, (str, os.PathLike))
-    return named and Path(inputs).suffix.lower() in VIDEO_SUFFIXES
+    return Path(path).suffix.lower() in VIDEO_SUFFIXES
 
 
 def iter_sources(
     inputs: object, suffix: str | None = None
 ) -> Iterator[Source]:
-    """Images one by one; nothing is read before its turn.
-
-    Args:
-        inputs: What ``DDUInferencer`` takes.
-        suffix (str, optional): Of images beside the usual ones.
+    """Images of what ``DDUInferencer`` takes; none is read before its turn.
 
     Yields:
         Source: With a name that no other has. What is wrong inside an
@@ -74,9 +69,9 @@ def iter_sources(
 
 def count_sources(inputs: object, suffix: str | None = None) -> int | None:
     """How many images there will be, or None where that is not known."""
-    if is_video(inputs):
-        return None
     if isinstance(inputs, (str, os.PathLike)):
+        if is_video(inputs):
+            return None
         return len(find_images(inputs, suffix=suffix))
     if is_single(inputs):
         return 1

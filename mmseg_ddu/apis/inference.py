@@ -93,12 +93,7 @@ def init_ddu(
 
 
 def predicted_meta(model: nn.Module, meta: dict) -> dict:
-    """Classes and palette of what a model predicts.
-
-    Args:
-        model (nn.Module): With added classes or without.
-        meta (dict): Of its checkpoint, with those of the training.
-    """
+    """Classes and palette of what a model predicts, added ones too."""
     trained = meta.get('dataset_meta') or {}
     added = getattr(getattr(model, 'gda_head', None), 'added', ())
     if not added:
@@ -122,13 +117,14 @@ class BareImagePipeline(Compose):
     Raises:
         KeyError: If it stands inside test-time augmentation, which is more
             than that step.
+        ValueError: If a step makes nothing of an image.
     """
 
-    def transform(self, results: dict) -> dict | None:
+    def transform(self, results: dict) -> dict:
         """Prepare one image; what is left out is said once."""
         for step in list(self.transforms):
             try:
-                after = step(dict(results))
+                results = step(dict(results))
             except KeyError as error:
                 named = error.args and error.args[0] in LABEL_KEYS
                 if not named or hasattr(step, 'subroutines'):
@@ -139,10 +135,11 @@ class BareImagePipeline(Compose):
                     f'{error.args[0]}, which an image without labels does '
                     'not have: it is left out.'
                 )
-            else:
-                if after is None:
-                    return None
-                results = after
+            if results is None:
+                raise ValueError(
+                    f'{type(step).__name__} of the test pipeline makes '
+                    'nothing of the image.'
+                )
         return results
 
 
@@ -159,9 +156,6 @@ def inference_pipeline(
 
 def require_bare_images(model: nn.Module) -> None:
     """Refuse a network that needs more than one image file.
-
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
 
     Raises:
         ValueError: If the loader of the test pipeline asks its data set for

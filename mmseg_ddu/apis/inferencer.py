@@ -190,11 +190,7 @@ class DDUInferencer(MMSegInferencer):
     def stream(
         self, inputs, batch_size: int = 1
     ) -> Iterator[tuple[sources.Source, SegDataSample | None]]:
-        """Predict one batch after another, keeping nothing.
-
-        Args:
-            inputs: As in :meth:`__call__`.
-            batch_size (int): Images in one forward pass.
+        """Predict one batch after another (see :meth:`__call__`).
 
         Yields:
             tuple: The image (its ``name``, ``image`` and ``error``) and

@@ -11,10 +11,8 @@ Form = dict | list | Callable[[Any], bool]
 def has_form(value: Any, form: Form) -> bool:
     """Whether JSON from anywhere is as a form has it.
 
-    Args:
-        value: Of JSON.
-        form: A test; a list with the form of all items; or a dict with the
-            forms of keys.
+    A form is a test; a list with the form of all items; or a dict with the
+    forms of keys that have to be there.
     """
     if isinstance(form, list):
         (item,) = form
@@ -32,6 +30,11 @@ def has_form(value: Any, form: Form) -> bool:
 def is_text(value: Any) -> bool:
     """Whether JSON is a string."""
     return isinstance(value, str)
+
+
+def is_index(value: Any) -> bool:
+    """Whether JSON is a whole number from 0 on."""
+    return type(value) is int and value >= 0
 
 
 def is_number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from mmseg_ddu.fileio import (
 
 Part = dict[str, np.ndarray]
 SETTING = 'setting.json'
+# Not compared: where things lie, and what is looked at in each row.
+FREE = ('config', 'checkpoint', 'checkpoint_sha256', 'max_pixels')
+MOST = 12  # differences that are named
 
 
 def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
@@ -36,6 +40,41 @@ def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
     else:
         write_json(file, setting)
     return parts
+
+
+def require_same(found: dict, settings: dict, where: Path) -> None:
+    """Refuse to go on with what was done with other settings.
+
+    Raises:
+        ValueError: That names them.
+    """
+    was = _entries({key: found.get(key) for key in settings})
+    now = _entries(settings)
+    different = [
+        f'{key} (was {json.dumps(was.get(key))[:80]}, now '
+        f'{json.dumps(now.get(key))[:80]})'
+        for key in {**was, **now}
+        if key not in FREE and was.get(key) != now.get(key)
+    ]
+    if len(different) > MOST:
+        different[MOST:] = [f'{len(different) - MOST:,} more']
+    if different:
+        raise ValueError(
+            f'{where} was made with other settings: {"; ".join(different)}. '
+            'Resume it with the same ones, or start again with --overwrite '
+            'or in another folder.'
+        )
+
+
+def _entries(settings: dict) -> dict:
+    """Settings, those in groups by name and group."""
+    flat = {}
+    for key, value in settings.items():
+        group = value if isinstance(value, dict) else {}
+        flat.update({f'{key} {name}': each for name, each in group.items()})
+        if not group:
+            flat[key] = value
+    return flat
 
 
 def file_stamp(*paths: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from collections.abc import Sequence
@@ -49,8 +48,7 @@ def export_onnx(
     comparison is not written.
 
     Args:
-        config (str or Config): The config the network was trained with.
-        checkpoint (str): A ``*_gda.pth`` file.
+        config, checkpoint, cfg_options: As in :func:`init_ddu`.
         out (str): ``.onnx`` file.
         images (Sequence): Paths, read as the config reads them, or
             (H, W, C) BGR arrays to compare with, resized to each of the
@@ -59,7 +57,6 @@ def export_onnx(
         tolerance (float): Largest difference of a map, relative to its
             largest value if that is above 1. Ten times that for percentiles
             and ``total``, which are steep where many pixels are alike.
-        cfg_options (dict, optional): Overrides settings of the config.
 
     Returns:
         dict: ``out``, ``bytes``, and under ``checks`` for each size the
@@ -114,17 +111,9 @@ def require_onnx() -> None:
 def write_onnx(
     model: SingleGraph, path: str | os.PathLike, size: tuple[int, int]
 ) -> None:
-    """Trace a :class:`SingleGraph` into one file, no data beside it.
-
-    Args:
-        model (SingleGraph): What is written.
-        path (str): Where to.
-        size (tuple[int, int]): Of the image to trace with.
-    """
+    """Trace a model with an image (H, W) into one file, no data beside it."""
     axes = {2: 'height', 3: 'width'}
     names = (INPUT, *(n for n in OUTPUTS if not n.startswith(NOVELTY)))
-    known = inspect.signature(torch.onnx.export).parameters
-    legacy = dict(dynamo=False) if 'dynamo' in known else {}
     with warnings.catch_warnings(), torch.no_grad():
         # Shapes that Python reads while tracing: those of channels.
         warnings.simplefilter('ignore')
@@ -136,7 +125,7 @@ def write_onnx(
             output_names=list(OUTPUTS),
             dynamic_axes=dict.fromkeys(names, axes),
             opset_version=OPSET,
-            **legacy,
+            dynamo=False,
         )
 
 
@@ -189,14 +178,11 @@ def difference(name: str, want: np.ndarray, got: np.ndarray) -> float:
 
 def require_close(checked: Sequence[dict], tolerance: float) -> None:
     """Raise ValueError if any difference is above the tolerance."""
-    limits = np.array([tolerance * (10 if _steep(n) else 1) for n in OUTPUTS])
+    steep = [n == 'total' or n.endswith(PERCENTILE) for n in OUTPUTS]
+    limits = tolerance * np.where(steep, 10, 1)
     found = np.array([[row[name] for name in OUTPUTS] for row in checked])
     if not (found <= limits).all():  # NaN as well
         raise ValueError(
             f'The exported graph differs from PyTorch by {found.max():.2g}, '
             f'more than {tolerance:g}: {list(checked)}. Nothing was written.'
         )
-
-
-def _steep(name: str) -> bool:
-    return name == 'total' or name.endswith(PERCENTILE)

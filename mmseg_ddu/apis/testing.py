@@ -135,9 +135,7 @@ def void_label(model: dict) -> int:
 def with_uncertainty_metrics(evaluator: dict | list, void: int = VOID) -> list:
     """The config's metrics, and of ours those that are not among them.
 
-    Args:
-        evaluator (dict or list): Of the config.
-        void (int): ``ignore_index`` of our metrics that do not name one.
+    ``void`` is the ``ignore_index`` of ours that name none.
     """
     metrics = list(evaluator) if isinstance(evaluator, list) else [evaluator]
     there = {

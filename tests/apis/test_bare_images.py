@@ -21,6 +21,11 @@ class Halve(BaseTransform):
         return results
 
 
+class Drop(BaseTransform):
+    def transform(self, results):
+        return None
+
+
 class Broken(BaseTransform):
     def transform(self, results):
         return results['no_such_key']
@@ -46,6 +51,12 @@ def test_augmentations_are_not_left_out_for_one_step_in_them(said):
     with pytest.raises(KeyError, match='seg_map_path'):
         BareImagePipeline([both])(dict(img=np.zeros(3)))
     assert not said
+
+
+def test_a_step_that_drops_the_image_is_named():
+    """mmcv's Compose gives None, which no batch can hold."""
+    with pytest.raises(ValueError, match='Drop of the .* makes nothing'):
+        BareImagePipeline([Drop(), Halve()])(dict(img=np.zeros(3)))
 
 
 def test_other_keys_are_errors():

@@ -1,4 +1,6 @@
-"""How the tools end."""
+"""How the tools end, and what they share."""
+
+import os
 
 import pytest
 import torch
@@ -58,3 +60,13 @@ def test_debug_shows_the_place(error, code, capsys, monkeypatch):
     assert got == code
     assert 'Traceback' in said and 'in main' in said
     assert 'error: ' in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize('option', ['--local-rank', '--local_rank'])
+def test_the_rank_of_old_launchers_is_taken(option, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '1')
+    parser = cli.parser('A tool.', 'tool')
+    cli.add_launcher(parser)
+    args = parser.parse_args([f'{option}=1', '--launcher', 'pytorch'])
+    assert vars(args) == dict(launcher='pytorch')
+    assert os.environ['LOCAL_RANK'] == '1'

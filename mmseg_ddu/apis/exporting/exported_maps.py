@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from PIL import Image
 
+from mmseg_ddu.apis.json_form import has_form, is_index, is_number, is_text
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.fileio import read_json
 from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
@@ -101,7 +102,17 @@ class Export:
                 f'{self.path} names {file}, but it is not there; export the '
                 'maps again.'
             )
-        values = _pixels_of(path)
+        try:
+            if path.suffix == '.npy':
+                # Mapped, so that its header cannot ask for memory.
+                values = np.load(path, 'r', allow_pickle=False)
+            else:
+                with Image.open(path) as opened:
+                    values = np.asarray(opened)
+        except Exception as error:  # whatever a decoder raises
+            raise ValueError(
+                f'{path} is damaged ({reason(error)}); export the maps again.'
+            ) from error
         if values.shape != (row['height'], row['width']):
             raise ValueError(
                 f'{path} is not of the size that {MANIFEST} says; export the '
@@ -110,59 +121,35 @@ class Export:
         return values
 
 
-def _pixels_of(path: Path) -> np.ndarray:
-    """Of a map or classes; ValueError if that cannot be."""
-    try:
-        if path.suffix == '.npy':
-            # Mapped, so that its header cannot ask for memory.
-            return np.load(path, 'r', allow_pickle=False)
-        with Image.open(path) as opened:
-            return np.asarray(opened)
-    except Exception as error:  # whatever a decoder raises
-        raise ValueError(
-            f'{path} is damaged ({reason(error)}); export the maps again.'
-        ) from error
-
-
 def _is_sound(manifest: dict) -> bool:
     """Whether there is all that a report reads, of its type."""
-    lists = [manifest[key] for key in ('classes', 'palette', 'images')]
     scales = manifest['maps']
-    return (
-        all(isinstance(value, list) for value in lists)
-        and _are(str, *manifest['classes'])
-        and _are(dict, *manifest['images'])
-        and all(
-            len(color) == 3 and _are(int, *color) and bytes(color)
-            for color in manifest['palette']
-        )
-        and set(MAPS) <= set(scales)
-        and all(
-            _are(str, scale['unit'])
-            and _are(float, scale['png_low'], scale['png_high'])
-            for scale in scales.values()
-        )
-        and all(_is_sound_row(row) for row in manifest['images'])
+    scale = dict(unit=is_text, png_low=is_number, png_high=is_number)
+    form = dict(
+        classes=[is_text],
+        palette=[lambda c: has_form(c, [is_index]) and len(bytes(c)) == 3],
+        maps=dict.fromkeys({*MAPS, *scales}, scale),
+        images=[_is_sound_row],
     )
+    return has_form(manifest, form)
 
 
 def _is_sound_row(row: dict) -> bool:
     """The same of an image; one that was left out is not looked at."""
     if 'files' not in row:
-        return True
+        return isinstance(row, dict)
     files, sides = row['files'], (row['height'], row['width'])
     scores = {*ORDERS, NOVELTY + PERCENTILE} & set(row)
-    return (
-        _are(str, row['image'], *files.values())
-        and Path(files['class']).parts[0] == 'class'
-        and _are(int, *sides)
-        and 1 <= min(sides) <= max(sides) <= MAX_SIDE
-        and scores >= {f'{name}_mean' for name in MAPS}
-        and _are(float, *(row[key] for key in scores))
+    scores |= {f'{name}_mean' for name in MAPS}
+    form: dict = dict(
+        dict.fromkeys(scores, is_number),
+        image=is_text,
+        height=is_index,
+        width=is_index,
+        files=dict.fromkeys({'class', *files}, is_text),
     )
-
-
-def _are(kind: type, *values: object) -> bool:
-    """Whether all are of a type; a whole number is a float, true is none."""
-    kinds = (int, float) if kind is float else (kind,)
-    return all(type(value) in kinds for value in values)
+    return (
+        has_form(row, form)
+        and Path(files['class']).parts[0] == 'class'
+        and 1 <= min(sides) <= max(sides) <= MAX_SIDE
+    )

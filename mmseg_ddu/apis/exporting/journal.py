@@ -15,15 +15,19 @@ from pathlib import Path
 
 from mmengine.dist import get_rank
 
+from mmseg_ddu.apis.kept_parts import require_same
 from mmseg_ddu.apis.writers import MapWriter
-from mmseg_ddu.fileio import atomic_write, remove_temporary, write_json
+from mmseg_ddu.fileio import (
+    atomic_write,
+    json_object,
+    remove_temporary,
+    write_json,
+)
 
 from .one_image import is_done
 
 MANIFEST = 'manifest.json'
 JOURNAL = 'manifest.jsonl'
-# Not compared: where things lie, and what is looked at in each row.
-FREE = ('config', 'checkpoint', 'checkpoint_sha256', 'max_pixels')
 
 
 class Journal:
@@ -81,7 +85,12 @@ class Journal:
         done: dict[str, dict] = {}
         if resume and has_record(self.folder):
             first, *rows = _records(self.folder)
-            self._require_same(first)
+            if not first:
+                raise ValueError(
+                    f'The record of the export in {self.folder} is damaged, '
+                    'so it cannot be resumed; start it again with --overwrite.'
+                )
+            require_same(first, self.header, self.folder)
             limit = self.header['max_pixels']
             done = {
                 row['name']: row
@@ -131,25 +140,6 @@ class Journal:
                 path.unlink()
         return manifest
 
-    def _require_same(self, found: dict) -> None:
-        if not found:
-            raise ValueError(
-                f'The record of the export in {self.folder} is damaged, so it '
-                'cannot be resumed; start it again with --overwrite.'
-            )
-        different = [
-            f'{key} (was {json.dumps(found.get(key))[:80]}, now '
-            f'{json.dumps(value)[:80]})'
-            for key, value in self.header.items()
-            if key not in FREE and found.get(key) != value
-        ]
-        if different:
-            raise ValueError(
-                f'The export in {self.folder} was made with other settings: '
-                f'{"; ".join(different)}. Resume it with the same ones, or '
-                'start again with --overwrite or in another folder.'
-            )
-
 
 def has_record(folder: Path) -> bool:
     """Whether an export, or a part of one, is described there."""
@@ -169,9 +159,9 @@ def _records(folder: Path) -> Iterator[dict]:
     """
     if (folder / JOURNAL).is_file():
         for path in _journals(folder):
-            yield from map(_parsed, path.read_bytes().split(b'\n'))
+            yield from map(json_object, path.read_bytes().split(b'\n'))
         return
-    manifest = _parsed((folder / MANIFEST).read_bytes())
+    manifest = json_object((folder / MANIFEST).read_bytes())
     yield manifest
     rows = manifest.get('images')
     for row in rows if isinstance(rows, list) else ():
@@ -182,14 +172,6 @@ def _journals(folder: Path) -> list[Path]:
     """That of the main process first."""
     found = [folder / JOURNAL, *sorted(folder.glob('manifest.*.jsonl'))]
     return [path for path in found if path.is_file()]
-
-
-def _parsed(text: bytes) -> dict:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    return value if isinstance(value, dict) else {}
 
 
 def _line(value: dict) -> bytes:

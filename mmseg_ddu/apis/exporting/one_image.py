@@ -18,7 +18,7 @@ from torch import nn
 
 from mmseg_ddu.apis.image_files import check_image
 from mmseg_ddu.apis.inference import loaded_pixels, prepare
-from mmseg_ddu.apis.json_form import has_form, is_number
+from mmseg_ddu.apis.json_form import has_form, is_index, is_number, is_text
 from mmseg_ddu.apis.writers import MapWriter
 from mmseg_ddu.apis.writers.own_formats import ABSTAIN
 from mmseg_ddu.core.bounds import WORST, is_lost
@@ -77,30 +77,24 @@ def is_done(
     The row may come from anywhere: no path in it is used, it must name the
     image, and the files that would be written now.
     """
-    numbers = {
-        f'{key}_{what}'
-        for key in writer.scales
-        for what in ('mean', 'max', 'clipped')
-    } | {'lost_share'}
+    numbers = ['lost_share']
+    for key in writer.scales:
+        numbers += [f'{key}_mean', f'{key}_max', f'{key}_clipped']
+    form: dict = {CLASS_PIXELS: are_counts, 'files': {}}
+    form |= dict(name=is_text, image=is_text, height=is_index, width=is_index)
     if TOTAL_PERCENTILE in writer.scales:
-        numbers |= {'unusual_share', NOVELTY, NOVELTY + PERCENTILE}
+        numbers += ['unusual_share', NOVELTY, NOVELTY + PERCENTILE]
+        form[STATISTICS] = [is_number]
     if ABSTAIN in writer.formats:
-        numbers |= {REFUSED_SHARE}
-    others = {'name', 'image', 'height', 'width', 'files', CLASS_PIXELS}
-    if NOVELTY in numbers:
-        others |= {STATISTICS}
-    if set(row) != others | numbers:
+        numbers.append(REFUSED_SHARE)
+    form |= dict.fromkeys(numbers, is_number)
+    if row.keys() != form.keys() or not has_form(row, form):
         return False
     name, shape = row['name'], (row['height'], row['width'])
     return (
-        isinstance(name, str)
-        and name in files
+        name in files
         and row['image'] == str(files[name])
-        and all(type(side) is int and side > 0 for side in shape)
-        and math.prod(shape) <= max_pixels
-        and all(type(row[key]) in (int, float) for key in numbers)
-        and are_counts(row[CLASS_PIXELS])
-        and has_form(row.get(STATISTICS, []), [is_number])
+        and 0 < math.prod(shape) <= max_pixels
         and row['files'] == writer.files(name)
         and writer.has_whole(name, shape)
     )
@@ -109,7 +103,7 @@ def is_done(
 def are_counts(value: object) -> bool:
     """Whether JSON can be the pixels of each class."""
     return isinstance(value, dict) and all(
-        re.fullmatch('[0-9]{1,3}', key) and type(count) is int and count > 0
+        re.fullmatch('[0-9]{1,3}', key) and is_index(count) and count
         for key, count in value.items()
     )
 

@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from xml.etree import ElementTree as xml
@@ -20,6 +20,7 @@ import numpy as np
 
 from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
+from mmseg_ddu.fileio import json_object
 from mmseg_ddu.visualization.prediction import color_table, default_palette
 
 from .window_grid import Tile
@@ -30,7 +31,6 @@ PLACE = ('SRS', 'GeoTransform', 'GCPList')
 CACHE = 256  # MB of blocks that GDAL keeps
 GDAL = dict(GDAL_CACHEMAX=str(CACHE), GDAL_NUM_THREADS='ALL_CPUS')
 PATIENCE = 0.1  # seconds between two looks at whether to stop
-Sources = Sequence[tuple[str, Tile]]
 
 
 class Mosaic:
@@ -156,7 +156,7 @@ class Mosaic:
 
 
 def write_classes(
-    mosaic: Mosaic, sources: Sources, meta: dict, name: str
+    mosaic: Mosaic, tiles: Sequence[Tile], meta: dict, name: str
 ) -> Path:
     """One band of 8 bits with the names and colours of the classes."""
     band = mosaic.add_band('Byte', CLASS, '', VOID)
@@ -170,17 +170,17 @@ def write_classes(
         values = [*color, 0 if index == VOID else 255]
         entry = {f'c{n}': str(value) for n, value in enumerate(values, 1)}
         xml.SubElement(table, 'Entry', entry)
-    _add_sources(band, sources, 1)
+    _add_sources(band, tiles, 1)
     return mosaic.write(name)
 
 
 def write_maps(
-    mosaic: Mosaic, sources: Sources, bands: dict[str, str], name: str
+    mosaic: Mosaic, tiles: Sequence[Tile], bands: dict[str, str], name: str
 ) -> Path:
-    """A float32 band for the classes and for each map, as in the sources."""
+    """A float32 band for the classes and for each map, as in the files."""
     for number, (title, unit) in enumerate({CLASS: '', **bands}.items(), 1):
         band = mosaic.add_band('Float32', title, unit, np.nan)
-        _add_sources(band, sources, number, VOID if title == CLASS else None)
+        _add_sources(band, tiles, number, VOID if title == CLASS else None)
     return mosaic.write(name)
 
 
@@ -190,8 +190,8 @@ def settings_of(path: Path) -> dict:
 
     try:
         with rasterio.open(path) as file:
-            return dict(json.loads(file.tags().get(TAG, '{}')))
-    except (OSError, ValueError, TypeError):
+            return json_object(file.tags().get(TAG, ''))
+    except OSError:
         return {}
 
 
@@ -201,18 +201,18 @@ def _add(parent: xml.Element, tag: str, text: str, **attributes) -> None:
 
 def _add_sources(
     band: xml.Element,
-    sources: Iterable[tuple[str, Tile]],
+    tiles: Sequence[Tile],
     number: int,
     missing: float | None = None,
 ) -> None:
     """Band of so many files; what is ``missing`` in them has no data."""
     kind = 'SimpleSource' if missing is None else 'ComplexSource'
-    for name, tile in sources:
+    for tile in tiles:
         rows, columns = tile.kept_rows, tile.kept_columns
         width, height = columns.stop - columns.start, rows.stop - rows.start
         size = dict(xSize=str(width), ySize=str(height))
         source = xml.SubElement(band, kind)
-        _add(source, 'SourceFilename', name, relativeToVRT='1')
+        _add(source, 'SourceFilename', tile.name, relativeToVRT='1')
         _add(source, 'SourceBand', str(number))
         if missing is not None:
             _add(source, 'NODATA', str(missing))

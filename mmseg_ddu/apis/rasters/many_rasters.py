@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.apis.exporting.journal import is_disk_full
-from mmseg_ddu.apis.image_files import output_names
+from mmseg_ddu.apis.image_files import find_images
 from mmseg_ddu.apis.inference import init_ddu, require_bare_images
+from mmseg_ddu.apis.kept_parts import require_same
 from mmseg_ddu.engine.build import read_config
 from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fit_report import versions
@@ -23,8 +25,8 @@ from mmseg_ddu.fileio import alone_at, require_writable_folder
 from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
-from .finished_windows import FinishedWindows, require_same
-from .raster_file import RasterFile, require_rasterio
+from .finished_windows import FinishedWindows
+from .raster_file import STATISTICS, RasterFile, require_rasterio
 from .window_grid import Tile, check_sizes, tiles
 from .window_prediction import (
     WindowPredictor,
@@ -63,8 +65,6 @@ def export_raster(
     ``NAME.part/``.
 
     Args:
-        config (str): The config the network was trained with.
-        checkpoint (str): A ``*_gda.pth`` file.
         files (str or list): Rasters, whatever GDAL reads.
         out_dir (str): Created if need be.
         bands (list[int], optional): Which go into the network, from 1; all
@@ -78,7 +78,7 @@ def export_raster(
         percentiles (bool): Also write those of the maps.
         overwrite (bool): Replace what is there.
         resume (bool): Go on with what was stopped.
-        device, cfg_options: As in :func:`init_ddu`.
+        config, checkpoint, device, cfg_options: As in :func:`init_ddu`.
 
     Returns:
         list[dict]: For each raster ``raster``, ``files``, ``windows`` and
@@ -102,39 +102,46 @@ def export_raster(
     cfg = read_config(config, cfg_options)
     set_scale(cfg, scale)
     out_dir = require_writable_folder(out_dir)
-    if isinstance(files, (str, os.PathLike)):
-        files = [files]
-    paths = list(dict.fromkeys(map(Path, files)))
-    names = list(output_names([Path(path.name) for path in paths], paths))
+    one = isinstance(files, (str, os.PathLike))
+    inputs = find_images([files] if one else files)
     import rasterio
 
     memory = rasterio.Env(GDAL_CACHEMAX=geotiff.CACHE)
-    with alone_at(out_dir), memory:
-        _require_free(out_dir, names, paths, overwrite or resume)
+    with alone_at(out_dir), memory, warnings.catch_warnings():
+        # Files of windows are at no place; a raster that is not is named.
+        unplaced = rasterio.errors.NotGeoreferencedWarning
+        warnings.simplefilter('ignore', unplaced)
+        _require_free(out_dir, inputs, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
+        require_bare_images(model)
+        require_8_bits(model)
+        steps = evaluation_pipeline(model.cfg)
         shared = dict(
-            _model_settings(model, checkpoint),
+            checkpoint=Path(checkpoint).name,
+            # Fits and thresholds apart, so that what differs is named.
+            weights_sha256=weights_digest(checkpoint),
+            abstention_threshold=thresholds_of(model),
+            config_sha256=digest([model.cfg.model, steps], 64),
+            versions=plain(versions()),
             window=window,
             overlap=overlap,
             percentiles=percentiles,
         )
         channels = network_channels(model)
         work = _Work(model, out_dir, resume, shared)
-        for path in paths:  # what is wrong is said before the hours
+        for path in inputs.values():  # what is wrong is said before the hours
             work.check(RasterFile(path, bands, channels))
         with StopRequest() as stop:
             return [
                 work.export(RasterFile(path, bands, channels), name, stop)
-                for path, name in zip(paths, names)
+                for name, path in inputs.items()
             ]
 
 
-def _require_free(
-    out_dir: Path, names: Sequence[str], inputs: Sequence[Path], used: bool
-) -> None:
+def _require_free(out_dir: Path, inputs: dict[str, Path], used: bool) -> None:
     """Refuse to write over what is there (unless used), or over an input."""
-    rasters = {os.path.realpath(path) for path in inputs}
-    for name in names:
+    rasters = {os.path.realpath(path) for path in inputs.values()}
+    for name in inputs:
         outputs = [f'{name}_{kind}.tif' for kind in OUTPUTS]
         for path in (out_dir / part for part in (*outputs, f'{name}.part')):
             if os.path.realpath(path) in rasters:
@@ -149,22 +156,6 @@ def _require_free(
                     f'{path} is there already. Go on with an export that was '
                     'stopped (--resume), or replace it (--overwrite).'
                 )
-
-
-def _model_settings(model: nn.Module, checkpoint: str | os.PathLike) -> dict:
-    """All of the network that determines the maps."""
-    require_bare_images(model)
-    require_8_bits(model)
-    cfg = model.cfg
-    settings = dict(
-        checkpoint=Path(checkpoint).name,
-        # Fits and thresholds apart, so that what differs is named.
-        weights_sha256=weights_digest(checkpoint),
-        abstention_threshold=thresholds_of(model),
-        config_sha256=digest([cfg.model, evaluation_pipeline(cfg)], 64),
-        versions=versions(),
-    )
-    return plain(settings)
 
 
 def _warn_of_files_elsewhere(raster: RasterFile) -> None:
@@ -228,15 +219,15 @@ class _Work:
         done.begin(self.resume)
         try:
             empty = self._predict_all(raster, done, grid, stop)
-            sources = list(done.sources(grid))
-            if len(sources) + empty != len(grid):
+            ready = list(filter(done.has, grid))
+            if len(ready) + empty != len(grid):
                 raise OSError(
                     f'Windows have gone from {part} or were cut off; run the '
                     'same command with --resume.'
                 )
             about = part, raster.path, {**told, EMPTY: empty}, stop
             mosaics = [geotiff.Mosaic(*about) for _ in outputs]
-            self._put_together(mosaics, sources, outputs)
+            self._put_together(mosaics, ready, outputs)
             done.remove()
         except OSError as error:
             if not is_disk_full(error):
@@ -261,8 +252,8 @@ class _Work:
         for tile in track(todo, raster.path.name):
             pixels, there = raster.read(*tile[:2])
             if there[tile.inside].any():
-                key = done.path(tile).name
-                done.write(tile, self.predict(pixels, there, key, done.folder))
+                where = tile.name, done.folder
+                done.write(tile, self.predict(pixels, there, *where))
             else:
                 empty += 1
             if stop.made:
@@ -280,18 +271,22 @@ class _Work:
     def _put_together(
         self,
         mosaics: Sequence[geotiff.Mosaic],
-        sources: geotiff.Sources,
+        ready: Sequence[Tile],
         outputs: Sequence[Path],
     ) -> None:
         logger = MMLogger.get_current_instance()
-        logger.info(f'Putting {len(sources):,} windows together.')
+        logger.info(f'Putting {len(ready):,} windows together.')
         meta, bands = self.model.dataset_meta, self.predict.bands
         made = [
-            geotiff.write_classes(mosaics[0], sources, meta, OUTPUTS[0]),
-            geotiff.write_maps(mosaics[1], sources, bands, OUTPUTS[1]),
+            geotiff.write_classes(mosaics[0], ready, meta, OUTPUTS[0]),
+            geotiff.write_maps(mosaics[1], ready, bands, OUTPUTS[1]),
         ]
         for source, target in zip(made, outputs):
-            names = source.with_name(f'{source.name}.aux.xml')
+            names, old = (
+                path.with_name(path.name + STATISTICS)
+                for path in (source, target)
+            )
+            old.unlink(missing_ok=True)  # what a viewer found in former maps
             if names.exists():  # of the classes
-                names.replace(target.with_name(f'{target.name}.aux.xml'))
+                names.replace(old)
             source.replace(target)

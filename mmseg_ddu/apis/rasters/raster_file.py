@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .window_grid import Span
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
-
-SAVED_STATISTICS = '.aux.xml'  # viewers write them, and overviews
+STATISTICS = '.aux.xml'  # viewers write them, and overviews
 
 
 def require_rasterio() -> None:
@@ -54,12 +47,20 @@ class RasterFile:
         bands: Sequence[int] | None,
         channels: int,
     ) -> None:
+        import rasterio
+
         self.path = Path(path)
-        self.file = _opened(self.path)  # see placed
+        self.file = rasterio.open(self.path)
         self.bands = self._chosen(bands, channels)
         self.shape = self.file.shape
-        self.dtype = self._dtype()
         self.placed = bool(self.file.crs or self.file.gcps[0])
+        kind = np.result_type(*[self.file.dtypes[b - 1] for b in self.bands])
+        if kind.kind not in 'uif':
+            raise ValueError(
+                f'{self.path} has pixels of type {kind}; only whole and real '
+                'numbers can be predicted.'
+            )
+        self.dtype = str(kind)
 
     def _chosen(self, bands: Sequence[int] | None, channels: int) -> list[int]:
         from rasterio.enums import ColorInterp
@@ -88,17 +89,9 @@ class RasterFile:
             )
         return chosen
 
-    def _dtype(self) -> str:
-        kinds = {self.file.dtypes[band - 1] for band in self.bands}
-        kind = np.result_type(*kinds)
-        if kind.kind not in 'uif':
-            raise ValueError(
-                f'{self.path} has pixels of type {kind}; only whole and real '
-                'numbers can be predicted.'
-            )
-        return str(kind)
-
-    def read(self, rows: Span, columns: Span) -> tuple[np.ndarray, np.ndarray]:
+    def read(
+        self, rows: slice, columns: slice
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of a window, and where there are any.
 
         A mask of the file or an alpha band says where. Else a pixel is
@@ -149,7 +142,8 @@ class RasterFile:
         """
         here: dict[str, list] = {}
         elsewhere: list[str] = []
-        todo, known = [str(self.path)], {str(self.path)}
+        # No pixel of a window comes from its overviews.
+        todo, known = [str(self.path)], {str(self.path), f'{self.path}.ovr'}
         while todo:
             name = todo.pop()
             try:
@@ -162,14 +156,11 @@ class RasterFile:
                 found = [] if remote else _listed(name)[0]
                 if not found:
                     elsewhere.append(name)
-            found = [file for file in found if not self._is_of_viewers(file)]
-            todo += [file for file in found if file not in known]
-            known.update(found)
+            new = [file for file in found if file not in known]
+            # Nor from statistics; nodata values, also there, are asked for.
+            todo += [file for file in new if not file.endswith(STATISTICS)]
+            known.update(new)
         return here, elsewhere
-
-    def _is_of_viewers(self, file: str) -> bool:
-        """No pixel of a window comes from it; nodata is asked for itself."""
-        return file.endswith(SAVED_STATISTICS) or file == f'{self.path}.ovr'
 
     def settings(self) -> dict:
         """What an export that goes on must find unchanged."""
@@ -181,23 +172,12 @@ class RasterFile:
         )
 
 
-def _opened(path: str | os.PathLike) -> DatasetReader:
-    """A raster, whether or not it says where on earth it is."""
+def _listed(name: str) -> tuple[list[str], str]:
+    """Files that GDAL reads for one, not for those, and its nodata values."""
     import rasterio
 
-    with warnings.catch_warnings():
-        kind = rasterio.errors.NotGeoreferencedWarning
-        warnings.simplefilter('ignore', kind)
-        return rasterio.open(path)
-
-
-def _listed(name: str) -> tuple[list[str], str]:
-    """Files that GDAL reads for one, and its nodata values.
-
-    Of a VRT no sources of sources.
-    """
     try:
-        with _opened(name) as file:
+        with rasterio.open(name) as file:
             return list(file.files), repr(file.nodatavals)
     except OSError:  # not a raster, as a file of a transform
         return [], ''
@@ -206,11 +186,8 @@ def _listed(name: str) -> tuple[list[str], str]:
 def write_window(path: Path, pixels: np.ndarray) -> None:
     """A window as an image file of its own, for the loader of a config.
 
-    Three and four bands are colours, else OpenCV reads only the first one.
-
-    Args:
-        path (Path): ``.npy``, or a GeoTIFF.
-        pixels (np.ndarray): (bands, h, w).
+    Three and four of (bands, h, w) are colours, else OpenCV reads only the
+    first one.
     """
     if path.suffix == '.npy':
         np.save(path, pixels.transpose(1, 2, 0))
@@ -226,10 +203,8 @@ def tiff_bytes(pixels: np.ndarray, **options) -> bytes:
     import rasterio
 
     count, height, width = pixels.shape
-    with rasterio.MemoryFile() as memory, warnings.catch_warnings():
-        kind = rasterio.errors.NotGeoreferencedWarning
-        warnings.simplefilter('ignore', kind)
-        size = dict(count=count, height=height, width=width)
+    size = dict(count=count, height=height, width=width)
+    with rasterio.MemoryFile() as memory:
         with memory.open(
             driver='GTiff', dtype=pixels.dtype, **size, **options
         ) as file:

@@ -12,26 +12,24 @@ from typing import NamedTuple
 GRID = 64
 
 
-class Span(NamedTuple):
-    """A part of one side, from ``start`` to ``stop``."""
-
-    start: int
-    stop: int
-
-
 class Tile(NamedTuple):
     """A window of a raster and its inner part, which is kept.
 
     Attributes:
-        rows, columns (Span): What the network sees.
-        kept_rows, kept_columns (Span): Inside; every pixel of the raster is
+        rows, columns (slice): What the network sees.
+        kept_rows, kept_columns (slice): Inside; every pixel of the raster is
             in those of one window.
     """
 
-    rows: Span
-    columns: Span
-    kept_rows: Span
-    kept_columns: Span
+    rows: slice
+    columns: slice
+    kept_rows: slice
+    kept_columns: slice
+
+    @property
+    def name(self) -> str:
+        """That of its file."""
+        return f'{self.rows.start}_{self.columns.start}.tif'
 
     @property
     def inside(self) -> tuple[slice, slice]:
@@ -80,13 +78,13 @@ def tiles(
 
 def _spans(
     size: int, window: int, overlap: int, extra: int
-) -> list[tuple[Span, Span]]:
+) -> list[tuple[slice, slice]]:
     step, length = window - overlap, window + extra
     last = -(-max(size - length, 0) // GRID) * GRID
     starts = [*range(0, last, step), last]
-    whole = [Span(start, min(start + length, size)) for start in starts]
+    whole = [slice(start, min(start + length, size)) for start in starts]
     middles = [(a.stop + b.start) // 2 for a, b in pairwise(whole)]
-    return list(zip(whole, map(Span, [0, *middles], [*middles, size])))
+    return list(zip(whole, map(slice, [0, *middles], [*middles, size])))
 
 
 def padded_size(size: int, extra: int) -> int:

@@ -22,7 +22,7 @@ from mmseg_ddu.engine.fitting_data import (
     image_suffix,
 )
 from mmseg_ddu.engine.ranks import reason
-from mmseg_ddu.models.abstention import REFUSED, refuses
+from mmseg_ddu.models.abstention import refuses
 from mmseg_ddu.models.map_names import PERCENTILE
 from mmseg_ddu.models.tapped_modules import image_channels
 from mmseg_ddu.registry import bare_type
@@ -30,6 +30,7 @@ from mmseg_ddu.visualization.prediction import (
     map_scales,
     sample_classes,
     sample_maps,
+    sample_refused,
 )
 
 from .raster_file import write_window
@@ -68,8 +69,7 @@ def set_scale(cfg: Config, scale: float | None) -> None:
 
 def network_channels(model: nn.Module) -> int:
     """Channels of an image; of an ensemble, of its first member."""
-    members = getattr(model, 'members', None)
-    return image_channels(members[0] if members else model)
+    return image_channels(getattr(model, 'members', [model])[0])
 
 
 def thresholds_of(model: nn.Module) -> float | dict[str, float] | None:
@@ -101,11 +101,11 @@ class WindowPredictor:
     def __init__(self, model: nn.Module, percentiles: bool) -> None:
         self.model = model
         self.load, *rest = model.pipelines[0].transforms
+        self.loader = f'{type(self.load).__name__} of the test pipeline'
         self.rest = BareImagePipeline(rest)
         self.extra = int(bool(getattr(model, 'align_corners', False)))
-        self.suffix = '.tif'
-        if image_suffix(model.cfg) == '.npy':
-            self.suffix = '.npy'
+        arrays = image_suffix(model.cfg) == '.npy'
+        self.suffix = '.npy' if arrays else '.tif'
         self.bands = {
             name: scale.unit
             for name, scale in map_scales(model).items()
@@ -115,11 +115,7 @@ class WindowPredictor:
             self.bands[ABSTAIN] = '1 where refused'
 
     def check(self, dtype: str, shape: Sequence[int]) -> None:
-        """Try the test pipeline with an image, before any window.
-
-        Args:
-            dtype (str): Of the raster.
-            shape (Sequence[int]): Height and width of a window.
+        """Try the test pipeline with an image (h, w), before any window.
 
         Raises:
             ValueError: If the loader does not give all bands, or the rest
@@ -155,14 +151,11 @@ class WindowPredictor:
             if found == sorted((image[:, 0, 0] // divisor).tolist()):
                 return results
         raise ValueError(
-            f'{self._who()} reads other values than those of the {channels} '
+            f'{self.loader} reads other values than those of the {channels} '
             f'bands of type {dtype} (of {image[:, 0, 0].tolist()} it makes '
             f"{found}). Give it color_type='unchanged', or another "
             'imdecode_backend.'
         )
-
-    def _who(self) -> str:
-        return f'{type(self.load).__name__} of the test pipeline'
 
     def _results(self, pixels: np.ndarray, folder: Path) -> dict:
         path = folder / f'window{self.suffix}'
@@ -172,7 +165,7 @@ class WindowPredictor:
             results = self.load(dict(img_path=str(path), img_id=0))
         except Exception as error:  # whatever a decoder raises
             raise ValueError(
-                f'{self._who()} cannot read a window with {what}: '
+                f'{self.loader} cannot read a window with {what}: '
                 f'{reason(error)}'
             ) from error
         image = results['img']
@@ -180,7 +173,7 @@ class WindowPredictor:
         expected = (*pixels.shape[1:], network_channels(self.model))
         if image.shape != expected:
             raise ValueError(
-                f'{self._who()} makes {image.shape} of a window with {what}, '
+                f'{self.loader} makes {image.shape} of a window with {what}, '
                 f'but the network takes {expected} (height, width, '
                 "channels). Give it color_type='unchanged', or another "
                 'imdecode_backend.'
@@ -219,8 +212,7 @@ class WindowPredictor:
         sample = self.model.test_step(as_batch(item))[0]
         maps = sample_maps(sample)
         if ABSTAIN in self.bands:
-            refused = sample.get(REFUSED).data[0].cpu().numpy()
-            maps[ABSTAIN] = refused.astype(np.float32)
+            maps[ABSTAIN] = sample_refused(sample)
         bands = [sample_classes(sample), *(maps[band] for band in self.bands)]
         result = np.stack(bands).astype(np.float32)[:, :height, :width]
         result[0, ~there], result[1:, ~there] = VOID, np.nan

@@ -151,14 +151,11 @@ class MapWriter:
         classes: np.ndarray,
         maps: Mapping[str, np.ndarray],
     ) -> dict[str, str]:
-        """Write all files of an image, or after an error none.
+        """Write all :meth:`files` of an image, or after an error none.
 
         Args:
             name (str): File name without suffix; may hold folders.
             photo, classes, maps: As :class:`Exported` has them.
-
-        Returns:
-            dict[str, str]: As of :meth:`files`.
         """
         image = Exported(photo, classes, maps, self.scales, self.palette)
         try:

@@ -19,7 +19,7 @@ from mmseg_ddu.engine.stopping import Interrupted
 from mmseg_ddu.fileio import alone_at
 from tests.apis.exporting.checks import contents, end_of, start_child
 
-from .drawn_rasters import colors, read, write_raster
+from .drawn_rasters import colors, rasterio, read, write_raster
 from .test_place_and_maps import SMALL, assert_maps_of_stand_in
 
 PIXELS = colors(64, 800)
@@ -138,6 +138,23 @@ def test_what_is_there_is_not_replaced(run, before_window, tmp_path):
     run(overwrite=True)
     after = read(tmp_path / 'out' / 'scene_class.tif')
     assert np.array_equal(before, after)
+
+
+def test_statistics_of_former_maps_do_not_stay(run, tmp_path):
+    """Viewers save them beside a file, and believe them later."""
+    run()
+    beside = tmp_path / 'out' / 'scene_uncertainty.tif.aux.xml'
+    value = '<MDI key="STATISTICS_MAXIMUM">12345</MDI>'
+    beside.write_text(
+        '<PAMDataset><PAMRasterBand band="2"><Metadata>'
+        f'{value}</Metadata></PAMRasterBand></PAMDataset>'
+    )
+    path = beside.with_suffix('').with_suffix('')
+    with rasterio.open(path) as file:
+        assert file.tags(2)['STATISTICS_MAXIMUM'] == '12345'
+    run(overwrite=True)
+    with rasterio.open(path) as file:
+        assert 'STATISTICS_MAXIMUM' not in file.tags(2)
 
 
 def test_what_is_in_the_way_of_outputs(run, tmp_path):
