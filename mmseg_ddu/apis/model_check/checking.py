@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -18,16 +17,18 @@ from torch.utils.data import Dataset
 from mmseg_ddu.apis.compare.results_file import strict
 from mmseg_ddu.apis.inference import init_ddu
 from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept, parts_folder
-from mmseg_ddu.apis.unseen_images import files_of, trained_on
+from mmseg_ddu.apis.unseen_images import (
+    built_images,
+    dataset_config,
+    files_of,
+    trained_on,
+)
 from mmseg_ddu.datasets.image_shifts import FAINT, SHIFTS
 from mmseg_ddu.datasets.shifts import shifted
-from mmseg_ddu.engine.build import check_classes
-from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import require_writable_file, sha256
 from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.registry import DATASETS
 
 from .card import DATA, PAGE, write_card
 from .error_figures import column, error_figures, numbers
@@ -90,11 +91,9 @@ def check_model(
             f'got a {type(model).__name__}.'
         )
     init_default_scope(model.cfg.get('default_scope', 'mmseg'))
-    source, dataset_config = labelled_images(model.cfg)
-    dataset = _built(dataset_config)
-    check_classes(
-        model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
-    )
+    split = 'test' if model.cfg.get('val_dataloader') is None else 'val'
+    images_config = dataset_config(model, split)
+    dataset = built_images(model, images_config)
     order = seeded_order(len(dataset), seed)[: max(images, 0)]
     if len(order) < 2:
         raise ValueError(
@@ -105,11 +104,13 @@ def check_model(
     folder = Path(out_dir)
     for name in (PAGE, DATA):
         require_writable_file(folder / name)
-    parts = _parts_folder(folder, checkpoint, model, dataset_config, seed)
+    parts = _parts_folder(folder, checkpoint, model, images_config, seed)
     card = measure(
-        model, dataset, dataset_config, order, shift_images, parts, seed
+        model, dataset, images_config, order, shift_images, parts, seed
     )
-    card['data'] = f'{len(order)} of {len(dataset)} images of {source}'
+    card['data'] = (
+        f'{len(order)} of {len(dataset)} images of {split}_dataloader'
+    )
     names = image_names(dataset)
     chosen = [names[i] for i in order] if names else []
     card['trained_on'] = len(trained_on(model.cfg, chosen))
@@ -120,37 +121,15 @@ def check_model(
     return card
 
 
-def labelled_images(cfg: Config) -> tuple[str, dict]:
-    """The validation images of a config, else the test images.
-
-    Raises:
-        ValueError: If it has neither.
-    """
-    for name in ('val_dataloader', 'test_dataloader'):
-        if cfg.get(name) is not None:
-            return name, cfg[name]['dataset']
-    raise ValueError(
-        'The config has no val_dataloader or test_dataloader, so there are '
-        'no held-out labelled images to check with.'
-    )
-
-
-def _built(config: dict) -> Dataset:
-    with naming_empty_folders(config):
-        dataset = DATASETS.build(copy.deepcopy(config))
-        dataset.full_init()
-    return dataset
-
-
 def _parts_folder(
     folder: Path,
     checkpoint: str | os.PathLike,
     model: nn.Module,
-    dataset_config: dict,
+    images_config: dict,
     seed: int,
 ) -> Path:
     """Where the parts of this very check are; says if there are others."""
-    told = repr((model.cfg.model, dataset_config)).encode()
+    told = repr((model.cfg.model, images_config)).encode()
     setting = dict(
         checkpoint=sha256(checkpoint),
         config=hashlib.sha256(told).hexdigest(),
@@ -167,7 +146,7 @@ def _parts_folder(
 def measure(
     model: nn.Module,
     dataset: Dataset,
-    dataset_config: dict,
+    images_config: dict,
     order: Sequence[int],
     shift_images: int,
     folder: Path,
@@ -208,7 +187,10 @@ def measure(
             name,
             f'Shift: {name}',
             some,
-            partial(plainly, _built(shifted(dataset_config, kind, **options))),
+            partial(
+                plainly,
+                built_images(model, shifted(images_config, kind, **options)),
+            ),
         )
         for name, (kind, options) in strengths().items()
     }
@@ -233,7 +215,7 @@ def measure(
         shifts=shift_figures(plain[: len(some)], moved, seed),
         pasted=pasted_figures(pasted, seed),
         fit=fit_figures(model, vectors, classes, fit, seed),
-        modes=mode_figures(modes, model.test_cfg.get('mode', 'whole'), seed),
+        modes=mode_figures(modes, seed),
         above_95=above_95(model, plain, seed),
         never_seen=[c for i, c in enumerate(classes) if i not in labels],
         temperature=bool(model.scaled),
