@@ -40,12 +40,6 @@ def count_errors_of(
     They are kept in ``<stem>.<split>_errors.jsonl``, for the same weights,
     settings, images and labels.
 
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
-        checkpoint (Path): Its file.
-        split (str): ``val`` or ``test``.
-        folder (Path): Where the counts are kept.
-
     Raises:
         ValueError: If there are no such images, they have no labels, or
             some were trained on; if the counts that are there are damaged.

@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.compare.results_file import strict
-from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.inference import init_fitted
 from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept, parts_folder
 from mmseg_ddu.apis.unseen_images import (
     built_images,
@@ -33,7 +32,7 @@ from mmseg_ddu.models.map_names import MAPS
 from .card import DATA, PAGE, write_card
 from .error_figures import column, error_figures, numbers
 from .gaussian_fit import fit_figures
-from .image_parts import measure_fit, measure_image, measure_pasted
+from .image_parts import PIXELS, measure_fit, measure_image, measure_pasted
 from .over_images import Value, draws, share_of
 from .sentences import sentences
 from .strangeness_figures import (
@@ -44,7 +43,6 @@ from .strangeness_figures import (
 from .whole_and_slide import measure_modes, mode_figures
 
 IMAGES, SHIFT_IMAGES = 40, 12
-PIXELS = 2000  # of an image
 
 
 @safe_loading()
@@ -84,13 +82,7 @@ def check_model(
         ValueError: If the images have no labels, or only void, are fewer
             than two, or ``out_dir`` holds the check of something else.
     """
-    model = init_ddu(config, checkpoint, device, cfg_options)
-    if not hasattr(model, 'gda_head'):
-        raise ValueError(
-            'Expected a *_gda.pth file of a model with a density head, but '
-            f'got a {type(model).__name__}.'
-        )
-    init_default_scope(model.cfg.get('default_scope', 'mmseg'))
+    model = init_fitted(config, checkpoint, device, cfg_options)
     split = 'test' if model.cfg.get('val_dataloader') is None else 'val'
     images_config = dataset_config(model, split)
     dataset = built_images(model, images_config)
@@ -172,41 +164,28 @@ def measure(
             for image in track(which, text)
         ]
 
-    def plainly(data: Dataset, image: int) -> Part:
-        return measure_image(model, data[image], PIXELS, seed + image)
+    def by(
+        measure: Callable[[nn.Module, dict, int], Part], data: Dataset
+    ) -> Callable[[int], Part]:
+        return lambda image: measure(model, data[image], seed + image)
 
     def with_patch(image: int) -> Part:
         pair = dataset[image], dataset[donors[image]]
-        return measure_pasted(model, *pair, PIXELS, seed + image)
+        return measure_pasted(model, *pair, seed + image)
 
-    plain = of_images('plain', 'Errors', order, partial(plainly, dataset))
+    plain = of_images('plain', 'Errors', order, by(measure_image, dataset))
     _require_labels(plain)
     some = order[: max(2, shift_images)]
-    moved = {
-        name: of_images(
-            name,
-            f'Shift: {name}',
-            some,
-            partial(
-                plainly,
-                built_images(model, shifted(images_config, kind, **options)),
-            ),
-        )
-        for name, (kind, options) in strengths().items()
-    }
+    moved = {}
+    for name, (kind, options) in strengths().items():
+        data = built_images(model, shifted(images_config, kind, **options))
+        one = by(measure_image, data)
+        moved[name] = of_images(name, f'Shift: {name}', some, one)
     pasted = of_images('pasted', 'Pasted patches', order, with_patch)
-    vectors = of_images(
-        'fit',
-        'Fit of the Gaussians',
-        order,
-        lambda i: measure_fit(model, dataset[i], seed + i),
-    )
-    modes = of_images(
-        'modes',
-        'Whole and sliding',
-        some,
-        lambda i: measure_modes(model, dataset[i], PIXELS, seed + i),
-    )
+    one = by(measure_fit, dataset)
+    vectors = of_images('fit', 'Fit of the Gaussians', order, one)
+    one = by(measure_modes, dataset)
+    modes = of_images('modes', 'Whole and sliding', some, one)
     labels = {int(label) for part in plain for label in part['seen']}
     classes = list(dataset.metainfo['classes'])
     fit = model.checkpoint_meta['gda']

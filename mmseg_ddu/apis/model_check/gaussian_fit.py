@@ -28,9 +28,7 @@ def fit_figures(
 ) -> dict:
     """Of the Gaussians of each class, one against several.
 
-    Args:
-        parts (Sequence[Part]): Of :func:`measure_fit`, one for each image.
-        fit (Mapping): ``meta['gda']`` of the checkpoint.
+    ``parts`` are of :func:`measure_fit`, ``fit`` is ``meta['gda']``.
     """
     vectors = torch.cat([torch.from_numpy(part['vectors']) for part in parts])
     labels, images = column(parts, 'labels'), numbers(parts, 'labels')
@@ -100,10 +98,8 @@ def several_gain(
     principal dimensions of the class in the former, each class by itself.
 
     Args:
-        vectors (Tensor): (N, D).
-        labels, half (Tensor): (N,) classes, and whether they judge.
-        classes (int): C.
-        seed (int): Of k-means.
+        vectors, labels (Tensor): (N, D) and (N,).
+        half (Tensor): (N,) bool, those that judge.
 
     Returns:
         list: For each class; None with too few vectors.

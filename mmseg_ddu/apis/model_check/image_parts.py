@@ -23,15 +23,12 @@ CONSTANT = 'constant per image'
 ROWS = (*MAPS, 'energy', 'random')
 EVERY_ROW = (*ROWS, CONSTANT)
 PASTED = (textured, scrambled, recoloured)
+PIXELS = 2000  # of an image
 FIT_VECTORS = 64  # of a class and an image
 
 
 def measure_image(
-    model: nn.Module,
-    item: dict,
-    pixels: int,
-    seed: int,
-    pasted: Tensor | None = None,
+    model: nn.Module, item: dict, seed: int, pasted: Tensor | None = None
 ) -> Part:
     """Scores of sampled pixels, and the calibration of all of them.
 
@@ -40,7 +37,7 @@ def measure_image(
 
     Returns:
         Part: Each row of ``ROWS``, ``known`` and ``wrong``, and ``pasted`` if
-        it was given, (pixels,); ``bins`` (n_bins, 3) of
+        it was given, (PIXELS,); ``bins`` (n_bins, 3) of
         :class:`CalibrationCounts`; ``right`` and ``labelled`` pixels;
         ``seen`` classes; ``novelty``.
 
@@ -59,12 +56,12 @@ def measure_image(
         maps['pasted'] = F.interpolate(pasted[None, None].float(), shape) > 0
     generator = torch.Generator().manual_seed(seed)
     total = judged.labels.numel()
-    where = torch.randint(total, (pixels,), generator=generator)
+    where = torch.randint(total, (PIXELS,), generator=generator)
     part = {name: m.cpu().flatten()[where] for name, m in maps.items()}
     logits = sample.seg_logits.data.cpu().flatten(1)[:, where]
     part.update(
         energy=energy(logits[None])[0, 0],
-        random=torch.rand(pixels, generator=generator),
+        random=torch.rand(PIXELS, generator=generator),
         bins=calibration.bins,
         right=judged.right.sum(),
         labelled=judged.known.sum(),
@@ -75,12 +72,12 @@ def measure_image(
 
 
 def measure_pasted(
-    model: nn.Module, item: dict, donor: dict, pixels: int, seed: int
+    model: nn.Module, item: dict, donor: dict, seed: int
 ) -> Part:
     """The same with a changed piece of another image."""
     generator = torch.Generator().manual_seed(seed)
     inputs, mask = paste(item['inputs'], donor['inputs'], generator, PASTED)
-    return measure_image(model, dict(item, inputs=inputs), pixels, seed, mask)
+    return measure_image(model, dict(item, inputs=inputs), seed, mask)
 
 
 @torch.no_grad()

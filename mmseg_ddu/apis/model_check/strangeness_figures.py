@@ -28,12 +28,8 @@ def shift_figures(
 ) -> dict:
     """Of each kind, and their means, against the same images unshifted.
 
-    One mean is of all kinds, the other of the faint ones.
-
-    Args:
-        plain (Sequence[Part]): The images, unshifted.
-        moved (Mapping): Kind to the same images, shifted.
-        seed (int): Of the resamples of images.
+    One mean is of all kinds, the other of the faint ones. ``moved`` are
+    kinds to the same images, shifted.
     """
     times = draws(len(plain), seed)
     kinds, curves = {}, {}

@@ -14,6 +14,7 @@ from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.models.map_names import PERCENTILE
 
 from .error_figures import column, numbers
+from .image_parts import PIXELS
 from .over_images import draws, share_of, with_interval
 
 MOST_PIXELS = 2_000_000  # of an image that is predicted as a whole
@@ -21,9 +22,7 @@ FLAGGED = 0.95
 
 
 @torch.no_grad()
-def measure_modes(
-    model: nn.Module, item: dict, pixels: int, seed: int
-) -> Part:
+def measure_modes(model: nn.Module, item: dict, seed: int) -> Part:
     """The epistemic map of sampled pixels in both modes.
 
     Empty if the image is too large.
@@ -39,7 +38,7 @@ def measure_modes(
             sample = model.test_step(as_batch(copy.deepcopy(item)))[0]
             total = sample.pred_epistemic.data.numel()
             generator = torch.Generator().manual_seed(seed)
-            where = torch.randint(total, (pixels,), generator=generator)
+            where = torch.randint(total, (PIXELS,), generator=generator)
             for kind in ('', PERCENTILE):
                 values = sample.get(f'pred_epistemic{kind}').data
                 found[name + kind] = values.cpu().flatten()[where].numpy()
