@@ -10,11 +10,12 @@ from statistics import median
 import cv2
 import numpy as np
 import torch
-from rich.progress import Progress
+from rich.progress import track
 from torch import Tensor, nn
 
 from mmseg_ddu.core.distances import (
     Feature,
+    Flattest,
     band_noise,
     band_shares,
     distance_ratio,
@@ -29,7 +30,7 @@ from mmseg_ddu.models.tapped_modules import tap_place
 from mmseg_ddu.visualization.heatmap import to_bytes
 
 from .image_sources import iter_sources
-from .inference import init_ddu, prepare
+from .inference import init_fitted, prepare
 
 RESULT = 'distances.json'
 BANDS = 8
@@ -74,7 +75,7 @@ def check_distances(
         products (int): Most products with the Jacobian in the search of a
             direction, for each tap and image; 164 follow it.
         seed (int): Of the noise.
-        device, cfg_options: As in :func:`init_ddu`.
+        device, cfg_options: As in :func:`.init_ddu`.
 
     Returns:
         dict: What ``distances.json`` has; images have standard deviation
@@ -91,12 +92,7 @@ def check_distances(
     require(size >= 2 * BANDS, f'size of at least {2 * BANDS}', size)
     out = Path(out_dir)
     require_writable_file(out / RESULT)
-    model = init_ddu(config, checkpoint, device, cfg_options)
-    if not hasattr(model, 'gda_head'):
-        raise ValueError(
-            f'{type(model).__name__} has no density. Fit one with '
-            'tools/fit_gda.py and use that checkpoint.'
-        )
+    model = init_fitted(config, checkpoint, device, cfg_options)
     inputs = _squares(model, images, number, size)
     if len(inputs) < 2:
         raise ValueError(
@@ -110,23 +106,21 @@ def check_distances(
     paths: dict[str, list] = {}
     scores: dict[str, list[float]] = {}
     # TF32 would be noise as large as the changes.
-    exact = torch.backends.cudnn.flags(allow_tf32=False)
-    with exact, Progress() as progress:
-        steps = len(taps) * len(inputs)
-        task = progress.add_task('Distances', total=steps)
+    with torch.backends.cudnn.flags(allow_tf32=False):
         for tap in taps:
-            feature = _feature(model, tap, unit)
-            rows = []
-            for name, image in inputs.items():
-                rows.append(_of_image(feature, image, seed, products))
-                if tap == taps[0]:
-                    direction = rows[-1]['flattest'].direction
+            feature, title = _feature(model, tap, unit), f'Distances in {tap}'
+            found = {
+                name: flattest_direction(feature, image, products)
+                for name, image in track(inputs.items(), title)
+            }
+            answers[tap] = _summary(feature, [*inputs.values()], found, seed)
+            if tap == taps[0]:
+                for name, image in inputs.items():
+                    direction = found[name].direction
                     change, paths[name] = _follow(feature, image, direction)
                     both = unit * image, unit * (image + change)
                     scores[name] = _draw(model, both, out, name)
-                progress.advance(task)
-            answers[tap] = _summary(feature, inputs, rows)
-        answers[taps[0]]['flattest'].update(path=paths, scores=scores)
+    answers[taps[0]]['flattest'].update(path=paths, scores=scores)
     write_json(out / RESULT, answers)
     return answers
 
@@ -163,22 +157,6 @@ def _feature(model: nn.Module, tap: str, unit: float) -> Feature:
     return feature
 
 
-def _of_image(
-    feature: Feature, image: Tensor, seed: int, products: int
-) -> dict:
-    """Ratios of the bands, and the direction that is seen least."""
-    length = SMALL * image.numel() ** 0.5
-    bands = [
-        distance_ratio(
-            feature, image, image + length * band_noise(image, b, BANDS, seed)
-        )
-        for b in range(BANDS)
-    ]
-    return dict(
-        bands=bands, flattest=flattest_direction(feature, image, products)
-    )
-
-
 def _follow(
     feature: Feature, image: Tensor, direction: Tensor
 ) -> tuple[Tensor, list[list[float]]]:
@@ -196,9 +174,17 @@ def _follow(
 
 
 def _summary(
-    feature: Feature, inputs: dict[str, Tensor], rows: list[dict]
+    feature: Feature,
+    images: list[Tensor],
+    found: dict[str, Flattest],
+    seed: int,
 ) -> dict:
-    images = list(inputs.values())
+    length = SMALL * images[0].numel() ** 0.5
+
+    def stretched(image: Tensor, band: int) -> float:
+        noise = length * band_noise(image, band, BANDS, seed)
+        return distance_ratio(feature, image, image + noise)
+
     pairs = [
         distance_ratio(feature, one, other)
         for i, one in enumerate(images)
@@ -206,12 +192,11 @@ def _summary(
     ]
     with torch.no_grad():
         values = feature(images[0]).numel() / images[0].numel()
-    found = dict(zip(inputs, (row['flattest'] for row in rows)))
     shares = [band_shares(one.direction, BANDS) for one in found.values()]
     return dict(
         values_per_input=values,
         pairs=dict(min=min(pairs), median=median(pairs), max=max(pairs)),
-        bands=[median(row['bands'][b] for row in rows) for b in range(BANDS)],
+        bands=[median(stretched(x, b) for x in images) for b in range(BANDS)],
         flattest=dict(
             ratios={name: one.ratio for name, one in found.items()},
             converged={name: one.converged for name, one in found.items()},

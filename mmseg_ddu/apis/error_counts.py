@@ -23,8 +23,9 @@ from .json_form import has_form
 from .kept_parts import file_stamp
 from .unseen_images import (
     dataset_config,
-    info_of,
+    files_of,
     labelled_images,
+    labelled_item,
     labelled_prediction,
 )
 
@@ -38,12 +39,6 @@ def count_errors_of(
 
     They are kept in ``<stem>.<split>_errors.jsonl``, for the same weights,
     settings, images and labels.
-
-    Args:
-        model (nn.Module): From :func:`init_ddu`.
-        checkpoint (Path): Its file.
-        split (str): ``val`` or ``test``.
-        folder (Path): Where the counts are kept.
 
     Raises:
         ValueError: If there are no such images, they have no labels, or
@@ -98,9 +93,10 @@ def _belongs(
 def _count(model: nn.Module, dataset: Dataset, index: int) -> Tensor:
     """Counts of one image of a data set."""
     try:
-        sample, image = labelled_prediction(model, dataset, index)
+        item = labelled_item(dataset, index)
+        sample, image = labelled_prediction(model, item)
     except ValueError as error:
-        path = info_of(dataset, index).get('img_path', f'image {index}')
+        path = files_of(dataset, index)[0] or f'image {index}'
         raise ValueError(f'{path}: {error}') from error
     total = sample.pred_total.data.squeeze(0)
     return count_errors(total, image.classes, image.labels, VOID)

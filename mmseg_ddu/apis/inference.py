@@ -92,6 +92,18 @@ def init_ddu(
     return model
 
 
+def init_fitted(*args, **options) -> nn.Module:
+    """As :func:`init_ddu`; a ValueError unless the model has densities."""
+    model = init_ddu(*args, **options)
+    if not hasattr(model, 'gda_head'):
+        raise ValueError(
+            f'{type(model).__name__} has no density, and no calibrated total '
+            'uncertainty. Fit one with tools/fit_gda.py and use that '
+            'checkpoint.'
+        )
+    return model
+
+
 def predicted_meta(model: nn.Module, meta: dict) -> dict:
     """Classes and palette of what a model predicts, added ones too."""
     trained = meta.get('dataset_meta') or {}

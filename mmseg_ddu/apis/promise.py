@@ -23,7 +23,7 @@ from mmseg_ddu.fileio import require_writable_file
 from mmseg_ddu.models.abstention import PREFIX
 
 from .error_counts import count_errors_of
-from .inference import init_ddu
+from .inference import init_fitted
 from .unseen_images import dataset_config
 
 NOTHING = -1.0  # a threshold that keeps no pixel
@@ -49,7 +49,7 @@ def fit_abstention(
     was stopped goes on, and another ``error`` needs no prediction.
 
     Args:
-        config, checkpoint: As for :func:`init_ddu`, fitted.
+        config, checkpoint: As for :func:`.init_ddu`, fitted.
         error (float): Most that the share of wrong pixels among those kept
             may be, in (0, 1).
         confidence (float, optional): Keep the promise for this share of
@@ -85,12 +85,7 @@ def fit_abstention(
     checkpoint = Path(checkpoint)
     out = Path(out) if out else checkpoint
     require_writable_file(out)
-    model = init_ddu(config, checkpoint, device, cfg_options)
-    if not hasattr(model, 'abstention'):
-        raise ValueError(
-            f'{type(model).__name__} has no calibrated total uncertainty. '
-            'Fit densities with tools/fit_gda.py and use that checkpoint.'
-        )
+    model = init_fitted(config, checkpoint, device, cfg_options)
     data = next(bare_datasets(dataset_config(model, split)))
     steps = data.get('pipeline') or evaluation_pipeline(model.cfg)
     mode = test_mode(model.test_cfg, steps)
@@ -182,13 +177,8 @@ def _number(error: float) -> str:
 def what_is_kept(images: list[Tensor], chosen: Tensor) -> dict[str, float]:
     """Coverage and errors of images, each image with its shares.
 
-    Args:
-        images (list[Tensor]): Of :func:`.risk_control.count_errors`.
-        chosen (Tensor): Thresholds by class.
-
-    Returns:
-        dict: ``coverage``, ``error_before``, ``error_kept`` and
-        ``error_refused``; 0 of what there is nothing of.
+    ``images`` are of :func:`.risk_control.count_errors`, ``chosen`` the
+    thresholds by class; the error of what there is nothing of is 0.
     """
     counts = AbstentionCounts()
     # Nothing keeps the level behind them, that of pixels without a score.

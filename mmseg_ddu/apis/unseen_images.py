@@ -101,20 +101,20 @@ def trained_on(cfg: Mapping, names: Sequence[str]) -> list[str]:
 
 @torch.no_grad()
 def labelled_prediction(
-    model: nn.Module, dataset: Dataset, index: int
+    model: nn.Module, item: dict
 ) -> tuple[SegDataSample, JudgedImage]:
-    """The prediction of an image of a data set, with labels of its size.
+    """The prediction of an item of a data set, with labels of its size.
 
     Raises:
-        ValueError: If the image or its labels cannot be read, or there are no
-            labels, or they are colours, of another size or other classes.
+        ValueError: If there are no labels, or they are colours, of another
+            size or other classes.
     """
-    sample = model.test_step(as_batch(_read(dataset, index)))[0]
+    sample = model.test_step(as_batch(item))[0]
     if 'gt_sem_seg' not in sample:
         raise ValueError(
             'no labels; the pipeline of the data set needs LoadAnnotations'
         )
-    file = files_of(dataset, index)[1] or 'what it is labelled with'
+    file = sample.get('seg_map_path') or 'what it is labelled with'
     require_class_numbers(sample.gt_sem_seg.data.shape, file)
     labels, classes = (
         tuple(sample.get(name).data.shape[-2:])
@@ -136,8 +136,8 @@ def labelled_prediction(
     return sample, image
 
 
-def _read(dataset: Dataset, index: int) -> dict:
-    """An item; ValueError if one of its files cannot be read."""
+def labelled_item(dataset: Dataset, index: int) -> dict:
+    """An item; ValueError if the image or its labels cannot be read."""
     try:
         return dataset[index]
     except Exception as error:  # whatever a decoder raises
@@ -150,16 +150,10 @@ def _read(dataset: Dataset, index: int) -> dict:
         ) from error
 
 
-def info_of(dataset: Dataset, index: int) -> dict:
-    """What a data set says of an image before it is read, its files too."""
-    if not hasattr(dataset, 'get_data_info'):
-        return {}
-    return dataset.get_data_info(index)
-
-
 def files_of(dataset: Dataset, index: int) -> list[str | None]:
     """Of an image and its labels, where the data set says so."""
-    info = info_of(dataset, index)
+    known = hasattr(dataset, 'get_data_info')
+    info = dataset.get_data_info(index) if known else {}
     return [info.get('img_path'), info.get('seg_map_path')]
 
 

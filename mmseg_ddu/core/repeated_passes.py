@@ -33,14 +33,12 @@ class RepeatedPasses:
         self._stochastic = set(stochastic)
         self._records: list[tuple[nn.Module, Any, Any]] = []
         self._starts: list[int] = []
-        self._open = False
+        self._open = True
         self.kept: dict[nn.Module, list[Any]] = {}
 
     @contextmanager
     def first_pass(self) -> Iterator[None]:
         """Run the first pass inside."""
-        self._records, self._starts, self._open = [], [], True
-        self.kept = {}
         handles = []
         for module in self._modules:
             handles.append(module.register_forward_pre_hook(self._before))
@@ -57,7 +55,7 @@ class RepeatedPasses:
         """Run each further pass inside."""
         try:
             for module, outputs in self.kept.items():
-                module.forward = _Replayed(module.forward, outputs)
+                module.forward = _replayed(module.forward, outputs)
             yield
         finally:
             for module in self.kept:
@@ -80,51 +78,40 @@ class RepeatedPasses:
         if not self._open:
             return
         self._open = False
-        for module, output, versions in self._records:
-            # An output that was changed in place since cannot be replayed;
-            # an earlier call left out would shift the later ones, so such
-            # a module is computed afresh altogether.
-            fresh = versions == _versions(output)
-            self.kept.setdefault(module, []).append(
-                _copy(output) if fresh else None
-            )
-        self.kept = {
-            module: outputs
-            for module, outputs in self.kept.items()
-            if all(output is not None for output in outputs)
+        # An output that was changed in place since cannot be replayed; an
+        # earlier call left out would shift the later ones, so such a module
+        # is computed afresh altogether.
+        changed = {
+            module
+            for module, output, versions in self._records
+            if versions != _versions(output)
         }
+        for module, output, _ in self._records:
+            if module not in changed:
+                self.kept.setdefault(module, []).append(_copy(output))
         self._records = []
 
 
-class _Replayed:
+def _replayed(forward: Any, outputs: list[Any]) -> Any:
     """Stand-in for ``forward``: the kept outputs first, then the real one."""
+    rest = iter(outputs)
 
-    def __init__(self, forward: Any, outputs: list[Any]) -> None:
-        self._forward = forward
-        self._outputs = iter(outputs)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for output in self._outputs:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for output in rest:
             return _copy(output)
-        return self._forward(*args, **kwargs)
+        return forward(*args, **kwargs)
 
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item)
+    return call
 
 
 def _versions(value: Any) -> list[int]:
-    """In-place change counters; inference tensors have none."""
-    return [
-        0 if torch.is_inference(t) else t._version for t in _tensors(value)
-    ]
+    """In-place change counters of the tensors; inference tensors have none."""
+    if isinstance(value, Tensor):
+        return [0 if torch.is_inference(value) else value._version]
+    if isinstance(value, dict):
+        value = list(value.values())
+    items = value if isinstance(value, (list, tuple)) else ()
+    return [version for item in items for version in _versions(item)]
 
 
 def _copy(value: Any) -> Any:

@@ -107,19 +107,12 @@ class ComponentMetric(CountingMetric):
         if self.threshold is None:
             chosen = self._choose()
             results = self.merged_counts()
-        columns = {
-            score: dict(
-                sIoU=percent(counts.siou()),
-                PPV=percent(counts.ppv()),
-                F1=percent(counts.f1()),
-                **chosen.get(score, {}),
-            )
-            for score, counts in results.items()
-        }
-        return {
-            score: {name: v for name, v in figures.items() if v == v}
-            for score, figures in columns.items()
-        }
+        columns = {}
+        for score, counts in results.items():
+            shares = dict(sIoU=counts.siou(), PPV=counts.ppv(), F1=counts.f1())
+            figures = {n: percent(v) for n, v in shares.items() if v == v}
+            columns[score] = {**figures, **chosen.get(score, {})}
+        return columns
 
     def _choose(self) -> dict[str, dict]:
         """Choose thresholds, and count what was put aside."""

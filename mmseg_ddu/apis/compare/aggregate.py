@@ -94,13 +94,14 @@ def _means(entries: list[dict]) -> dict:
 
 def _moments(entries: list[dict], keys: Iterable[str]) -> tuple[dict, dict]:
     """Mean and deviation of each figure over those that have it."""
-    means: dict[str, float | None] = {}
-    deviations: dict[str, float | None] = {}
-    for key in keys:
-        values = [e[key] for e in entries if e.get(key) is not None]
-        means[key] = mean(values) if values else None
-        deviations[key] = stdev(values) if len(values) > 1 else None
-    return means, deviations
+    there = {
+        key: [e[key] for e in entries if e.get(key) is not None]
+        for key in keys
+    }
+    return (
+        {key: mean(v) if v else None for key, v in there.items()},
+        {key: stdev(v) if len(v) > 1 else None for key, v in there.items()},
+    )
 
 
 def _seed(run: dict, folder: str | os.PathLike) -> int | str:

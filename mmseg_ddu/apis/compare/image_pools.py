@@ -20,6 +20,7 @@ from mmseg_ddu.datasets.shifts import SHIFTS, shifted
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import SeededSubset, image_suffix
 from mmseg_ddu.evaluation.judged_samples import judge
+from mmseg_ddu.fileio import printable
 from mmseg_ddu.registry import DATASETS
 
 PLAIN = 'plain'
@@ -100,7 +101,8 @@ def read_item(pool: SeededSubset, index: int) -> dict | str:
             check_image(path)  # OpenCV reads half a JPEG and says nothing
         return pool[index]
     except Exception as error:  # whatever a decoder raises
-        return f'{path.name}: {type(error).__name__}: {error}'
+        # Goes into the table, which takes no file name of other bytes.
+        return printable(f'{path.name}: {type(error).__name__}: {error}')
 
 
 def judge_in_pool(

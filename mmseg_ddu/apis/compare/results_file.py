@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size, master_only
 
+from mmseg_ddu.apis.json_form import has_form, is_number, is_text
 from mmseg_ddu.engine.checkpoint import plain
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.fileio import read_json, write_json
@@ -116,19 +117,11 @@ def read_results(folder: Path) -> dict:
 
 
 def _is_results(content: Any) -> bool:
-    def have(value: Any, *keys: str) -> bool:
-        return isinstance(value, dict) and set(keys) <= set(value)
-
-    return (
-        have(content, 'protocol', 'methods')
-        and have(content['protocol'], 'config', 'stride', 'images')
-        and have(content['protocol']['images'], 'plain')
-        and have(content['methods'])
-        and all(
-            have(entry, 'error')
-            or (have(entry, 'shifts') and have(entry['shifts']))
-            for entry in content['methods'].values()
-        )
+    images = dict(plain=is_number)
+    protocol = dict(config=is_text, stride=is_number, images=images)
+    return has_form(content, dict(protocol=protocol, methods={})) and all(
+        has_form(row, dict(error=is_text)) or has_form(row, dict(shifts={}))
+        for row in content['methods'].values()
     )
 
 

@@ -112,7 +112,7 @@ class RowCounts:
                 result.update({key_of(k): v for k, v in figures.items()})
                 curves.update(metric.curves())
         ranking = self.metrics[row, 'ranking']
-        ordinary = ranking.groups.number(*ranking.ordinary)
+        ordinary = ranking.against([]).num_negatives
         pixels, suite = dict(in_distribution=ordinary), {}
         for name in (*KINDS, *self.shifts):
             counts = ranking.against([name])
@@ -145,10 +145,5 @@ def _read(path: Path) -> dict:
 
 
 def key_of(figure: str) -> str:
-    """Key of a metric's figure in the results: ``mis_E-AURC``, ``mis_e_aurc``.
-
-    Example:
-        >>> key_of('mis_E-AURC')
-        'mis_e_aurc'
-    """
+    """Key in the results: ``mis_e_aurc`` of a metric's ``mis_E-AURC``."""
     return figure.lower().replace('-', '_')

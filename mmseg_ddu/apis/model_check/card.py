@@ -10,7 +10,7 @@ from mmseg_ddu.fileio import atomic_write, write_json
 from mmseg_ddu.models.map_names import MAPS
 from mmseg_ddu.version import __version__
 
-from .image_parts import CONSTANT, ROWS
+from .image_parts import EVERY_ROW, ROWS
 from .over_images import LEAST_IMAGES
 
 PAGE, DATA = 'card.html', 'card.json'
@@ -29,7 +29,7 @@ def write_card(folder: Path, card: dict) -> None:
         version=__version__,
         least=LEAST_IMAGES,
         rows=ROWS,
-        every_row=(*ROWS, CONSTANT),
+        every_row=EVERY_ROW,
         colors=COLORS,
         highest=highest,
         size=SIZE,

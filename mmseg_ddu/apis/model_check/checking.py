@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import os
 from collections.abc import Callable, Sequence
@@ -10,29 +9,30 @@ from functools import partial
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from rich.progress import track
 from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.compare.results_file import strict
-from mmseg_ddu.apis.inference import init_ddu
+from mmseg_ddu.apis.inference import init_fitted
 from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept, parts_folder
-from mmseg_ddu.apis.unseen_images import files_of, trained_on
+from mmseg_ddu.apis.unseen_images import (
+    built_images,
+    dataset_config,
+    files_of,
+    trained_on,
+)
 from mmseg_ddu.datasets.image_shifts import FAINT, SHIFTS
 from mmseg_ddu.datasets.shifts import shifted
-from mmseg_ddu.engine.build import check_classes
-from mmseg_ddu.engine.empty_folders import naming_empty_folders
 from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.engine.safe_load import safe_loading
 from mmseg_ddu.fileio import require_writable_file, sha256
 from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.registry import DATASETS
 
 from .card import DATA, PAGE, write_card
 from .error_figures import column, error_figures, numbers
 from .gaussian_fit import fit_figures
-from .image_parts import measure_fit, measure_image, measure_pasted
+from .image_parts import PIXELS, measure_fit, measure_image, measure_pasted
 from .over_images import Value, draws, share_of
 from .sentences import sentences
 from .strangeness_figures import (
@@ -43,7 +43,6 @@ from .strangeness_figures import (
 from .whole_and_slide import measure_modes, mode_figures
 
 IMAGES, SHIFT_IMAGES = 40, 12
-PIXELS = 2000  # of an image
 
 
 @safe_loading()
@@ -83,18 +82,10 @@ def check_model(
         ValueError: If the images have no labels, or only void, are fewer
             than two, or ``out_dir`` holds the check of something else.
     """
-    model = init_ddu(config, checkpoint, device, cfg_options)
-    if not hasattr(model, 'gda_head'):
-        raise ValueError(
-            'Expected a *_gda.pth file of a model with a density head, but '
-            f'got a {type(model).__name__}.'
-        )
-    init_default_scope(model.cfg.get('default_scope', 'mmseg'))
-    source, dataset_config = labelled_images(model.cfg)
-    dataset = _built(dataset_config)
-    check_classes(
-        model, dataset.metainfo, model.checkpoint_meta.get('dataset_meta')
-    )
+    model = init_fitted(config, checkpoint, device, cfg_options)
+    split = 'test' if model.cfg.get('val_dataloader') is None else 'val'
+    images_config = dataset_config(model, split)
+    dataset = built_images(model, images_config)
     order = seeded_order(len(dataset), seed)[: max(images, 0)]
     if len(order) < 2:
         raise ValueError(
@@ -105,11 +96,13 @@ def check_model(
     folder = Path(out_dir)
     for name in (PAGE, DATA):
         require_writable_file(folder / name)
-    parts = _parts_folder(folder, checkpoint, model, dataset_config, seed)
+    parts = _parts_folder(folder, checkpoint, model, images_config, seed)
     card = measure(
-        model, dataset, dataset_config, order, shift_images, parts, seed
+        model, dataset, images_config, order, shift_images, parts, seed
     )
-    card['data'] = f'{len(order)} of {len(dataset)} images of {source}'
+    card['data'] = (
+        f'{len(order)} of {len(dataset)} images of {split}_dataloader'
+    )
     names = image_names(dataset)
     chosen = [names[i] for i in order] if names else []
     card['trained_on'] = len(trained_on(model.cfg, chosen))
@@ -120,37 +113,15 @@ def check_model(
     return card
 
 
-def labelled_images(cfg: Config) -> tuple[str, dict]:
-    """The validation images of a config, else the test images.
-
-    Raises:
-        ValueError: If it has neither.
-    """
-    for name in ('val_dataloader', 'test_dataloader'):
-        if cfg.get(name) is not None:
-            return name, cfg[name]['dataset']
-    raise ValueError(
-        'The config has no val_dataloader or test_dataloader, so there are '
-        'no held-out labelled images to check with.'
-    )
-
-
-def _built(config: dict) -> Dataset:
-    with naming_empty_folders(config):
-        dataset = DATASETS.build(copy.deepcopy(config))
-        dataset.full_init()
-    return dataset
-
-
 def _parts_folder(
     folder: Path,
     checkpoint: str | os.PathLike,
     model: nn.Module,
-    dataset_config: dict,
+    images_config: dict,
     seed: int,
 ) -> Path:
     """Where the parts of this very check are; says if there are others."""
-    told = repr((model.cfg.model, dataset_config)).encode()
+    told = repr((model.cfg.model, images_config)).encode()
     setting = dict(
         checkpoint=sha256(checkpoint),
         config=hashlib.sha256(told).hexdigest(),
@@ -167,7 +138,7 @@ def _parts_folder(
 def measure(
     model: nn.Module,
     dataset: Dataset,
-    dataset_config: dict,
+    images_config: dict,
     order: Sequence[int],
     shift_images: int,
     folder: Path,
@@ -193,38 +164,28 @@ def measure(
             for image in track(which, text)
         ]
 
-    def plainly(data: Dataset, image: int) -> Part:
-        return measure_image(model, data[image], PIXELS, seed + image)
+    def by(
+        measure: Callable[[nn.Module, dict, int], Part], data: Dataset
+    ) -> Callable[[int], Part]:
+        return lambda image: measure(model, data[image], seed + image)
 
     def with_patch(image: int) -> Part:
         pair = dataset[image], dataset[donors[image]]
-        return measure_pasted(model, *pair, PIXELS, seed + image)
+        return measure_pasted(model, *pair, seed + image)
 
-    plain = of_images('plain', 'Errors', order, partial(plainly, dataset))
+    plain = of_images('plain', 'Errors', order, by(measure_image, dataset))
     _require_labels(plain)
     some = order[: max(2, shift_images)]
-    moved = {
-        name: of_images(
-            name,
-            f'Shift: {name}',
-            some,
-            partial(plainly, _built(shifted(dataset_config, kind, **options))),
-        )
-        for name, (kind, options) in strengths().items()
-    }
+    moved = {}
+    for name, (kind, options) in strengths().items():
+        data = built_images(model, shifted(images_config, kind, **options))
+        one = by(measure_image, data)
+        moved[name] = of_images(name, f'Shift: {name}', some, one)
     pasted = of_images('pasted', 'Pasted patches', order, with_patch)
-    vectors = of_images(
-        'fit',
-        'Fit of the Gaussians',
-        order,
-        lambda i: measure_fit(model, dataset[i], seed + i),
-    )
-    modes = of_images(
-        'modes',
-        'Whole and sliding',
-        some,
-        lambda i: measure_modes(model, dataset[i], PIXELS, seed + i),
-    )
+    one = by(measure_fit, dataset)
+    vectors = of_images('fit', 'Fit of the Gaussians', order, one)
+    one = by(measure_modes, dataset)
+    modes = of_images('modes', 'Whole and sliding', some, one)
     labels = {int(label) for part in plain for label in part['seen']}
     classes = list(dataset.metainfo['classes'])
     fit = model.checkpoint_meta['gda']
@@ -233,7 +194,7 @@ def measure(
         shifts=shift_figures(plain[: len(some)], moved, seed),
         pasted=pasted_figures(pasted, seed),
         fit=fit_figures(model, vectors, classes, fit, seed),
-        modes=mode_figures(modes, model.test_cfg.get('mode', 'whole'), seed),
+        modes=mode_figures(modes, seed),
         above_95=above_95(model, plain, seed),
         never_seen=[c for i, c in enumerate(classes) if i not in labels],
         temperature=bool(model.scaled),

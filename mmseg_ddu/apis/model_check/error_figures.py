@@ -40,15 +40,6 @@ def calibration_of(parts: Sequence[Part], times: Tensor) -> CalibrationCounts:
     return counts
 
 
-def error_rate(parts: Sequence[Part], times: Tensor) -> float:
-    """Share of wrong pixels among the labelled ones."""
-    right, labelled = (
-        torch.tensor([float(part[name]) for part in parts])
-        for name in ('right', 'labelled')
-    )
-    return float(1 - (times * right).sum() / (times * labelled).sum())
-
-
 def left_after_correction(counts: RankingCounts, share: float) -> float:
     """Error left once a person has corrected the most uncertain share.
 

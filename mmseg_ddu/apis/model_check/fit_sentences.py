@@ -17,37 +17,29 @@ def gaussians(card: Mapping) -> list[str]:
     """What is wrong with the fit of single classes."""
     fit, lines = card['fit'], []
     rows = fit['classes']
-    few = [name for name, row in rows.items() if row['few']]
+    few = [
+        f'{name} ({row["vectors_fitted"]} vectors)'
+        for name, row in rows.items()
+        if row['few']
+    ]
     if few:
-        told = named(
-            [
-                f'{name} ({rows[name]["vectors_fitted"]} vectors)'
-                for name in few
-            ]
-        )
         lines.append(
             f'The fit, of {fit["images_fitted"]} images, saw little of '
-            f'{told}: fit on more images of them.'
+            f'{named(few)}: fit on more images of them.'
         )
-    wider = {
-        name: row
+    wider = [
+        f'{name} ({row["vectors_held_out"]} vectors of '
+        f'{row["images_held_out"]} images)'
         for name, row in rows.items()
         if (row['distance'] or 0) > WIDER
         and row['vectors_held_out'] >= ENOUGH_VECTORS
         and row['images_held_out'] >= ENOUGH_IMAGES
-    }
+    ]
     if wider:
-        told = named(
-            [
-                f'{name} ({row["vectors_held_out"]} vectors of '
-                f'{row["images_held_out"]} images)'
-                for name, row in wider.items()
-            ]
-        )
         lines.append(
-            f'Held-out pixels of {told} lie over {WIDER:.0f} times as far '
-            'out (squared) as those of the fit: its images do not show how '
-            'they vary, so fit on more.'
+            f'Held-out pixels of {named(wider)} lie over {WIDER:.0f} times '
+            'as far out (squared) as those of the fit: its images do not '
+            'show how they vary, so fit on more.'
         )
     return lines
 

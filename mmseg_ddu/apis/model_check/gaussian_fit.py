@@ -11,6 +11,8 @@ from mmseg_ddu.apis.kept_parts import Part
 from mmseg_ddu.core.densities.gaussian import GaussianDensity
 from mmseg_ddu.core.kmeans import class_centers
 
+from .error_figures import column, numbers
+
 FEW_VECTORS = 10  # times the features
 COMPONENTS = 4
 DIMENSIONS = 16  # in which one and several Gaussians are compared
@@ -26,18 +28,12 @@ def fit_figures(
 ) -> dict:
     """Of the Gaussians of each class, one against several.
 
-    Args:
-        model (nn.Module): A fitted DDU segmentor.
-        parts (Sequence[Part]): Of :func:`measure_fit`, one for each image.
-        classes (Sequence[str]): Their names.
-        fit (Mapping): ``meta['gda']`` of the checkpoint.
-        seed (int): Of k-means.
+    ``parts`` are of :func:`measure_fit`, ``fit`` is ``meta['gda']``.
     """
     vectors = torch.cat([torch.from_numpy(part['vectors']) for part in parts])
-    labels = torch.cat([torch.from_numpy(part['labels']) for part in parts])
+    labels, images = column(parts, 'labels'), numbers(parts, 'labels')
     log_probs, distances = own_densities(model.gda_head, vectors, labels)
-    sizes = torch.tensor([len(part['labels']) for part in parts])
-    half = (torch.arange(len(parts)) % 2 == 1).repeat_interleave(sizes)
+    half = images % 2 == 1
     gains = several_gain(vectors, labels, half, len(classes), seed)
     counts = fit.get('vectors_per_class') or [None] * len(classes)
     least = FEW_VECTORS * vectors.shape[1]
@@ -45,10 +41,9 @@ def fit_figures(
     for label, name in enumerate(classes):
         own = labels == label
         seen = bool(own.any())
-        holding = [part for part in parts if (part['labels'] == label).any()]
         rows[str(name)] = dict(
             vectors_held_out=int(own.sum()),
-            images_held_out=len(holding),
+            images_held_out=len(images[own].unique()),
             vectors_fitted=counts[label],
             few=counts[label] is not None and counts[label] < least,
             log_likelihood=float(log_probs[own].mean()) if seen else None,
@@ -59,19 +54,14 @@ def fit_figures(
             ),
             several_gain=gains[label],
         )
+    known = [gain for gain in gains if gain is not None]
     return dict(
         classes=rows,
         images_fitted=fit.get('images'),
         components=model.gda_head.density.components,
-        **_over_classes([gain for gain in gains if gain is not None]),
-    )
-
-
-def _over_classes(gains: list[float]) -> dict:
-    return dict(
-        several_gain=sum(gains) / len(gains) if gains else None,
-        classes_gaining=sum(gain > 0 for gain in gains),
-        classes_compared=len(gains),
+        several_gain=sum(known) / len(known) if known else None,
+        classes_gaining=sum(gain > 0 for gain in known),
+        classes_compared=len(known),
     )
 
 
@@ -108,10 +98,8 @@ def several_gain(
     principal dimensions of the class in the former, each class by itself.
 
     Args:
-        vectors (Tensor): (N, D).
-        labels, half (Tensor): (N,) classes, and whether they judge.
-        classes (int): C.
-        seed (int): Of k-means.
+        vectors, labels (Tensor): (N, D) and (N,).
+        half (Tensor): (N,) bool, those that judge.
 
     Returns:
         list: For each class; None with too few vectors.

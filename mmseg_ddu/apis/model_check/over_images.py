@@ -20,13 +20,7 @@ Value = dict[str, float | None]  # ``value``, ``low`` and ``high``
 
 
 class ImagePixels:
-    """Scores of positives and negatives of several images.
-
-    Args:
-        scores (Tensor): (N,).
-        positives (Tensor): (N,) bool.
-        images (Tensor): (N,) numbers from 0 on.
-    """
+    """Scores of positives (N, bool) and others, and their images' numbers."""
 
     def __init__(
         self, scores: Tensor, positives: Tensor, images: Tensor
@@ -68,19 +62,9 @@ def with_interval(
 
 
 def share_of(chosen: Tensor, images: Tensor, times: list[Tensor]) -> Value:
-    """The share of pixels that are chosen, with its interval.
-
-    Args:
-        chosen (Tensor): (N,) bool.
-        images (Tensor): (N,) numbers from 0 on.
-        times (list): As :func:`draws` gives it.
-    """
-    every, of_these = (
-        torch.bincount(found, minlength=len(times[0]))
-        for found in (images, images[chosen])
-    )
+    """The share of pixels that are chosen, (N,) bool, with its interval."""
     return with_interval(
-        lambda t: float((t * of_these).sum() / (t * every).sum()), times
+        lambda t: float(t[images[chosen]].sum() / t[images].sum()), times
     )
 
 

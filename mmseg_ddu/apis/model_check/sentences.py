@@ -217,17 +217,16 @@ def _calibration(card: Mapping) -> list[str]:
 
 
 def _flags(card: Mapping) -> list[str]:
-    many = {
-        name: value
+    many = ', '.join(
+        f'{name} {share(value)}'
         for name, value in card['above_95'].items()
         if (value['value'] or 0) > MANY_FLAGS
-    }
+    )
     if not many:
         return []
-    named = ', '.join(f'{name} {share(value)}' for name, value in many.items())
     return [
         f'“Above the 95th percentile” should flag 5% of ordinary pixels, but '
-        f'flags more here ({named}): set thresholds on your own images.'
+        f'flags more here ({many}): set thresholds on your own images.'
     ]
 
 

@@ -9,8 +9,8 @@ import torch
 from mmseg_ddu.apis.kept_parts import Part
 from mmseg_ddu.models.map_names import NOVELTY
 
-from .error_figures import calibration_of, column, error_rate, numbers
-from .image_parts import CONSTANT, ROWS
+from .error_figures import calibration_of, column, numbers
+from .image_parts import CONSTANT, EVERY_ROW, ROWS
 from .over_images import (
     ImagePixels,
     Value,
@@ -28,28 +28,22 @@ def shift_figures(
 ) -> dict:
     """Of each kind, and their means, against the same images unshifted.
 
-    One mean is of all kinds, the other of the faint ones.
-
-    Args:
-        plain (Sequence[Part]): The images, unshifted.
-        moved (Mapping): Kind to the same images, shifted.
-        seed (int): Of the resamples of images.
+    One mean is of all kinds, the other of the faint ones. ``moved`` are
+    kinds to the same images, shifted.
     """
     times = draws(len(plain), seed)
     kinds, curves = {}, {}
     for kind, parts in moved.items():
-        pixels = {row: _against(plain, parts, row) for row in _rows()}
+        pixels = {row: _against(plain, parts, row) for row in EVERY_ROW}
         pixels[NOVELTY] = _by_novelty(plain, parts)
         curves[kind] = {
             row: [counted.counts(drawn).auroc() for drawn in times]
             for row, counted in pixels.items()
         }
-        labelled = any(int(part['labelled']) for part in parts)
         kinds[kind] = dict(
-            auroc={row: interval_of(curves[kind][row]) for row in _rows()},
-            accuracy=1 - error_rate(parts, times[0]) if labelled else None,
-            ece=calibration_of(parts, times[0]).ece() if labelled else None,
+            auroc={row: interval_of(curves[kind][row]) for row in EVERY_ROW},
             by_novelty=curves[kind][NOVELTY][0],
+            **_of_classes(parts),
         )
     faint = [kind for kind in moved if kind.startswith(PREFIX_OF_FAINT)]
     strong = [kind for kind in moved if kind not in (*faint, LEFT_OUT)]
@@ -60,17 +54,24 @@ def shift_figures(
 
     return dict(
         images=len(plain),
-        accuracy=1 - error_rate(plain, times[0]),
-        ece=calibration_of(plain, times[0]).ece(),
         kinds=kinds,
-        mean={row: mean(strong, row) for row in _rows()},
+        mean={row: mean(strong, row) for row in EVERY_ROW},
         mean_of_faint=mean(faint, 'epistemic'),
         mean_by_novelty=mean(strong, NOVELTY),
+        **_of_classes(plain),
     )
 
 
-def _rows() -> tuple[str, ...]:
-    return (*ROWS, CONSTANT)
+def _of_classes(parts: Sequence[Part]) -> dict[str, float | None]:
+    """Of all labelled pixels, None without any."""
+    right, labelled = (
+        sum(int(part[name]) for part in parts)
+        for name in ('right', 'labelled')
+    )
+    if not labelled:
+        return dict(accuracy=None, ece=None)
+    ece = calibration_of(parts, torch.ones(len(parts))).ece()
+    return dict(accuracy=right / labelled, ece=ece)
 
 
 def _scores(parts: Sequence[Part], row: str) -> torch.Tensor:

@@ -14,6 +14,7 @@ from mmseg_ddu.engine.fitting_data import as_batch
 from mmseg_ddu.models.map_names import PERCENTILE
 
 from .error_figures import column, numbers
+from .image_parts import PIXELS
 from .over_images import draws, share_of, with_interval
 
 MOST_PIXELS = 2_000_000  # of an image that is predicted as a whole
@@ -21,9 +22,7 @@ FLAGGED = 0.95
 
 
 @torch.no_grad()
-def measure_modes(
-    model: nn.Module, item: dict, pixels: int, seed: int
-) -> Part:
+def measure_modes(model: nn.Module, item: dict, seed: int) -> Part:
     """The epistemic map of sampled pixels in both modes.
 
     Empty if the image is too large.
@@ -32,16 +31,14 @@ def measure_modes(
     if size[0] * size[1] > MOST_PIXELS:
         return {}
     used = model.test_cfg
-    generator = torch.Generator().manual_seed(seed)
     found = {}
-    where = None
     try:
         for name, test_cfg in _modes(used, size).items():
             model.test_cfg = test_cfg
             sample = model.test_step(as_batch(copy.deepcopy(item)))[0]
-            if where is None:
-                total = sample.pred_epistemic.data.numel()
-                where = torch.randint(total, (pixels,), generator=generator)
+            total = sample.pred_epistemic.data.numel()
+            generator = torch.Generator().manual_seed(seed)
+            where = torch.randint(total, (PIXELS,), generator=generator)
             for kind in ('', PERCENTILE):
                 values = sample.get(f'pred_epistemic{kind}').data
                 found[name + kind] = values.cpu().flatten()[where].numpy()
@@ -60,7 +57,7 @@ def _modes(used: dict, size: Sequence[int]) -> dict[str, ConfigDict]:
     return dict(used=used, other=other)
 
 
-def mode_figures(parts: Sequence[Part], used: str, seed: int) -> dict:
+def mode_figures(parts: Sequence[Part], seed: int) -> dict:
     """Rank correlation, and the share of flags that are lost."""
     parts = [part for part in parts if part]
     if not parts:
@@ -80,9 +77,7 @@ def mode_figures(parts: Sequence[Part], used: str, seed: int) -> dict:
 
     return dict(
         images=len(parts),
-        used=used,
         correlation=with_interval(correlation, times),
-        flags=float(flagged.float().mean()),
         flips=share_of(lost[flagged], images[flagged], times),
     )
 

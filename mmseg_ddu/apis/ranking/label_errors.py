@@ -26,6 +26,7 @@ from mmseg_ddu.apis.unseen_images import (
     built_images,
     dataset_config,
     files_of,
+    labelled_item,
     labelled_prediction,
     trained_on,
 )
@@ -171,7 +172,7 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     Raises:
         ValueError: If there are no labels, or they do not fit.
     """
-    _, image = labelled_prediction(model, dataset, index)
+    _, image = labelled_prediction(model, labelled_item(dataset, index))
     log_probs = log_probabilities(image.logits[None])[0]
     labels, known = image.labels.long(), image.known
     if not known.any():

@@ -180,12 +180,7 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
 
 
 def _equal_mass(fine: Tensor, n_bins: int) -> Tensor:
-    """Merge fine bins to ``n_bins`` of equal number, (n_bins, 3).
-
-    Args:
-        fine (Tensor): (G, 3) number, sum of confidences, number right, in
-            the order of confidence. A fine bin on a border is split.
-    """
+    """Merge rows, split on a border, to ``n_bins`` of equal number."""
     fine = fine[fine[:, 0] > 0]
     sums = np.concatenate([np.zeros((1, 3)), fine.cumsum(0).numpy()])
     levels = np.linspace(0, sums[-1, 0], n_bins + 1)

@@ -100,16 +100,14 @@ class ComponentCounts(Counts):
 def component_overlaps(
     predicted: Tensor, truth: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """sIoU of each true and PPV of each predicted component.
+    """sIoU of each true and PPV of each predicted component, on the CPU.
 
     Args:
-        predicted (Tensor): (N,) numbers of the predicted components, 0 for
-            none.
-        truth (Tensor): (N,) numbers of the true components.
+        predicted, truth (Tensor): (N,) numbers of components, 0 for none.
 
     Returns:
-        tuple[Tensor, Tensor]: (G,) and (P,) float64 on the CPU, in the order
-        of the numbers that occur.
+        tuple[Tensor, Tensor]: (G,) and (P,) float64, in the order of the
+        numbers that occur.
     """
     pair = truth.long().cpu().numpy(), predicted.long().cpu().numpy()
     shape = tuple(int(numbers.max(initial=0)) + 1 for numbers in pair)

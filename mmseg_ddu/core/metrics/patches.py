@@ -61,7 +61,7 @@ class PatchCounts(Metric):
         >>> counts = PatchCounts(size=1)
         >>> counts.update(torch.tensor([[.1, .2, .9, .3]]),
         ...               torch.tensor([[True, True, False, True]]))
-        >>> counts.at_percentiles(75).pavpu
+        >>> trio_at_percentiles(counts.windows, 75).pavpu
         tensor([1.], dtype=torch.float64)
     """
 
@@ -122,17 +122,11 @@ class PatchCounts(Metric):
             image, self.size, ceil_mode=True, divisor_override=1
         )[0]
 
-    def at_percentiles(
-        self, percentiles: Tensor | float | None = None
-    ) -> PatchCurves:
-        """The trio at percentiles of the windows; None is 1, 2, … 100."""
-        return trio_at_percentiles(self.windows, percentiles)
-
     def figures(self) -> dict[str, float]:
         """Means of the trio over the percentiles 1, 2, … 100."""
-        curves = {'': self.at_percentiles()}
+        curves = {'': trio_at_percentiles(self.windows)}
         for p in self.percentiles:
-            curves[f'@{p:g}'] = self.at_percentiles(p)
+            curves[f'@{p:g}'] = trio_at_percentiles(self.windows, p)
         names = 'p_accurate_certain', 'p_uncertain_inaccurate', 'PAvPU'
         means = {
             name + suffix: float(curve.nanmean())
@@ -143,7 +137,7 @@ class PatchCounts(Metric):
 
     def curves(self) -> dict:
         """The trio at the percentiles 1, 2, … 100."""
-        return {self.curve: self.at_percentiles()._asdict()}
+        return {self.curve: trio_at_percentiles(self.windows)._asdict()}
 
 
 @METRIC.register('patches_void_wrong')

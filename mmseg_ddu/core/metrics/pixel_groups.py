@@ -48,10 +48,6 @@ class PixelGroups(Counts):
     def _group(self, name: str) -> RankingCounts:
         return self.groups.setdefault(name, RankingCounts(self.bits))
 
-    def number(self, *groups: str) -> int:
-        """Pixels in some groups; 0 for a group that never came up."""
-        return self.versus(groups, []).num_positives
-
     def versus(
         self, positives: Iterable[str], negatives: Iterable[str]
     ) -> RankingCounts:

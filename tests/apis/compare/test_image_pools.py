@@ -1,5 +1,7 @@
 """Which images and which pixels take part."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,18 @@ def test_damaged_images_are_left_out(demo_cfg, tmp_path):
     pools = pools_of(demo_cfg, domains=dict(street=str(tmp_path)))
     assert read_item(pools['street'], 0).startswith('a.jpg: ')
     assert isinstance(read_item(pools['plain'], 0), dict)
+
+
+def test_a_damaged_image_whose_name_is_no_text(demo_cfg, tmp_path):
+    """The reason can be written into a table."""
+    name = os.fsdecode(b'\xff.jpg')
+    try:
+        (tmp_path / name).write_bytes(b'damaged')
+    except OSError:
+        pytest.skip('The file system takes no such name.')
+    pools = pools_of(demo_cfg, domains=dict(street=str(tmp_path)))
+    told = read_item(pools['street'], 0)
+    assert told.encode().startswith(rb'\udcff.jpg: ')
 
 
 def sample_of(tmp_path):

@@ -73,7 +73,7 @@ def test_worked_example(bits):
     )
     counts.update(torch.tensor(EXAMPLE['scores']), right)
     # The third of four windows has a mean of 0.4.
-    assert counts.at_percentiles(70).pavpu.tolist() == [0.75]
+    assert trio_at_percentiles(counts.windows, 70).pavpu.tolist() == [0.75]
 
 
 @pytest.mark.parametrize('size', [1, 2, 4, 7])
@@ -91,7 +91,7 @@ def test_against_loops(size, void_inaccurate):
         (None, hundred),
         (torch.tensor([0.0, 0.5, 99.5]), np.array([0, 0.5, 99.5])),
     ):
-        got = counts.at_percentiles(chosen)
+        got = trio_at_percentiles(counts.windows, chosen)
         assert len(got.pavpu) == len(percentiles)
         expected = [
             loop_trio(means, accurate, ordered[int(p * last // 100)])
@@ -104,7 +104,8 @@ def test_merging_is_pooling():
     one = counted(image(0))
     one.merge(counted(image(1)))
     both = counted(image(0), image(1))
-    for a, b in zip(one.at_percentiles(), both.at_percentiles()):
+    found, expected = map(trio_at_percentiles, (one.windows, both.windows))
+    for a, b in zip(found, expected):
         assert torch.equal(a, b)
     with pytest.raises(ValueError, match='void_inaccurate'):
         one.merge(counted(size=2))
@@ -114,7 +115,7 @@ def test_pixel_level_from_ranking_counts():
     scores, right, known = map(torch.tensor, image())
     counts = RankingCounts(bits=32)
     counts.update(scores[known], ~right[known])
-    expected = counted(image(), size=1).at_percentiles()
+    expected = trio_at_percentiles(counted(image(), size=1).windows)
     for a, b in zip(trio_at_percentiles(counts), expected):
         assert torch.equal(a, b)
 
@@ -123,19 +124,19 @@ def test_extremes():
     """At percentile 100 all is certain, and p(a|c) is the accuracy."""
     scores, right, _ = image()
     counts = counted((scores, right), size=1)
-    last = [float(curve[-1]) for curve in counts.at_percentiles()]
+    last = [float(curve[-1]) for curve in trio_at_percentiles(counts.windows)]
     assert last == pytest.approx([right.mean(), 0, right.mean()])
     perfect = counted((-right.astype(np.float32), right), size=1)
-    assert perfect.at_percentiles(50).pavpu.tolist() == [1.0]
-    nothing = PatchCounts().at_percentiles(torch.tensor([50]))
+    assert trio_at_percentiles(perfect.windows, 50).pavpu.tolist() == [1.0]
+    nothing = trio_at_percentiles(PatchCounts().windows, torch.tensor([50]))
     assert all(curve.isnan().all() for curve in nothing)
 
 
 def test_void_scores_may_be_anything():
     scores, right, known = image()
-    expected = counted((scores, right, known)).at_percentiles()
+    expected = trio_at_percentiles(counted((scores, right, known)).windows)
     scores[~known] = np.nan
-    got = counted((scores, right, known)).at_percentiles()
+    got = trio_at_percentiles(counted((scores, right, known)).windows)
     assert torch.equal(got.pavpu, expected.pavpu)
 
 
@@ -147,4 +148,4 @@ def test_bad_input():
     with pytest.raises(ValueError, match='one shape'):
         PatchCounts().update(torch.rand(3, 4), torch.ones(4, 3).bool())
     with pytest.raises(ValueError, match='percentiles'):
-        counted(image()).at_percentiles(torch.tensor([101.0]))
+        trio_at_percentiles(counted(image()).windows, torch.tensor([101.0]))
