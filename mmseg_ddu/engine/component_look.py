@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
@@ -31,19 +33,13 @@ class ComponentLook:
     def __init__(
         self, model: DDUMixin, pixels_per_class: int | None, seed: int
     ) -> None:
-        self.model = model
+        self.model, self.seed = model, seed
+        self.pixels_per_class = pixels_per_class
         heads = model.heads.values()
         self.heads = [h for h in heads if h.density.components > 1]
-        self.num_classes = model.gda_head.num_classes
-        self.pixels_per_class = pixels_per_class
-        self.seed = seed
-        self.samples = self._new_samples()
-
-    def _new_samples(self) -> list[list[PixelReservoir]]:
-        """One for each head and class."""
-        return [
-            [PixelReservoir(LOOK_VECTORS) for _ in range(self.num_classes)]
-            for _ in self.heads
+        classes = range(model.gda_head.num_classes)
+        self.samples = [
+            [PixelReservoir(LOOK_VECTORS) for _ in classes] for _ in self.heads
         ]
 
     @torch.no_grad()
@@ -67,14 +63,9 @@ class ComponentLook:
         Returns:
             list[Tensor]: For each head, (C * components, D).
         """
-        total = self._new_samples()
-        states = [[r.state_dict() for r in part] for part in self.samples]
-        for state in from_each_rank(states):
-            for mine, its in zip(sum(total, []), sum(state, [])):
-                mine.merge(PixelReservoir.from_state_dict(its))
         return [
-            self._centers_of(head, samples)
-            for head, samples in zip(self.heads, total)
+            self._centers_of(head, reduce(_merged, from_each_rank(samples)))
+            for head, samples in zip(self.heads, self.samples)
         ]
 
     def _centers_of(
@@ -87,7 +78,13 @@ class ComponentLook:
         return class_centers(
             torch.cat([part for _, part in found]),
             torch.cat(labels),
-            self.num_classes,
+            len(samples),
             head.density.components,
             self.seed,
         ).flatten(0, 1)
+
+
+def _merged(
+    first: list[PixelReservoir], second: list[PixelReservoir]
+) -> list[PixelReservoir]:
+    return [mine.merge(its) for mine, its in zip(first, second)]

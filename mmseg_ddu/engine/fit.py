@@ -256,7 +256,7 @@ def fit_densities(
             seed=seed,
             **options,
         )
-        images = TrainingPass(model, fitter, dataset, num_workers, saved)
+        images = TrainingPass(fitter, dataset, num_workers, saved)
     images.look()
     images.run()
     fitter.synchronize()

@@ -61,7 +61,6 @@ class DensityFitter:
         self.model = model
         self.heads = list(model.heads.values())
         self.num_classes = model.gda_head.num_classes
-        self.void = void_of(model)
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed, self.temperature = seed, temperature
@@ -93,33 +92,34 @@ class DensityFitter:
         """
         key = random_keys((1,), self.seed, index)
         statistics = self.model.image_novelty.statistics(image.image)
-        sums = self.sums_of(index)
+        held_out = index in self.held_out
+        sums = self.held if held_out else self.sums
         sums.statistics.update(key, statistics)
-        windows = self._windows(image, index)
-        if index in self.held_out and self.model.gda_head.ready:
+        windows = self._windows(image, index, sums)
+        if held_out and self.model.gda_head.ready:
             self.maps.see(image, index, windows)
         for _ in windows:  # that are left
             pass
         sums.images.add(index)
 
-    def sums_of(self, index: int) -> FitSums:
-        """Where an image is added."""
-        return self.held if index in self.held_out else self.sums
-
     def _windows(
-        self, image: LabelledImage, index: int
+        self, image: LabelledImage, index: int, sums: FitSums
     ) -> Iterator[LabelledWindow]:
-        """Those of an image, each added on its way."""
+        """Those of an image, some pixels of each added on its way."""
         for number, window in enumerate(image.windows(self.model)):
             grid = window.features[LOGITS].shape[2:]
             labels = labels_on_grid(window.labels, grid)
-            self.sums_of(index).class_count += self._count(labels)
-            self._add(window, index, number)
+            sums.class_count += self._count(labels)
+            for moments, head in zip(sums.moments, self.heads):
+                chosen = window.vectors(
+                    head, self.pixels_per_class, self.seed, index, number
+                )
+                head.update(moments, *chosen)
             yield window
 
     def _count(self, labels: Tensor) -> Tensor:
         """Pixels of each class, (C,)."""
-        labels = labels[labels != self.void]
+        labels = labels[labels != void_of(self.model)]
         wrong = (labels < 0) | (labels >= self.num_classes)
         if wrong.any():
             ignored = last_decode_head(self.model).ignore_index
@@ -130,14 +130,6 @@ class DensityFitter:
                 'reduce_zero_label or the classes in metainfo are wrong.'
             )
         return torch.bincount(labels, minlength=self.num_classes).cpu()
-
-    def _add(self, window: LabelledWindow, *number: int) -> None:
-        """Add some pixels of a window to the moments of each head."""
-        for moments, head in zip(self.sums_of(number[0]).moments, self.heads):
-            chosen = window.vectors(
-                head, self.pixels_per_class, self.seed, *number
-            )
-            head.update(moments, *chosen)
 
     # Finishing
 
@@ -150,7 +142,7 @@ class DensityFitter:
 
         Unless none of them has a labelled pixel.
         """
-        if self.sums.labelled:
+        if self.sums.moments[0].counts.any():
             self._fit()
 
     def join(self) -> None:

@@ -203,10 +203,10 @@ class _Indexed(Dataset):
             return index, None, f'{type(error).__name__}: {error}'
 
 
-def share_of_rank(total: int) -> range:
-    """The images of this process: every so-manieth, none twice."""
+def share_of_rank(images: Sequence[int]) -> Sequence[int]:
+    """Those of this process: every so-manieth, none twice."""
     rank, world = get_dist_info()
-    return range(rank, total, world)
+    return images[rank::world]
 
 
 def fitting_loader(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import islice
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import MMLogger
 from rich.progress import Progress
-from torch import nn
 from torch.utils.data import Dataset
 
 from .component_look import LOOK_IMAGES
@@ -35,7 +34,6 @@ class TrainingPass:
     """Shows each image of this process to a fitter.
 
     Args:
-        model (DDUMixin): In eval mode.
         fitter (DensityFitter): What looks at the images.
         dataset: Items as mmseg's, with ``gt_sem_seg``.
         num_workers (int): Of the loader.
@@ -45,18 +43,15 @@ class TrainingPass:
 
     def __init__(
         self,
-        model: nn.Module,
         fitter: DensityFitter,
         dataset: Dataset,
         num_workers: int = 0,
         saved: SavedFit | None = None,
     ) -> None:
-        self.model, self.fitter, self.saved = model, fitter, saved
+        self.fitter, self.saved = fitter, saved
         self.dataset, self.num_workers = dataset, num_workers
         if saved:
             saved.restore(fitter.sums)
-        held = fitter.held_out
-        self.others = [i for i in range(len(dataset)) if i not in held]
         self.stop = StopRequest()
 
     def look(self) -> None:
@@ -82,12 +77,20 @@ class TrainingPass:
             RankError: If another process has failed.
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
-        sums = self.fitter.sums
-        listening = self.stop if self.saved else nullcontext()
-        with listening, self._leaving_in_order():
-            self._update(self.others, sums, 'Fitting densities', self._keep)
-            with together():
-                self._stop_if_asked()
+        held, sums = self.fitter.held_out, self.fitter.sums
+        others = [i for i in range(len(self.dataset)) if i not in held]
+        try:
+            with self.stop if self.saved else nullcontext():
+                self._update(others, sums, 'Fitting densities', self._keep)
+                with together():
+                    self._stop_if_asked()
+        except Interrupted:  # this process, or another
+            self.saved.write(sums)
+            raise Interrupted(
+                f'Stopped with {self.saved.images} of '
+                f'{len(share_of_rank(others))} images saved. '
+                'The same command with --resume goes on from there.'
+            ) from None
         if self.saved:
             self.saved.write(sums)
 
@@ -100,8 +103,7 @@ class TrainingPass:
         """Show the maps of a few of all images that were seen."""
         seen = sorted(self.fitter.sums.images)
         order = seeded_order(len(seen), self.fitter.seed)[:MOST_HELD_OUT]
-        images = [seen[place] for place in order]
-        self._show(images, self.fitter.maps.see)
+        self._show([seen[place] for place in order], self.fitter.maps.see)
         self.fitter.maps.synchronize()
 
     def _update(
@@ -113,7 +115,7 @@ class TrainingPass:
     ) -> None:
         """Show images that are not done yet, with a progress bar."""
         bar = Progress(disable=not is_main_process())
-        task = bar.add_task(text, total=len(share_of_rank(len(images))))
+        task = bar.add_task(text, total=len(share_of_rank(images)))
 
         def between() -> None:
             bar.update(task, completed=len(sums.done))
@@ -129,19 +131,13 @@ class TrainingPass:
         sums: FitSums | None = None,
         between: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show the share of this process to a function.
+        """Show the share of this process of some images to a function.
 
-        Args:
-            images (Sequence[int]): Of all processes.
-            see (Callable): Gets the image and its number.
-            sums (FitSums, optional): Those done there are not shown again,
-                and those that cannot be read are told and noted, else
-                skipped.
-            between (Callable): Called between two images.
+        With sums, those done there are not shown again, and those that
+        cannot be read are told and noted there, else skipped.
         """
-        own = [images[place] for place in share_of_rank(len(images))]
-        if sums is not None:
-            own = [index for index in own if index not in sums.done]
+        done = sums.done if sums else ()
+        own = [i for i in share_of_rank(images) if i not in done]
         batches = iter(fitting_loader(self.dataset, own, self.num_workers))
         most = max(all_gather_object(len(own)))
         for _ in range(0, most, IMAGES_TOGETHER):
@@ -149,18 +145,15 @@ class TrainingPass:
                 for batch in islice(batches, IMAGES_TOGETHER):
                     index, item, error = batch[0]
                     if error is None:
-                        see(labelled_image(self.model, item), index)
-                    elif sums is not None:
-                        self._leave_out(sums, index, error)
+                        see(labelled_image(self.fitter.model, item), index)
+                    elif sums:
+                        sums.unreadable.append(dict(image=index, error=error))
+                        MMLogger.get_current_instance().warning(
+                            f'Training image {index} cannot be read and is '
+                            f'left out: {error}'
+                        )
                     between()
                 between()  # if there was none
-
-    @staticmethod
-    def _leave_out(sums: FitSums, index: int, error: str) -> None:
-        sums.unreadable.append(dict(image=index, error=error))
-        MMLogger.get_current_instance().warning(
-            f'Training image {index} cannot be read and is left out: {error}'
-        )
 
     def _keep(self) -> None:
         self._stop_if_asked()
@@ -173,15 +166,3 @@ class TrainingPass:
             # the others answer.
             self.saved.write(self.fitter.sums)
             raise Interrupted
-
-    @contextmanager
-    def _leaving_in_order(self) -> Iterator[None]:
-        try:
-            yield
-        except Interrupted:  # this process, or another
-            self.saved.write(self.fitter.sums)
-            raise Interrupted(
-                f'Stopped with {self.saved.images} of '
-                f'{len(share_of_rank(len(self.others)))} images saved. '
-                'The same command with --resume goes on from there.'
-            ) from None
