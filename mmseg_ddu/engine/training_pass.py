@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 
 from mmengine.dist import all_gather_object, is_main_process
@@ -23,7 +23,7 @@ from .fitting_data import (
 from .labelled_windows import LabelledImage, labelled_image
 from .ranks import together
 from .saved_fit import SavedFit
-from .stopping import Interrupted, StopRequest
+from .stopping import Interrupted
 
 # Images between two exchanges of the processes: few enough that an error on
 # one soon ends all, and enough that they seldom wait for each other.
@@ -52,7 +52,6 @@ class TrainingPass:
         self.dataset, self.num_workers = dataset, num_workers
         if saved:
             saved.restore(fitter.sums)
-        self.stop = StopRequest()
 
     def look(self) -> None:
         """Show a few images first, if a head has several Gaussians a class.
@@ -79,11 +78,18 @@ class TrainingPass:
         """
         held, sums = self.fitter.held_out, self.fitter.sums
         others = [i for i in range(len(self.dataset)) if i not in held]
+        show = partial(
+            self._show, others, self.fitter.update, sums, 'Fitting densities'
+        )
+        if not self.saved:
+            show()
+            return
+        keep = partial(self.saved.keep, sums)
         try:
-            with self.stop if self.saved else nullcontext():
-                self._update(others, sums, 'Fitting densities', self._keep)
+            with self.saved.stop:
+                show(keep)
                 with together():
-                    self._stop_if_asked()
+                    keep()
         except Interrupted:  # this process, or another
             self.saved.write(sums)
             raise Interrupted(
@@ -91,13 +97,12 @@ class TrainingPass:
                 f'{len(share_of_rank(others))} images saved. '
                 'The same command with --resume goes on from there.'
             ) from None
-        if self.saved:
-            self.saved.write(sums)
+        self.saved.write(sums)
 
     def run_held_out(self) -> None:
         """Show those that are held out, once; no state is kept of it."""
-        held = sorted(self.fitter.held_out)
-        self._update(held, self.fitter.held, 'Percentiles')
+        held, update = sorted(self.fitter.held_out), self.fitter.update
+        self._show(held, update, self.fitter.held, 'Percentiles')
 
     def calibrate(self) -> None:
         """Show the maps of a few of all images that were seen."""
@@ -106,63 +111,42 @@ class TrainingPass:
         self._show([seen[place] for place in order], self.fitter.maps.see)
         self.fitter.maps.synchronize()
 
-    def _update(
-        self,
-        images: Sequence[int],
-        sums: FitSums,
-        text: str,
-        keep: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Show images that are not done yet, with a progress bar."""
-        bar = Progress(disable=not is_main_process())
-        task = bar.add_task(text, total=len(share_of_rank(images)))
-
-        def between() -> None:
-            bar.update(task, completed=len(sums.done))
-            keep()
-
-        with bar:
-            self._show(images, self.fitter.update, sums, between)
-
     def _show(
         self,
         images: Sequence[int],
         see: Callable[[LabelledImage, int], None],
         sums: FitSums | None = None,
-        between: Callable[[], None] = lambda: None,
+        text: str = '',
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
         """Show the share of this process of some images to a function.
 
         With sums, those done there are not shown again, and those that
         cannot be read are told and noted there, else skipped.
         """
-        done = sums.done if sums else ()
-        own = [i for i in share_of_rank(images) if i not in done]
+        share = share_of_rank(images)
+        done = sums.done if sums else set()
+        own = [index for index in share if index not in done]
         batches = iter(fitting_loader(self.dataset, own, self.num_workers))
+        bar = Progress(disable=not text or not is_main_process())
+        before = len(share) - len(own)
+        task = bar.add_task(text, total=len(share), completed=before)
         most = max(all_gather_object(len(own)))
-        for _ in range(0, most, IMAGES_TOGETHER):
-            with together():
-                for batch in islice(batches, IMAGES_TOGETHER):
-                    index, item, error = batch[0]
-                    if error is None:
-                        see(labelled_image(self.fitter.model, item), index)
-                    elif sums:
-                        sums.unreadable.append(dict(image=index, error=error))
-                        MMLogger.get_current_instance().warning(
-                            f'Training image {index} cannot be read and is '
-                            f'left out: {error}'
-                        )
-                    between()
-                between()  # if there was none
-
-    def _keep(self) -> None:
-        self._stop_if_asked()
-        if self.saved:
-            self.saved.write_if_due(self.fitter.sums)
-
-    def _stop_if_asked(self) -> None:
-        if self.stop.made:  # nobody listens where no state is kept
-            # First of all: the launcher may not have the patience to let
-            # the others answer.
-            self.saved.write(self.fitter.sums)
-            raise Interrupted
+        with bar:
+            for _ in range(0, most, IMAGES_TOGETHER):
+                with together():
+                    for batch in islice(batches, IMAGES_TOGETHER):
+                        index, item, error = batch[0]
+                        if error is None:
+                            see(labelled_image(self.fitter.model, item), index)
+                        elif sums:
+                            sums.unreadable.append(
+                                dict(image=index, error=error)
+                            )
+                            MMLogger.get_current_instance().warning(
+                                f'Training image {index} cannot be read and '
+                                f'is left out: {error}'
+                            )
+                        bar.advance(task)
+                        keep()
+                    keep()  # if there was none
