@@ -12,6 +12,7 @@ from mmseg_ddu.core.sampling import random_keys
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.models.heads import classifying_head, last_decode_head
 from mmseg_ddu.models.tapped_modules import LOGITS
+from mmseg_ddu.models.uncertainty_maps import without_padding
 
 from .component_look import ComponentLook
 from .fit_sums import FitSums
@@ -91,7 +92,8 @@ class DensityFitter:
             ValueError: If a label is neither a class nor void.
         """
         key = random_keys((1,), self.seed, index)
-        statistics = self.model.image_novelty.statistics(image.image)
+        ((_, whole),) = without_padding(image.inputs, [image.meta])
+        statistics = self.model.image_novelty.statistics(whole)
         held_out = index in self.held_out
         sums = self.held if held_out else self.sums
         sums.statistics.update(key, statistics)

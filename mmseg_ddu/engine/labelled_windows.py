@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.models.uncertainty_maps import Window, without_padding
+from mmseg_ddu.models.uncertainty_maps import Window
 
 from .fitting_data import as_batch
 from .labels import cells_per_class, labels_on_input, void_of
@@ -66,12 +66,6 @@ class LabelledImage(NamedTuple):
     meta: dict
     labels: Tensor
 
-    @property
-    def image(self) -> Tensor:
-        """Without the padding, (1, C, h, w)."""
-        ((_, image),) = without_padding(self.inputs, [self.meta])
-        return image
-
     def windows(self, model: nn.Module) -> Iterator[LabelledWindow]:
         """What inference looks at, with a model (DDUMixin) in eval mode."""
         for box, *seen in model.iter_features(self.inputs, [self.meta]):
@@ -96,10 +90,7 @@ def labelled_image(model: nn.Module, item: dict) -> LabelledImage:
     void = void_of(model)
     labels = sample.gt_sem_seg.data.squeeze(0)
     ignored = labels == last_decode_head(model).ignore_index
-    labels = labels_on_input(
-        labels.masked_fill(ignored, void),
-        meta,
-        tuple(data['inputs'].shape[2:]),
-        void,
-    )
-    return LabelledImage(data['inputs'], meta, labels)
+    labels = labels.masked_fill(ignored, void)
+    inputs = data['inputs']
+    labels = labels_on_input(labels, meta, inputs.shape[2:], void)
+    return LabelledImage(inputs, meta, labels)

@@ -26,19 +26,13 @@ def void_of(model: nn.Module) -> int:
 
 
 def require_class_numbers(shape: Sequence[int], file: object) -> None:
-    """Refuse labels of several channels.
-
-    Args:
-        shape (Sequence[int]): (H, W) or (1, H, W) of what is good.
-        file (object): The path, for the error.
-    """
-    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 1):
-        return
-    raise ValueError(
-        f'{file} has {shape[-1]} values a pixel, as colours have, where one '
-        'class number is expected; write class numbers into it, as an image '
-        'of one channel'
-    )
+    """Raise ValueError unless labels are (H, W) or (1, H, W)."""
+    if len(shape) != 2 and (len(shape) != 3 or shape[0] != 1):
+        raise ValueError(
+            f'{file} has {shape[-1]} values a pixel, as colours have, where '
+            'one class number is expected; write class numbers into it, as '
+            'an image of one channel'
+        )
 
 
 def labels_on_input(
@@ -53,11 +47,9 @@ def labels_on_input(
         size (tuple[int, int]): Height and width of the padded input.
         void (int): Label of the padding.
     """
-    padding = padding_of(meta)
-    left, right, top, bottom = padding
+    left, right, top, bottom = padding = padding_of(meta)
     inner = (size[0] - top - bottom, size[1] - left - right)
-    resized = labels_on_grid(labels, inner)
-    return F.pad(resized, padding, value=void)
+    return F.pad(labels_on_grid(labels, inner), padding, value=void)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
