@@ -153,13 +153,15 @@ def _only_moves(transform: Callable, trial: tuple, num_classes: int) -> bool:
     present = np.unique(state['gt_seg_map']).tolist()
     for value in {*range(num_classes), *present}:
         plain = np.full_like(state['gt_seg_map'], value)
-        ((_, outcomes),) = _trials(transform, [dict(state, gt_seg_map=plain)])
         found = {
             label
+            for _, outcomes in _trials(
+                transform, [dict(state, gt_seg_map=plain)]
+            )
             for new in outcomes
             for label in np.unique(new['gt_seg_map']).tolist()
         }
-        if value not in found:
+        if value not in found:  # or it cannot be tried on one class alone
             return False
         others |= found - {value}
     return len(others) <= fills
