@@ -66,7 +66,7 @@ def join(launcher: str) -> None:
         nodes = ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']]
         hosts = subprocess.check_output(nodes, text=True).split()
         os.environ['MASTER_ADDR'] = hosts[0]
-        os.environ.setdefault('MASTER_PORT', '29500')
+    os.environ.setdefault('MASTER_PORT', '29500')  # as mmengine does
     torch.distributed.init_process_group('gloo')
 
 
