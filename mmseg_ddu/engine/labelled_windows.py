@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.models.uncertainty_maps import Window
+from mmseg_ddu.models.uncertainty_maps import Window, padding_of
 
 from .fitting_data import as_batch
-from .labels import cells_per_class, labels_on_input, void_of
+from .labels import cells_per_class, labels_on_grid, void_of
 
 
 class LabelledWindow(NamedTuple):
@@ -90,7 +91,10 @@ def labelled_image(model: nn.Module, item: dict) -> LabelledImage:
     void = void_of(model)
     labels = sample.gt_sem_seg.data.squeeze(0)
     ignored = labels == last_decode_head(model).ignore_index
-    labels = labels.masked_fill(ignored, void)
-    inputs = data['inputs']
-    labels = labels_on_input(labels, meta, inputs.shape[2:], void)
-    return LabelledImage(inputs, meta, labels)
+    # As the network sees the image: resized, then padded.
+    left, right, top, bottom = padding = padding_of(meta)
+    height, width = data['inputs'].shape[2:]
+    inner = height - top - bottom, width - left - right
+    labels = labels_on_grid(labels.masked_fill(ignored, void), inner)
+    labels = F.pad(labels, padding, value=void)
+    return LabelledImage(data['inputs'], meta, labels)

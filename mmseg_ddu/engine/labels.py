@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from mmseg_ddu.core.sampling import random_keys, sample_per_class
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.models.uncertainty_maps import padding_of
 
 NO_CLASS = -1
 
@@ -33,23 +32,6 @@ def require_class_numbers(shape: Sequence[int], file: object) -> None:
             'one class number is expected; write class numbers into it, as '
             'an image of one channel'
         )
-
-
-def labels_on_input(
-    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
-) -> Tensor:
-    """Labels as the network sees the image: resized, then padded with void.
-
-    Args:
-        labels (Tensor): (H, W) at the original size.
-        meta (dict): With ``padding_size`` (left, right, top, bottom), if
-            the preprocessor padded the image.
-        size (tuple[int, int]): Height and width of the padded input.
-        void (int): Label of the padding.
-    """
-    left, right, top, bottom = padding = padding_of(meta)
-    inner = (size[0] - top - bottom, size[1] - left - right)
-    return F.pad(labels_on_grid(labels, inner), padding, value=void)
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:
