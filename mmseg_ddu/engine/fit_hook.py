@@ -77,8 +77,8 @@ class FitGDAHook(Hook):
         names = ['last_ckpt']
         if self.fit_best:
             names += sorted(n for n in info if n.startswith('best_ckpt'))
-        paths = {str(info[name]): None for name in names if info.get(name)}
-        files = filter(Path.is_file, map(Path, paths))
+        paths = [Path(str(info[name])) for name in names if info.get(name)]
+        files = filter(Path.is_file, dict.fromkeys(paths))
         return [(path, weights_digest(path)) for path in files]
 
 

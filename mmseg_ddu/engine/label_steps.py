@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
 from itertools import takewhile
 
@@ -229,28 +228,21 @@ def _trials(
 ) -> Iterator[tuple[dict, list[dict]]]:
     """Each sample, and what the step makes of it several times."""
     for state in states:
+        # The same random numbers on all ranks; the program's stay.
+        before = random.getstate(), np.random.get_state()
+        random.seed(0)
+        np.random.seed(0)
         try:
-            with _seeded():
-                outcomes = [
-                    transform(copy.deepcopy(state)) for _ in range(TRIALS)
-                ]
+            outcomes = [
+                transform(copy.deepcopy(state)) for _ in range(TRIALS)
+            ]
         except Exception:  # the fit will say so
             continue
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
         if None not in outcomes:
             yield state, outcomes
-
-
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """The same random numbers on all ranks; the program's stay."""
-    states = random.getstate(), np.random.get_state()
-    random.seed(0)
-    np.random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
 
 
 def _changes(old: dict, new: list[dict], key: str) -> bool:

@@ -78,7 +78,9 @@ class RankError(OSError):
             is gone.
     """
 
-    reason = ''
+    def __init__(self, message: str, reason: str = '') -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def without_wrapper(model: nn.Module) -> nn.Module:
@@ -123,14 +125,9 @@ def agree(wish: T, error: BaseException | None = None) -> list[T]:
         kind, text = failure
         if kind == Interrupted.__name__:
             raise Interrupted(text)
-        raise _rank_error(rank, f'{kind}: {text}')
+        text = f'{kind}: {text}'
+        raise RankError(f'Process {rank} failed with {text}', text)
     return [wish for wish, _ in said]
-
-
-def _rank_error(rank: int, text: str) -> RankError:
-    error = RankError(f'Process {rank} failed with {text}')
-    error.reason = text
-    return error
 
 
 @contextmanager
@@ -204,7 +201,8 @@ def _portable(error: Exception | None) -> Exception | None:
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:  # whatever the class of the error does there
-        return _rank_error(0, reason(error))
+        text = reason(error)
+        return RankError(f'Process 0 failed with {text}', text)
 
 
 def patient_group():
