@@ -11,9 +11,8 @@ from mmengine.logging import MMLogger
 from rich.progress import Progress
 from torch.utils.data import Dataset
 
-from .component_look import LOOK_IMAGES
 from .fit_sums import FitSums
-from .fitter import DensityFitter
+from .fitter import LOOK_IMAGES, DensityFitter
 from .fitting_data import (
     MOST_HELD_OUT,
     fitting_loader,
@@ -58,16 +57,16 @@ class TrainingPass:
 
         Unless a state says what was seen then.
         """
-        look = self.fitter.component_look
-        if not look.heads:
+        fitter = self.fitter
+        if not fitter.several:
             return
-        found = all_gather_object(self.fitter.sums.centers)
+        found = all_gather_object(fitter.sums.centers)
         centers = next(filter(None, found), None)
         if centers is None:
-            order = seeded_order(len(self.dataset), self.fitter.seed)
-            self._show(order[:LOOK_IMAGES], look.see)
-            centers = look.centers()
-        self.fitter.use_centers(centers)
+            order = seeded_order(len(self.dataset), fitter.seed)
+            self._show(order[:LOOK_IMAGES], fitter.look)
+            centers = fitter.find_centers()
+        fitter.use_centers(centers)
 
     def run(self) -> None:
         """Show all images that are left and not held out, once, in order.

@@ -40,8 +40,8 @@ def collected(split):
         for index in split[fitting_data.get_dist_info()[0]]
     }
     for index, image in images.items():
-        fitter.component_look.see(image, index)
-    fitter.use_centers(fitter.component_look.centers())
+        fitter.look(image, index)
+    fitter.use_centers(fitter.find_centers())
     for index, image in images.items():
         if index not in HELD_OUT:
             fitter.update(image, index)
