@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from benchmarks.drawn_images import drawn_images
 from mmseg_ddu.core.dropout import active_dropout, dropout_modules
-from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, load_weights
+from mmseg_ddu.engine.checkpoint import load_weights, without_fit
 from mmseg_ddu.engine.fit import fit_densities
 from mmseg_ddu.models.convert import (
     to_ddu_model,
@@ -50,12 +50,7 @@ def build_variants(
     model = dict(cfg.model, pretrained=None)
     plain = revert_sync_batchnorm(MODELS.build(to_plain_model(model)))
     if state_dict is not None:
-        weights = {
-            key: value
-            for key, value in state_dict.items()
-            if not key.startswith(FIT_PREFIXES)
-        }
-        load_weights(plain, weights, 'the checkpoint')
+        load_weights(plain, without_fit(state_dict), 'the checkpoint')
     variants = dict(plain=plain.to(device).eval())
     images = drawn_images(FIT_IMAGES, FIT_SIZE, plain.num_classes)
     heads = dict(default=gda_head or {}, **HEADS)

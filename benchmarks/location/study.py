@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mmseg_ddu.core.metrics.ranking_counts import RankingCounts
 from mmseg_ddu.engine.build import build_ddu, check_classes, read_config
-from mmseg_ddu.engine.checkpoint import FIT_PREFIXES, read_checkpoint
+from mmseg_ddu.engine.checkpoint import read_checkpoint, without_fit
 from mmseg_ddu.engine.fit_report import versions
 from mmseg_ddu.engine.fitting_data import (
     SeededSubset,
@@ -132,11 +132,7 @@ def _model(
     cfg: Config, checkpoint, head: dict, device, dataset_meta: dict
 ) -> nn.Module:
     content = read_checkpoint(checkpoint)
-    weights = {
-        key: value
-        for key, value in content['state_dict'].items()
-        if not key.startswith(FIT_PREFIXES)
-    }
+    weights = without_fit(content['state_dict'])
     model_cfg = to_ddu_model(cfg.model, head)
     model = build_ddu(model_cfg, weights, str(checkpoint), device)
     check_classes(model, dataset_meta, content['meta'].get('dataset_meta'))

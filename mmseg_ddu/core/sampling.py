@@ -88,12 +88,13 @@ class PixelReservoir:
         if sum(map(len, self._keys)) > 2 * self.size:
             self._prune()
 
-    def merge(self, other: PixelReservoir) -> None:
+    def merge(self, other: PixelReservoir) -> PixelReservoir:
         """Add the sample of another stream."""
         self._keys += other._keys
         self._values += other._values
         if self._keys:
             self._prune()
+        return self
 
     def state_dict(self) -> dict:
         """The sample so far: ``keys`` (N,), ``values`` (N, ...) each."""

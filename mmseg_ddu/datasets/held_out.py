@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
-from torch.utils.data import Subset
 
+from mmseg_ddu.engine.fitting_data import ChosenImages
 from mmseg_ddu.registry import DATASETS
 
 
 @DATASETS.register_module()
-class DropImagesWithClasses(Subset):
+class DropImagesWithClasses(ChosenImages):
     """A data set without the images that show certain classes.
 
     Ignoring the pixels of a held-out class is not enough for a clean test:
@@ -47,10 +47,6 @@ class DropImagesWithClasses(Subset):
                 'nothing is left to train on.'
             )
         super().__init__(every, kept)
-        self.metainfo = every.metainfo
-
-    def full_init(self) -> None:
-        """For wrappers; it is done."""
 
     def get_data_info(self, index: int) -> dict:
         """Annotation of an image that was kept."""

@@ -17,7 +17,6 @@ from mmseg_ddu.models.convert import (
     to_ddu_model,
     to_ensemble_model,
 )
-from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 from mmseg_ddu.models.heads import count_classes
 from mmseg_ddu.registry import MODELS, OWN_SCOPE, type_name
 
@@ -25,6 +24,7 @@ from .checkpoint import (
     load_weights,
     read_checkpoint,
     weights_digest,
+    without_fit,
 )
 from .fit_meta import fitted_heads
 from .safe_load import safe_loading
@@ -48,12 +48,10 @@ def read_config(
         FileNotFoundError: If there is no such config.
         ValueError: If it cannot be read, or the settings do not fit it.
     """
-    if not isinstance(config, Config):
-        if not Path(config).is_file():
-            raise FileNotFoundError(f'There is no config {config}.')
-        config = _config_of_file(config)
-    else:
+    if isinstance(config, Config):
         config = copy.deepcopy(config)
+    else:
+        config = _config_of_file(config)
     if cfg_options:
         try:
             config.merge_from_dict(cfg_options)
@@ -68,15 +66,7 @@ def read_config(
 
 
 def require_settings(cfg: Config, *names: str) -> None:
-    """Refuse a config without some settings, and say what to write.
-
-    Args:
-        cfg (Config): Of mmseg.
-        names (str): Settings that must be there.
-
-    Raises:
-        ValueError: If one is not; it names all that are not.
-    """
+    """Raise ValueError if settings are missing, and say what to write."""
     missing = [name for name in names if cfg.get(name) is None]
     if missing:
         lines = '; '.join(f'{name} = {EXAMPLES[name]}' for name in missing)
@@ -87,6 +77,8 @@ def require_settings(cfg: Config, *names: str) -> None:
 
 
 def _config_of_file(path: str | os.PathLike) -> Config:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'There is no config {path}.')
     try:
         return Config.fromfile(path)
     except (OSError, ImportError):
@@ -99,16 +91,12 @@ def _config_of_file(path: str | os.PathLike) -> Config:
 
 
 def model_of_checkpoint(model: dict, meta: dict) -> dict:
-    """The model config that a checkpoint needs.
+    """The ``model`` of a config as the ``meta`` of a checkpoint needs it.
 
     A fitted checkpoint knows how its densities were made
     (``meta['gda']['head']``); that overrules the config, so that the
     config the network was trained with goes on working. Our sampling
     baselines stay what they are.
-
-    Args:
-        model (dict): ``model`` of an mmseg config.
-        meta (dict): ``meta`` of the checkpoint.
 
     Raises:
         ValueError: If what it says of its densities makes no sense.
@@ -137,8 +125,7 @@ def build_ddu(
         source (str): Where they come from, for error messages.
         device (str, optional): ``cuda`` if there is one, else ``cpu``.
     """
-    model_cfg = dict(model_cfg, pretrained=None)
-    model = MODELS.build(model_cfg)
+    model = MODELS.build(dict(model_cfg, pretrained=None))
     if device is None:
         device = 'cuda' if torch.cuda.is_available() else 'cpu'
     model = revert_sync_batchnorm(model)
@@ -180,10 +167,8 @@ def build_ensemble(
             )
     state: dict[str, Tensor] = {}
     for index, path in enumerate(checkpoints):
-        weights = read_checkpoint(path)['state_dict']
-        for key, value in weights.items():
-            if not key.startswith(FIT_PREFIXES):
-                state[f'members.{index}.{key}'] = value
+        weights = without_fit(read_checkpoint(path)['state_dict'])
+        state.update({f'members.{index}.{k}': v for k, v in weights.items()})
     names = ', '.join(map(str, checkpoints))
     return build_ddu(config, state, names, device)
 

@@ -39,18 +39,15 @@ def read_checkpoint(path: str | os.PathLike) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f'There is no checkpoint {path}.')
     content = load(str(path))
-    if not isinstance(content, dict):
-        raise ValueError(f'{path} holds no state_dict.')
+    content = content if isinstance(content, dict) else {}
     state = content.get('state_dict', content.get('model', content))
-    if not isinstance(state, dict):
-        raise ValueError(f'{path} holds no state_dict.')
     meta = content.get('meta') if state is not content else None
     meta = {} if meta is None else meta
     if not isinstance(meta, dict):
         raise ValueError(f'Expected meta in {path} to be a dict.')
     state = {
         str(key).removeprefix('module.'): value
-        for key, value in state.items()
+        for key, value in (state.items() if isinstance(state, dict) else ())
         if isinstance(value, Tensor)
     }
     if not state:
@@ -140,6 +137,15 @@ def _may_be_left(key: str) -> bool:
     )
 
 
+def without_fit(state_dict: dict) -> dict:
+    """The weights of the network alone."""
+    return {
+        key: value
+        for key, value in state_dict.items()
+        if not key.startswith(FIT_PREFIXES)
+    }
+
+
 def save_checkpoint(
     path: str | os.PathLike, state_dict: dict, meta: dict
 ) -> None:
@@ -162,14 +168,13 @@ def weights_digest(path: str | os.PathLike, densities: bool = True) -> str:
             fitted to one network has one digest.
     """
     digest = hashlib.sha256()
+    left = ABSTENTION if densities else FIT_PREFIXES
     for key, value in sorted(read_checkpoint(path)['state_dict'].items()):
-        left = FIT_PREFIXES if not densities else ABSTENTION
-        if key.startswith(left):
-            continue
-        digest.update(f'{key} {tuple(value.shape)} {value.dtype}'.encode())
-        flat = value.detach().clone(memory_format=torch.contiguous_format)
-        flat = flat.flatten()
-        digest.update(flat.view(torch.uint8).numpy().tobytes())
+        if not key.startswith(left):
+            shape = tuple(value.shape)
+            digest.update(f'{key} {shape} {value.dtype}'.encode())
+            flat = value.detach().clone(memory_format=torch.contiguous_format)
+            digest.update(flat.flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
@@ -179,24 +184,20 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray, Tensor)):
+        return value.tolist()
     if isinstance(value, bool) or value is None:
         return value
     for kind in (int, float):
         if isinstance(value, kind):
             return kind(value)
-    if isinstance(value, (np.ndarray, Tensor)):
-        return value.tolist()
     return str(value)  # subclasses of str too, torch.__version__ is one
 
 
 def digest(value: Any, length: int = 16) -> str:
-    """A name for a config or a list of files: the same for the same values.
+    """A name of so many hex digits for a config or a list of files.
 
-    Args:
-        value: Anything that :func:`plain` takes.
-        length (int): Hex digits, up to 64.
+    The same for the same values, of which :func:`plain` is taken.
     """
     text = json.dumps(plain(value), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mmengine.dataset import BaseDataset
 
@@ -37,8 +37,11 @@ def naming_empty_folders(*configs: dict | None) -> Iterator[None]:
 def _require_images(config: dict, error: Exception) -> None:
     try:
         dataset = DATASETS.build(dict(config, lazy_init=True))
-        if not isinstance(dataset, BaseDataset) or _lists_images(dataset):
+        if not isinstance(dataset, BaseDataset):
             return
+        with suppress(FileNotFoundError):
+            if dataset.load_data_list():
+                return
     except AssertionError:
         _require_files(config, error)
         return
@@ -54,13 +57,6 @@ def _require_images(config: dict, error: Exception) -> None:
         f'{listed}{ending}. Check data_root, data_prefix, ann_file and '
         'img_suffix in the config.'
     ) from error
-
-
-def _lists_images(dataset: BaseDataset) -> bool:
-    try:
-        return bool(dataset.load_data_list())
-    except FileNotFoundError:
-        return False
 
 
 def _require_files(config: dict, error: Exception) -> None:

@@ -11,13 +11,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 from torch.utils.data import Dataset
 
-from mmseg_ddu.fileio import (
-    require_writable_file,
-    sha256,
-    write_json,
-)
+from mmseg_ddu.fileio import require_writable_file, sha256, write_json
 from mmseg_ddu.models.convert import to_ddu_model
-from mmseg_ddu.models.fitted_state import FIT_PREFIXES
 from mmseg_ddu.models.gda_head import FORMAT
 
 from .build import build_ddu, check_classes, read_config
@@ -26,6 +21,7 @@ from .checkpoint import (
     plain,
     read_checkpoint,
     save_checkpoint,
+    without_fit,
 )
 from .empty_folders import naming_empty_folders
 from .fit_meta import test_mode
@@ -128,7 +124,9 @@ def fit_gda(
         content = read_checkpoint(checkpoint)
         require_writable_file(out)
         model_cfg = to_ddu_model(cfg.model, gda_head, extra_heads)
-        model = _build(model_cfg, content['state_dict'], checkpoint, device)
+        # Not with the densities of an earlier fit.
+        weights = without_fit(content['state_dict'])
+        model = build_ddu(model_cfg, weights, str(checkpoint), device)
         with naming_empty_folders(cfg.get('train_dataloader')):
             data = fitting_dataset_config(cfg)
             dataset = fitting_dataset(data)
@@ -161,18 +159,6 @@ def fit_gda(
     if saved:
         saved.remove()
     return out
-
-
-def _build(
-    model_cfg: dict, state_dict: dict, source: Path, device: str | None
-) -> nn.Module:
-    """The model with its weights, but not the densities of an earlier fit."""
-    weights = {
-        key: value
-        for key, value in state_dict.items()
-        if not key.startswith(FIT_PREFIXES)
-    }
-    return build_ddu(model_cfg, weights, str(source), device)
 
 
 def _identity(data: dict, model_cfg: dict, dataset: Dataset) -> dict:
@@ -232,16 +218,12 @@ def fit_densities(
     saved: SavedFit | None = None,
     **options,
 ) -> dict:
-    """Fit the densities of a built model; arguments as of :func:`fit_gda`.
+    """Fit the densities of a built model (DDUMixin) in eval mode.
 
     Args:
-        model (DDUMixin): In eval mode.
         dataset: Items as mmseg's, with ``gt_sem_seg``.
-        num_workers (int): Of the loader.
-        calibration_fraction (float): Share of images that calibrate.
-        seed (int): Of all choices.
         saved (SavedFit, optional): Where the state of the fit is kept.
-        options: Further arguments of :class:`DensityFitter`.
+        options: Of :class:`DensityFitter`; all others as of :func:`fit_gda`.
 
     Returns:
         dict: The report of :meth:`DensityFitter.finalize`.
@@ -256,7 +238,7 @@ def fit_densities(
             seed=seed,
             **options,
         )
-        images = TrainingPass(model, fitter, dataset, num_workers, saved)
+        images = TrainingPass(fitter, dataset, num_workers, saved)
     images.look()
     images.run()
     fitter.synchronize()

@@ -48,7 +48,7 @@ class FitGDAHook(Hook):
     def after_train(self, runner) -> None:
         """Fit each checkpoint; one fit where weights are the same."""
         # Others may be here before the main process has saved.
-        found = on_main(self._digests, runner)
+        found = on_main(self._checkpoints, runner)
         if not found:
             runner.logger.warning(
                 'FitGDAHook found no checkpoint to fit the densities on; was '
@@ -71,17 +71,15 @@ class FitGDAHook(Hook):
                 **self.fit_options,
             )
 
-    def _digests(self, runner) -> list[tuple[Path, str]]:
-        return [(p, weights_digest(p)) for p in self.checkpoints(runner)]
-
-    def checkpoints(self, runner) -> list[Path]:
-        """Files of the last and the best checkpoints that exist."""
+    def _checkpoints(self, runner) -> list[tuple[Path, str]]:
+        """The last and the best that exist, with digests of the weights."""
         info = runner.message_hub.runtime_info
         names = ['last_ckpt']
         if self.fit_best:
             names += sorted(n for n in info if n.startswith('best_ckpt'))
         paths = [Path(str(info[name])) for name in names if info.get(name)]
-        return [path for path in dict.fromkeys(paths) if path.is_file()]
+        files = filter(Path.is_file, dict.fromkeys(paths))
+        return [(path, weights_digest(path)) for path in files]
 
 
 def _copy_fit(source: Path, target: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor
@@ -46,7 +48,7 @@ class FitSums:
         self.unreadable: list[dict] = []
         self.centers: list[Tensor] = []
 
-    def merge(self, other: FitSums) -> None:
+    def merge(self, other: FitSums) -> FitSums:
         """Add all that another object has seen.
 
         Raises:
@@ -66,26 +68,22 @@ class FitSums:
         self.images |= other.images
         self.unreadable += other.unreadable
         self.unreadable.sort(key=lambda row: row['image'])
+        return self
 
     @property
     def done(self) -> set[int]:
         """Numbers of the images that need not be shown again."""
         return self.images | {row['image'] for row in self.unreadable}
 
-    @property
-    def labelled(self) -> bool:
-        """Whether there was any labelled pixel."""
-        return bool(self.moments[0].counts.any())
-
     def of_all_ranks(self) -> FitSums:
         """What all ranks have seen, merged in rank order, on every rank."""
         if get_world_size() == 1:  # no copy: it may be large
             return self
-        total = FitSums(self._model)
-        for state in from_each_rank(self.state_dict()):
-            total.merge(FitSums(self._model).load_state_dict(state))
-        total.centers = self.centers  # the same on every rank
-        return total
+        states = from_each_rank(self.state_dict())
+        load = FitSums.load_state_dict
+        return reduce(
+            FitSums.merge, (load(FitSums(self._model), s) for s in states)
+        )
 
     def state_dict(self) -> dict:
         """Plain types and tensors on the CPU, bit for bit."""

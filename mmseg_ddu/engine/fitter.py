@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import reduce
 
 import torch
 from mmengine.logging import MMLogger
 from torch import Tensor
 
-from mmseg_ddu.core.sampling import random_keys
+from mmseg_ddu.core.kmeans import class_centers
+from mmseg_ddu.core.sampling import PixelReservoir, random_keys
 from mmseg_ddu.models.ddu_segmentor import DDUMixin
 from mmseg_ddu.models.heads import classifying_head, last_decode_head
 from mmseg_ddu.models.tapped_modules import LOGITS
+from mmseg_ddu.models.uncertainty_maps import without_padding
 
-from .component_look import ComponentLook
 from .fit_sums import FitSums
 from .labelled_windows import LabelledImage, LabelledWindow
 from .labels import labels_on_grid, void_of
 from .map_sample import MapSample
+from .ranks import from_each_rank
+
+LOOK_IMAGES = 64
+LOOK_VECTORS = 1024  # of a class
 
 
 class DensityFitter:
     """Streams labelled images into the densities of a model.
 
-    1. ``component_look`` sees a few images, if a head has several Gaussians
-       a class, and :meth:`use_centers` gets what it finds.
+    1. :meth:`look` at a few images, if a head has several Gaussians a class,
+       and :meth:`use_centers` that :meth:`find_centers` finds.
     2. :meth:`update` with each image that is not in ``held_out``, once.
     3. :meth:`synchronize` and :meth:`fit_others`, the densities of these.
     4. :meth:`update` with each that is, once: percentiles come from maps of
@@ -47,6 +53,9 @@ class DensityFitter:
             number alone.
         temperature (bool): Fit a temperature for the logits to the
             calibration pixels (Guo et al., ICML 2017).
+
+    Attributes:
+        several (list[GDAHead]): Those whose classes have several Gaussians.
     """
 
     def __init__(
@@ -61,21 +70,65 @@ class DensityFitter:
         self.model = model
         self.heads = list(model.heads.values())
         self.num_classes = model.gda_head.num_classes
-        self.void = void_of(model)
         self.pixels_per_class = pixels_per_class
         self.held_out = frozenset(held_out)
         self.seed, self.temperature = seed, temperature
         self.sums, self.held = FitSums(model), FitSums(model)
         self.maps = MapSample(model, calibration_pixels, seed)
-        self.component_look = ComponentLook(model, pixels_per_class, seed)
         for head in self.heads:
             head.reset()
             head.prepare(classifying_head(model).conv_seg.weight)
+        self.several = [h for h in self.heads if h.density.components > 1]
+        self._looks = [
+            [PixelReservoir(LOOK_VECTORS) for _ in range(self.num_classes)]
+            for _ in self.several
+        ]
+
+    # Where several Gaussians of a class are
+
+    @torch.no_grad()
+    def look(self, image: LabelledImage, index: int) -> None:
+        """Keep a few vectors of each class of an image."""
+        for place, window in enumerate(image.windows(self.model)):
+            number = self.seed, index, place
+            for head, looks in zip(self.several, self._looks):
+                vectors, classes = window.vectors(
+                    head, self.pixels_per_class, *number
+                )
+                vectors, classes = vectors.cpu(), classes.cpu()
+                keys = random_keys(classes.shape, *number, 1)
+                for label in classes.unique().tolist():
+                    own = classes == label
+                    looks[label].update(keys[own], vectors[own])
+
+    def find_centers(self) -> list[Tensor]:
+        """Those of k-means on what all ranks have kept, on every rank.
+
+        For each head in ``several``, (C * components, D).
+        """
+        found = []
+        for head, looks in zip(self.several, self._looks):
+            density = head.density
+            parts = [
+                look.sample()[0] if len(look) else density.centers[:0].cpu()
+                for look in reduce(_merged, from_each_rank(looks))
+            ]
+            sizes = torch.tensor([len(part) for part in parts])
+            classes = torch.arange(len(parts)).repeat_interleave(sizes)
+            centers = class_centers(
+                torch.cat(parts),
+                classes,
+                len(parts),
+                density.components,
+                self.seed,
+            )
+            found.append(centers.flatten(0, 1))
+        return found
 
     def use_centers(self, centers: list[Tensor]) -> None:
-        """Where the components of each class are."""
+        """Where the Gaussians of each class are."""
         self.sums.centers = centers
-        for head, center in zip(self.component_look.heads, centers):
+        for head, center in zip(self.several, centers):
             head.density.centers.copy_(center)
 
     # Collecting
@@ -92,34 +145,36 @@ class DensityFitter:
             ValueError: If a label is neither a class nor void.
         """
         key = random_keys((1,), self.seed, index)
-        statistics = self.model.image_novelty.statistics(image.image)
-        sums = self.sums_of(index)
+        ((_, whole),) = without_padding(image.inputs, [image.meta])
+        statistics = self.model.image_novelty.statistics(whole)
+        held_out = index in self.held_out
+        sums = self.held if held_out else self.sums
         sums.statistics.update(key, statistics)
-        windows = self._windows(image, index)
-        if index in self.held_out and self.model.gda_head.ready:
+        windows = self._windows(image, index, sums)
+        if held_out and self.model.gda_head.ready:
             self.maps.see(image, index, windows)
         for _ in windows:  # that are left
             pass
         sums.images.add(index)
 
-    def sums_of(self, index: int) -> FitSums:
-        """Where an image is added."""
-        return self.held if index in self.held_out else self.sums
-
     def _windows(
-        self, image: LabelledImage, index: int
+        self, image: LabelledImage, index: int, sums: FitSums
     ) -> Iterator[LabelledWindow]:
-        """Those of an image, each added on its way."""
+        """Those of an image, some pixels of each added on its way."""
         for number, window in enumerate(image.windows(self.model)):
             grid = window.features[LOGITS].shape[2:]
             labels = labels_on_grid(window.labels, grid)
-            self.sums_of(index).class_count += self._count(labels)
-            self._add(window, index, number)
+            sums.class_count += self._count(labels)
+            for moments, head in zip(sums.moments, self.heads):
+                chosen = window.vectors(
+                    head, self.pixels_per_class, self.seed, index, number
+                )
+                head.update(moments, *chosen)
             yield window
 
     def _count(self, labels: Tensor) -> Tensor:
         """Pixels of each class, (C,)."""
-        labels = labels[labels != self.void]
+        labels = labels[labels != void_of(self.model)]
         wrong = (labels < 0) | (labels >= self.num_classes)
         if wrong.any():
             ignored = last_decode_head(self.model).ignore_index
@@ -130,14 +185,6 @@ class DensityFitter:
                 'reduce_zero_label or the classes in metainfo are wrong.'
             )
         return torch.bincount(labels, minlength=self.num_classes).cpu()
-
-    def _add(self, window: LabelledWindow, *number: int) -> None:
-        """Add some pixels of a window to the moments of each head."""
-        for moments, head in zip(self.sums_of(number[0]).moments, self.heads):
-            chosen = window.vectors(
-                head, self.pixels_per_class, self.seed, *number
-            )
-            head.update(moments, *chosen)
 
     # Finishing
 
@@ -150,7 +197,7 @@ class DensityFitter:
 
         Unless none of them has a labelled pixel.
         """
-        if self.sums.labelled:
+        if self.sums.moments[0].counts.any():
             self._fit()
 
     def join(self) -> None:
@@ -218,3 +265,9 @@ class DensityFitter:
             seed=self.seed,
             unreadable=seen.unreadable,
         )
+
+
+def _merged(
+    first: list[PixelReservoir], second: list[PixelReservoir]
+) -> list[PixelReservoir]:
+    return [mine.merge(its) for mine, its in zip(first, second)]

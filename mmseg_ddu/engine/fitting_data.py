@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from mmseg_ddu.registry import DATASETS, bare_type
 
-from .label_steps import PipelineSplitter, require_metainfo
+from .label_steps import image_steps, label_steps, require_metainfo
 
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 IMAGES_TO_TRY = 4  # steps on
@@ -31,13 +31,10 @@ def bare_datasets(dataset: dict) -> Iterator[dict]:
 
 
 def with_whole_pipelines(dataset: dict, outer: Sequence[dict] = ()) -> dict:
-    """A data set whose bare ones have all steps of the training.
+    """The config of a data set whose bare ones have all steps of training.
 
-    Wrappers that repeat images or mix several into one are left out.
-
-    Args:
-        dataset (dict): Config of a data set.
-        outer (Sequence[dict]): Steps of the wrappers around it.
+    Those of the wrappers around it too (``outer``). Wrappers that repeat
+    images or mix several into one are left out.
     """
     skipped = dataset.get('skip_type_keys') or ()
     own = dataset.get('pipeline') or ()
@@ -99,14 +96,10 @@ def fitting_pipeline(test_pipeline: list[dict], dataset: dict) -> list[dict]:
             data set takes no other pipeline.
     """
     plain = _built(dict(dataset, pipeline=[]))
-    splitter = PipelineSplitter(
-        dataset['pipeline'],
-        test_pipeline,
-        _some_infos(plain),
-        len(plain.metainfo.get('classes') or ()),
-    )
-    labels = splitter.label_steps()
-    image = splitter.image_steps(labels)
+    infos = _some_infos(plain)
+    classes = len(plain.metainfo.get('classes') or ())
+    labels = label_steps(dataset['pipeline'], test_pipeline, infos, classes)
+    image = image_steps(test_pipeline, labels, infos)
     shared = int(labels[:1] == image[:1])  # the file is read once
     step = dict(
         type='mmseg_ddu.TrainingLabels',
@@ -178,10 +171,8 @@ def _stop_replacing(dataset: Dataset) -> None:
 
     The list of images is that of training; what follows is a test.
     """
-    inner = getattr(dataset, 'datasets', None)
-    if inner is None and hasattr(dataset, 'dataset'):
-        inner = [dataset.dataset]
-    for part in inner or ():
+    alone = [dataset.dataset] if hasattr(dataset, 'dataset') else []
+    for part in getattr(dataset, 'datasets', alone):
         _stop_replacing(part)
     if hasattr(dataset, 'test_mode'):
         dataset.test_mode = True
@@ -203,10 +194,10 @@ class _Indexed(Dataset):
             return index, None, f'{type(error).__name__}: {error}'
 
 
-def share_of_rank(total: int) -> range:
-    """The images of this process: every so-manieth, none twice."""
+def share_of_rank(images: Sequence[int]) -> Sequence[int]:
+    """Those of this process: every so-manieth, none twice."""
     rank, world = get_dist_info()
-    return range(rank, total, world)
+    return images[rank::world]
 
 
 def fitting_loader(

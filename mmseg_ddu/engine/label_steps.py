@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cache
+from itertools import takewhile
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -40,12 +40,9 @@ def require_metainfo(steps: Sequence[dict]) -> None:
     stays mirrored, or at another size. A step that mmseg does not undo at
     all is a warning.
 
-    Args:
-        steps (Sequence[dict]): Pipeline of a prediction.
-
     Raises:
         ValueError: If ``meta_keys`` of the packing step leave out something
-            that another step makes necessary; it names both.
+            that another step makes necessary.
     """
     needed: dict[str, str] = {}
     for step in every_step(steps):
@@ -88,140 +85,127 @@ def every_step(steps: Iterable) -> Iterator[dict]:
             yield from every_step(step.get('transforms') or ())
 
 
-class PipelineSplitter:
-    """Takes pipelines of mmseg apart.
+# Steps of mmcv and mmseg are known: they load, or they augment. Others are
+# tried on a few images of the data set.
 
-    Steps of mmcv and mmseg are known: they load, or they augment. Others are
-    tried on a few images of the data set.
+
+def label_steps(
+    training: Sequence[dict],
+    test: Sequence[dict],
+    infos: Sequence[dict],
+    num_classes: int,
+) -> list[dict]:
+    """The steps of training that load images and load and change labels.
 
     Args:
-        training (Sequence[dict]): Pipeline of the training images.
-        test (Sequence[dict]): Pipeline of a prediction.
-        infos (Sequence[dict]): What a data set gives to its pipeline, for
+        training, test (Sequence[dict]): Pipelines.
+        infos (Sequence[dict]): What the data set gives to its pipeline, for
             the images to try steps on.
         num_classes (int): Of the data set.
+
+    Raises:
+        ValueError: If a step does it together with an augmentation, or at
+            random.
     """
 
-    def __init__(
-        self,
-        training: Sequence[dict],
-        test: Sequence[dict],
-        infos: Sequence[dict],
-        num_classes: int,
-    ) -> None:
-        self.training, self.test = list(training), list(test)
-        self.infos, self.num_classes = infos, num_classes
-
-    def label_steps(self) -> list[dict]:
-        """Those of training that load images and load and change labels.
-
-        Raises:
-            ValueError: If a step does it together with an augmentation, or
-                at random.
-        """
-        kept: list[dict] = []
-        for step in self.training:
-            if packs(step):
-                break
-            if self._makes_labels(step, kept):
-                kept.append(step)
-        return kept
-
-    def _makes_labels(self, step: dict, before: list[dict]) -> bool:
+    def makes_labels(step: dict) -> bool:
         transform = TRANSFORMS.build(step)
         if hasattr(transform, 'get_indices'):  # mixes several images
             return False
         if _is_known(transform):
-            return _loads(transform)
-        states = _after(before, self.infos)
-        trials = list(_trials(transform, states))
+            return '.loading' in type(transform).__module__
+        trials = list(_trials(transform, _after(kept, infos)))
         if not all('img' in old for old, _ in trials):
             return True
-        at_random = any(
-            not _same(new[0], other, 'gt_seg_map')
-            for _, new in trials
-            for other in new
-        )
         if not any(_changes(old, new, 'img') for old, new in trials):
-            if at_random:
+            if any(_changes(new[0], new, 'gt_seg_map') for _, new in trials):
                 raise ValueError(_refusal(step, 'labels at random'))
             return True
-        if step in self.test or not _any_labels(new for _, new in trials):
+        made = any('gt_seg_map' in each for _, new in trials for each in new)
+        if step in test or not made:
             return False
-        if not _any_labels([old] for old, _ in trials):  # it loads both
+        if not any('gt_seg_map' in old for old, _ in trials):  # loads both
             return True
-        if not self._only_moves(transform, trials):
+        if not _only_moves(transform, trials[0], num_classes):
             raise ValueError(_refusal(step, 'image and labels together'))
         return False
 
-    def _only_moves(self, transform: Callable, trials: list) -> bool:
-        """Whether labels keep their values, except where void fills up.
+    kept: list[dict] = []
+    for step in takewhile(lambda step: not packs(step), training):
+        if makes_labels(step):
+            kept.append(step)
+    return kept
 
-        Void is filled up by a step that is random or changes the size.
-        """
-        state, outcomes = trials[0]
-        fills = any(
-            not _same(outcomes[0], new, 'img')
-            or new['img'].shape != state['img'].shape
+
+def _only_moves(transform: Callable, trial: tuple, num_classes: int) -> bool:
+    """Whether labels keep their values, except where void fills up.
+
+    Void is filled up by a step that is random or changes the size.
+    """
+    state, outcomes = trial
+    fills = any(
+        not _same(outcomes[0], new, 'img')
+        or new['img'].shape != state['img'].shape
+        for new in outcomes
+    )
+    others: set[int] = set()
+    present = np.unique(state['gt_seg_map']).tolist()
+    for value in {*range(num_classes), *present}:
+        plain = np.full_like(state['gt_seg_map'], value)
+        found = {
+            label
+            for _, outcomes in _trials(
+                transform, [dict(state, gt_seg_map=plain)]
+            )
             for new in outcomes
-        )
-        others: set[int] = set()
-        present = np.unique(state['gt_seg_map']).tolist()
-        for value in {*range(self.num_classes), *present}:
-            plain = np.full_like(state['gt_seg_map'], value)
-            state = dict(state, gt_seg_map=plain)
-            ((_, outcomes),) = _trials(transform, [state])
-            found = {
-                label
-                for new in outcomes
-                for label in np.unique(new['gt_seg_map']).tolist()
-            }
-            if value not in found:
-                return False
-            others |= found - {value}
-        return len(others) <= fills
-
-    def image_steps(self, label_steps: list[dict]) -> list[dict]:
-        """Those of the test that make the image and pack it.
-
-        Args:
-            label_steps (list[dict]): What :meth:`label_steps` gave.
-        """
-        kept: list[dict] = []
-        for step in self.test:
-            if packs(step) or self._makes_image(step, kept, label_steps):
-                kept.append(step)
-        return kept
-
-    def _makes_image(
-        self, step: dict, before: list[dict], label_steps: list[dict]
-    ) -> bool:
-        if loads_annotations(step):
+            for label in np.unique(new['gt_seg_map']).tolist()
+        }
+        if value not in found:  # or it cannot be tried on one class alone
             return False
+        others |= found - {value}
+    return len(others) <= fills
+
+
+def image_steps(
+    test: Sequence[dict], labels: Sequence[dict], infos: Sequence[dict]
+) -> list[dict]:
+    """The steps of a test that make the image and pack it.
+
+    Args:
+        test (Sequence[dict]): Pipeline.
+        labels (Sequence[dict]): What :func:`label_steps` gave.
+        infos (Sequence[dict]): As there.
+    """
+
+    def makes_image(step: dict) -> bool:
+        if packs(step) or loads_annotations(step):
+            return packs(step)
         transform = TRANSFORMS.build(step)
         if _is_known(transform):
             return True
-        if not all('img' in state for state in _after(before, self.infos)):
+        if not all('img' in state for state in _after(kept, infos)):
             return True
-        trials = list(_trials(transform, _after(label_steps, self.infos)))
+        trials = list(_trials(transform, _after(labels, infos)))
         if any(_changes(old, new, 'img') for old, new in trials):
             return True
-        if step in label_steps:
+        if step in labels:
             return False
-        labels = any(_changes(old, new, 'gt_seg_map') for old, new in trials)
-        return not labels and any(
+        relabels = any(_changes(old, new, 'gt_seg_map') for old, new in trials)
+        return not relabels and any(
             set(each) - set(old) for old, new in trials for each in new
         )
+
+    kept: list[dict] = []
+    for step in test:
+        if makes_image(step):
+            kept.append(step)
+    return kept
 
 
 def _is_known(transform: Callable) -> bool:
     """Wrappers of mmcv are not: what is inside may be anything."""
     module = type(transform).__module__
     return module.startswith(LIBRARIES) and not module.endswith('wrappers')
-
-
-def _loads(transform: Callable) -> bool:
-    return '.loading' in type(transform).__module__
 
 
 def _after(steps: Sequence[dict], infos: Sequence[dict]) -> list[dict]:
@@ -244,28 +228,21 @@ def _trials(
 ) -> Iterator[tuple[dict, list[dict]]]:
     """Each sample, and what the step makes of it several times."""
     for state in states:
+        # The same random numbers on all ranks; the program's stay.
+        before = random.getstate(), np.random.get_state()
+        random.seed(0)
+        np.random.seed(0)
         try:
-            with _seeded():
-                outcomes = [
-                    transform(copy.deepcopy(state)) for _ in range(TRIALS)
-                ]
+            outcomes = [
+                transform(copy.deepcopy(state)) for _ in range(TRIALS)
+            ]
         except Exception:  # the fit will say so
             continue
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
         if None not in outcomes:
             yield state, outcomes
-
-
-@contextmanager
-def _seeded() -> Iterator[None]:
-    """The same random numbers on all ranks; the program's stay."""
-    states = random.getstate(), np.random.get_state()
-    random.seed(0)
-    np.random.seed(0)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
 
 
 def _changes(old: dict, new: list[dict], key: str) -> bool:
@@ -276,10 +253,6 @@ def _same(first: dict, second: dict, key: str) -> bool:
     if key not in first or key not in second:
         return (key in first) == (key in second)
     return np.array_equal(first[key], second[key])
-
-
-def _any_labels(states: Iterable[Sequence[dict]]) -> bool:
-    return any('gt_seg_map' in each for several in states for each in several)
 
 
 def _refusal(step: dict, what: str) -> str:

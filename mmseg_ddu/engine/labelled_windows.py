@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg_ddu.core.sampling import pixels_of
 from mmseg_ddu.models.gda_head import GDAHead
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.models.uncertainty_maps import Window, without_padding
+from mmseg_ddu.models.uncertainty_maps import Window, padding_of
 
 from .fitting_data import as_batch
-from .labels import cells_per_class, labels_on_input, void_of
+from .labels import cells_per_class, labels_on_grid, void_of
 
 
 class LabelledWindow(NamedTuple):
@@ -66,12 +67,6 @@ class LabelledImage(NamedTuple):
     meta: dict
     labels: Tensor
 
-    @property
-    def image(self) -> Tensor:
-        """Without the padding, (1, C, h, w)."""
-        ((_, image),) = without_padding(self.inputs, [self.meta])
-        return image
-
     def windows(self, model: nn.Module) -> Iterator[LabelledWindow]:
         """What inference looks at, with a model (DDUMixin) in eval mode."""
         for box, *seen in model.iter_features(self.inputs, [self.meta]):
@@ -96,10 +91,10 @@ def labelled_image(model: nn.Module, item: dict) -> LabelledImage:
     void = void_of(model)
     labels = sample.gt_sem_seg.data.squeeze(0)
     ignored = labels == last_decode_head(model).ignore_index
-    labels = labels_on_input(
-        labels.masked_fill(ignored, void),
-        meta,
-        tuple(data['inputs'].shape[2:]),
-        void,
-    )
+    # As the network sees the image: resized, then padded.
+    left, right, top, bottom = padding = padding_of(meta)
+    height, width = data['inputs'].shape[2:]
+    inner = height - top - bottom, width - left - right
+    labels = labels_on_grid(labels.masked_fill(ignored, void), inner)
+    labels = F.pad(labels, padding, value=void)
     return LabelledImage(data['inputs'], meta, labels)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from mmseg_ddu.core.sampling import random_keys, sample_per_class
 from mmseg_ddu.models.heads import last_decode_head
-from mmseg_ddu.models.uncertainty_maps import padding_of
 
 NO_CLASS = -1
 
@@ -26,38 +25,13 @@ def void_of(model: nn.Module) -> int:
 
 
 def require_class_numbers(shape: Sequence[int], file: object) -> None:
-    """Refuse labels of several channels.
-
-    Args:
-        shape (Sequence[int]): (H, W) or (1, H, W) of what is good.
-        file (object): The path, for the error.
-    """
-    if len(shape) == 2 or (len(shape) == 3 and shape[0] == 1):
-        return
-    raise ValueError(
-        f'{file} has {shape[-1]} values a pixel, as colours have, where one '
-        'class number is expected; write class numbers into it, as an image '
-        'of one channel'
-    )
-
-
-def labels_on_input(
-    labels: Tensor, meta: dict, size: tuple[int, int], void: int = 255
-) -> Tensor:
-    """Labels as the network sees the image: resized, then padded with void.
-
-    Args:
-        labels (Tensor): (H, W) at the original size.
-        meta (dict): With ``padding_size`` (left, right, top, bottom), if
-            the preprocessor padded the image.
-        size (tuple[int, int]): Height and width of the padded input.
-        void (int): Label of the padding.
-    """
-    padding = padding_of(meta)
-    left, right, top, bottom = padding
-    inner = (size[0] - top - bottom, size[1] - left - right)
-    resized = labels_on_grid(labels, inner)
-    return F.pad(resized, padding, value=void)
+    """Raise ValueError unless labels are (H, W) or (1, H, W)."""
+    if len(shape) != 2 and (len(shape) != 3 or shape[0] != 1):
+        raise ValueError(
+            f'{file} has {shape[-1]} values a pixel, as colours have, where '
+            'one class number is expected; write class numbers into it, as '
+            'an image of one channel'
+        )
 
 
 def labels_on_grid(labels: Tensor, grid: tuple[int, int]) -> Tensor:

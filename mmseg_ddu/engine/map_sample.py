@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -59,10 +60,8 @@ class MapSample:
 
     def synchronize(self) -> None:
         """Merge the samples of all processes, in each of them."""
-        total = PixelReservoir(self.pixels.size)
-        for state in from_each_rank(self.pixels.state_dict()):
-            total.merge(PixelReservoir.from_state_dict(state))
-        self.pixels = total
+        parts = from_each_rank(self.pixels)
+        self.pixels = reduce(PixelReservoir.merge, parts)
 
     def calibrate(self, temperature: bool) -> dict:
         """Fit the percentiles of the model, and its temperature if wanted.

@@ -204,21 +204,15 @@ def best_weights(
             'The trial steps of ProsPr diverged, so there is nothing to '
             'choose weights by. Set a lower lr of the hook.'
         )
-    raised = {}
-    for name, score in scores.items():
-        score = score.flatten().clone()
+    flat = [score.flatten().clone() for score in scores.values()]
+    for score in flat:
         score[score.argmax()] = float('inf')
-        raised[name] = score
-    values = torch.cat(list(raised.values()))
-    keep = values.numel() - round(sparsity * values.numel())
-    keep = max(keep, len(scores))
+    values = torch.cat(flat)
+    keep = len(values) - round(sparsity * len(values))
     chosen = torch.zeros_like(values, dtype=torch.bool)
-    chosen[values.topk(keep).indices] = True
-    parts = chosen.split([len(score) for score in raised.values()])
-    return {
-        name: part.view(scores[name].shape)
-        for name, part in zip(scores, parts)
-    }
+    chosen[values.topk(max(keep, len(flat))).indices] = True
+    parts = chosen.split([len(score) for score in flat])
+    return {k: part.view_as(scores[k]) for k, part in zip(scores, parts)}
 
 
 def _batches(loader: DataLoader, number: int) -> Iterator[dict]:

@@ -13,8 +13,8 @@ from typing import TypeVar
 import torch
 from mmengine.dist import (
     all_gather_object,
+    barrier,
     broadcast_object_list,
-    get_dist_info,
     get_world_size,
     init_dist,
     is_distributed,
@@ -66,7 +66,7 @@ def join(launcher: str) -> None:
         nodes = ['scontrol', 'show', 'hostnames', os.environ['SLURM_NODELIST']]
         hosts = subprocess.check_output(nodes, text=True).split()
         os.environ['MASTER_ADDR'] = hosts[0]
-        os.environ.setdefault('MASTER_PORT', '29500')
+    os.environ.setdefault('MASTER_PORT', '29500')  # as mmengine does
     torch.distributed.init_process_group('gloo')
 
 
@@ -78,7 +78,9 @@ class RankError(OSError):
             is gone.
     """
 
-    reason = ''
+    def __init__(self, message: str, reason: str = '') -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def without_wrapper(model: nn.Module) -> nn.Module:
@@ -111,30 +113,21 @@ def agree(wish: T, error: BaseException | None = None) -> list[T]:
         RankError: If another process has failed.
         Interrupted: If another was interrupted.
     """
-    if error is not None:
-        with suppress(RankError):  # the others may be gone already
-            _exchange(wish, (type(error).__name__, str(error)))
+    failure = error and (type(error).__name__, str(error))
+    expected = RankError if error else ()  # the others may be gone already
+    with suppress(expected), _noticing_the_gone():
+        said = all_gather_object((wish, failure))
+    if error:
         raise error
-    said = _exchange(wish, None)
     for rank, (_, failure) in enumerate(said):
         if failure is None:
             continue
         kind, text = failure
         if kind == Interrupted.__name__:
             raise Interrupted(text)
-        raise _rank_error(rank, f'{kind}: {text}')
+        text = f'{kind}: {text}'
+        raise RankError(f'Process {rank} failed with {text}', text)
     return [wish for wish, _ in said]
-
-
-def _exchange(wish: T, failure: tuple[str, str] | None) -> list:
-    with _noticing_the_gone():
-        return all_gather_object((wish, failure))
-
-
-def _rank_error(rank: int, text: str) -> RankError:
-    error = RankError(f'Process {rank} failed with {text}')
-    error.reason = text
-    return error
 
 
 @contextmanager
@@ -174,21 +167,16 @@ def on_main(function: Callable[..., T], *args, group=None) -> T:
     The others wait, as long as the group has patience. The result has to be
     picklable; an error that is not becomes a RankError elsewhere.
     """
-    if get_world_size() == 1:
-        return function(*args)
     result, error = None, None
     if is_main_process():
         try:
             result = function(*args)
         except Exception as failure:
             error = failure
-    box = [result, _portable(error)]
-    with _noticing_the_gone():
-        torch.distributed.broadcast_object_list(box, 0, group)
-    error = error or box[1]
-    if error is not None:
-        raise error
-    return box[0]
+    result, told = _of_rank(0, (result, _portable(error)), group)
+    if error or told:
+        raise error or told
+    return result
 
 
 def from_each_rank(value: T) -> Iterator[T]:
@@ -196,12 +184,16 @@ def from_each_rank(value: T) -> Iterator[T]:
 
     One at a time, so that memory does not grow with their number.
     """
-    own, world = get_dist_info()
-    for rank in range(world):
-        box = [value if rank == own else None]
-        with _noticing_the_gone():
-            broadcast_object_list(box, src=rank)
-        yield box[0]
+    for rank in range(get_world_size()):
+        yield _of_rank(rank, value)
+
+
+def _of_rank(rank: int, value: T, group=None) -> T:
+    """What one rank gives, on every rank."""
+    box = [value]
+    with _noticing_the_gone():
+        broadcast_object_list(box, rank, group)
+    return box[0]
 
 
 def _portable(error: Exception | None) -> Exception | None:
@@ -209,7 +201,8 @@ def _portable(error: Exception | None) -> Exception | None:
     try:
         return pickle.loads(pickle.dumps(error))
     except Exception:  # whatever the class of the error does there
-        return _rank_error(0, reason(error))
+        text = reason(error)
+        return RankError(f'Process 0 failed with {text}', text)
 
 
 def patient_group():
@@ -229,6 +222,5 @@ def wait_for_all(group=None) -> None:
     Raises:
         RankError: If one has ended.
     """
-    if get_world_size() > 1:
-        with _noticing_the_gone():
-            torch.distributed.barrier(group)
+    with _noticing_the_gone():
+        barrier(group)

@@ -14,6 +14,7 @@ from mmseg_ddu.fileio import atomic_write, remove_temporary
 
 from .checkpoint import plain
 from .fit_sums import FitSums
+from .stopping import Interrupted, StopRequest
 
 FORMAT = 4
 
@@ -34,6 +35,7 @@ class SavedFit:
 
     Attributes:
         images (int): Done in the state on disk.
+        stop (StopRequest): Heard between two images.
 
     Raises:
         ValueError: If ``every`` is not positive.
@@ -54,7 +56,8 @@ class SavedFit:
         self.belongs = plain(dict(belongs, format=FORMAT))
         self.every = every
         self.resume = resume
-        self.images = 0  # in the state
+        self.images = 0
+        self.stop = StopRequest()
         self._tried = time.monotonic()
 
     def restore(self, sums: FitSums) -> None:
@@ -75,7 +78,14 @@ class SavedFit:
                     'on from it.'
                 )
             return
-        self._require_same_world()
+        parts = self.folder.glob('rank*of*.pt')
+        worlds = {int(path.stem.split('of')[1]) for path in parts}
+        if worlds and self.world not in worlds:
+            raise ValueError(
+                f'The state in {self.folder} is of {min(worlds)} processes, '
+                f'but there are {self.world} now. Start as many again, or '
+                'start anew without --resume.'
+            )
         if not self.path.is_file():
             logger.info(f'There is no {self.path}; starting from the first.')
             return
@@ -108,24 +118,21 @@ class SavedFit:
             )
         return state
 
-    def _require_same_world(self) -> None:
-        worlds = {
-            int(path.stem.split('of')[1])
-            for path in self.folder.glob('rank*of*.pt')
-        }
-        if worlds and self.world not in worlds:
-            raise ValueError(
-                f'The state in {self.folder} is of {min(worlds)} processes, '
-                f'but there are {self.world} now. Start as many again, or '
-                'start anew without --resume.'
-            )
+    def keep(self, sums: FitSums) -> None:
+        """Write the state if the last time was long enough ago.
 
-    def write_if_due(self, sums: FitSums) -> None:
-        """Write the state if the last time was long enough ago."""
+        Raises:
+            Interrupted: If asked to stop, when it is written.
+        """
         age = time.monotonic() - self._tried
-        if self.every is not None and age >= self.every:
+        due = self.every is not None and age >= self.every
+        if due or self.stop.made:
             self.write(sums)
             self._tried = time.monotonic()
+        # Only now: the launcher may not have the patience to let the other
+        # processes answer.
+        if self.stop.made:
+            raise Interrupted
 
     def write(self, sums: FitSums) -> None:
         """Write the state, whole or not at all.

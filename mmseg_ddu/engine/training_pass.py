@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import MMLogger
 from rich.progress import Progress
-from torch import nn
 from torch.utils.data import Dataset
 
-from .component_look import LOOK_IMAGES
 from .fit_sums import FitSums
-from .fitter import DensityFitter
+from .fitter import LOOK_IMAGES, DensityFitter
 from .fitting_data import (
     MOST_HELD_OUT,
     fitting_loader,
@@ -24,7 +22,7 @@ from .fitting_data import (
 from .labelled_windows import LabelledImage, labelled_image
 from .ranks import together
 from .saved_fit import SavedFit
-from .stopping import Interrupted, StopRequest
+from .stopping import Interrupted
 
 # Images between two exchanges of the processes: few enough that an error on
 # one soon ends all, and enough that they seldom wait for each other.
@@ -35,7 +33,6 @@ class TrainingPass:
     """Shows each image of this process to a fitter.
 
     Args:
-        model (DDUMixin): In eval mode.
         fitter (DensityFitter): What looks at the images.
         dataset: Items as mmseg's, with ``gt_sem_seg``.
         num_workers (int): Of the loader.
@@ -45,35 +42,31 @@ class TrainingPass:
 
     def __init__(
         self,
-        model: nn.Module,
         fitter: DensityFitter,
         dataset: Dataset,
         num_workers: int = 0,
         saved: SavedFit | None = None,
     ) -> None:
-        self.model, self.fitter, self.saved = model, fitter, saved
+        self.fitter, self.saved = fitter, saved
         self.dataset, self.num_workers = dataset, num_workers
         if saved:
             saved.restore(fitter.sums)
-        held = fitter.held_out
-        self.others = [i for i in range(len(dataset)) if i not in held]
-        self.stop = StopRequest()
 
     def look(self) -> None:
         """Show a few images first, if a head has several Gaussians a class.
 
         Unless a state says what was seen then.
         """
-        look = self.fitter.component_look
-        if not look.heads:
+        fitter = self.fitter
+        if not fitter.several:
             return
-        found = all_gather_object(self.fitter.sums.centers)
+        found = all_gather_object(fitter.sums.centers)
         centers = next(filter(None, found), None)
         if centers is None:
-            order = seeded_order(len(self.dataset), self.fitter.seed)
-            self._show(order[:LOOK_IMAGES], look.see)
-            centers = look.centers()
-        self.fitter.use_centers(centers)
+            order = seeded_order(len(self.dataset), fitter.seed)
+            self._show(order[:LOOK_IMAGES], fitter.look)
+            centers = fitter.find_centers()
+        fitter.use_centers(centers)
 
     def run(self) -> None:
         """Show all images that are left and not held out, once, in order.
@@ -82,106 +75,77 @@ class TrainingPass:
             RankError: If another process has failed.
             Interrupted: On Ctrl-C or SIGTERM, when the state is written.
         """
-        sums = self.fitter.sums
-        listening = self.stop if self.saved else nullcontext()
-        with listening, self._leaving_in_order():
-            self._update(self.others, sums, 'Fitting densities', self._keep)
-            with together():
-                self._stop_if_asked()
-        if self.saved:
+        held, sums = self.fitter.held_out, self.fitter.sums
+        others = [i for i in range(len(self.dataset)) if i not in held]
+        show = partial(
+            self._show, others, self.fitter.update, sums, 'Fitting densities'
+        )
+        if not self.saved:
+            show()
+            return
+        keep = partial(self.saved.keep, sums)
+        try:
+            with self.saved.stop:
+                show(keep)
+                with together():
+                    keep()
+        except Interrupted:  # this process, or another
             self.saved.write(sums)
+            raise Interrupted(
+                f'Stopped with {self.saved.images} of '
+                f'{len(share_of_rank(others))} images saved. '
+                'The same command with --resume goes on from there.'
+            ) from None
+        self.saved.write(sums)
 
     def run_held_out(self) -> None:
         """Show those that are held out, once; no state is kept of it."""
-        held = sorted(self.fitter.held_out)
-        self._update(held, self.fitter.held, 'Percentiles')
+        held, update = sorted(self.fitter.held_out), self.fitter.update
+        self._show(held, update, self.fitter.held, 'Percentiles')
 
     def calibrate(self) -> None:
         """Show the maps of a few of all images that were seen."""
         seen = sorted(self.fitter.sums.images)
         order = seeded_order(len(seen), self.fitter.seed)[:MOST_HELD_OUT]
-        images = [seen[place] for place in order]
-        self._show(images, self.fitter.maps.see)
+        self._show([seen[place] for place in order], self.fitter.maps.see)
         self.fitter.maps.synchronize()
-
-    def _update(
-        self,
-        images: Sequence[int],
-        sums: FitSums,
-        text: str,
-        keep: Callable[[], None] = lambda: None,
-    ) -> None:
-        """Show images that are not done yet, with a progress bar."""
-        bar = Progress(disable=not is_main_process())
-        task = bar.add_task(text, total=len(share_of_rank(len(images))))
-
-        def between() -> None:
-            bar.update(task, completed=len(sums.done))
-            keep()
-
-        with bar:
-            self._show(images, self.fitter.update, sums, between)
 
     def _show(
         self,
         images: Sequence[int],
         see: Callable[[LabelledImage, int], None],
         sums: FitSums | None = None,
-        between: Callable[[], None] = lambda: None,
+        text: str = '',
+        keep: Callable[[], None] = lambda: None,
     ) -> None:
-        """Show the share of this process to a function.
+        """Show the share of this process of some images to a function.
 
-        Args:
-            images (Sequence[int]): Of all processes.
-            see (Callable): Gets the image and its number.
-            sums (FitSums, optional): Those done there are not shown again,
-                and those that cannot be read are told and noted, else
-                skipped.
-            between (Callable): Called between two images.
+        With sums, those done there are not shown again, and those that
+        cannot be read are told and noted there, else skipped.
         """
-        own = [images[place] for place in share_of_rank(len(images))]
-        if sums is not None:
-            own = [index for index in own if index not in sums.done]
+        share = share_of_rank(images)
+        done = sums.done if sums else set()
+        own = [index for index in share if index not in done]
         batches = iter(fitting_loader(self.dataset, own, self.num_workers))
+        bar = Progress(disable=not text or not is_main_process())
+        before = len(share) - len(own)
+        task = bar.add_task(text, total=len(share), completed=before)
         most = max(all_gather_object(len(own)))
-        for _ in range(0, most, IMAGES_TOGETHER):
-            with together():
-                for batch in islice(batches, IMAGES_TOGETHER):
-                    index, item, error = batch[0]
-                    if error is None:
-                        see(labelled_image(self.model, item), index)
-                    elif sums is not None:
-                        self._leave_out(sums, index, error)
-                    between()
-                between()  # if there was none
-
-    @staticmethod
-    def _leave_out(sums: FitSums, index: int, error: str) -> None:
-        sums.unreadable.append(dict(image=index, error=error))
-        MMLogger.get_current_instance().warning(
-            f'Training image {index} cannot be read and is left out: {error}'
-        )
-
-    def _keep(self) -> None:
-        self._stop_if_asked()
-        if self.saved:
-            self.saved.write_if_due(self.fitter.sums)
-
-    def _stop_if_asked(self) -> None:
-        if self.stop.made:  # nobody listens where no state is kept
-            # First of all: the launcher may not have the patience to let
-            # the others answer.
-            self.saved.write(self.fitter.sums)
-            raise Interrupted
-
-    @contextmanager
-    def _leaving_in_order(self) -> Iterator[None]:
-        try:
-            yield
-        except Interrupted:  # this process, or another
-            self.saved.write(self.fitter.sums)
-            raise Interrupted(
-                f'Stopped with {self.saved.images} of '
-                f'{len(share_of_rank(len(self.others)))} images saved. '
-                'The same command with --resume goes on from there.'
-            ) from None
+        with bar:
+            for _ in range(0, most, IMAGES_TOGETHER):
+                with together():
+                    for batch in islice(batches, IMAGES_TOGETHER):
+                        index, item, error = batch[0]
+                        if error is None:
+                            see(labelled_image(self.fitter.model, item), index)
+                        elif sums:
+                            sums.unreadable.append(
+                                dict(image=index, error=error)
+                            )
+                            MMLogger.get_current_instance().warning(
+                                f'Training image {index} cannot be read and '
+                                f'is left out: {error}'
+                            )
+                        bar.advance(task)
+                        keep()
+                    keep()  # if there was none

@@ -25,7 +25,13 @@ def tta_pipeline(cfg: Config) -> list[dict]:
         ValueError: If a pipeline given for it augments nothing, or is not
             undone (:func:`require_metainfo`).
     """
-    if cfg.get('tta_pipeline') is not None:
+    if cfg.get('tta_pipeline') is None:
+        load, *rest = evaluation_pipeline(cfg)
+        ends = [loads_annotations(step) or packs(step) for step in rest]
+        choices = [[step] for step in rest]
+        choices.insert([*ends, True].index(True), copy.deepcopy(FLIPS))
+        steps = [load, dict(type='TestTimeAug', transforms=choices)]
+    else:
         steps = copy.deepcopy(list(cfg.tta_pipeline))
         if not any(_is_augmentation(step) for step in steps):
             raise ValueError(
@@ -33,20 +39,6 @@ def tta_pipeline(cfg: Config) -> list[dict]:
                 'is nothing to merge; take it from a config of mmseg, or '
                 'leave it out to flip.'
             )
-        require_metainfo(steps)
-        return steps
-    load, *rest = evaluation_pipeline(cfg)
-    at = next(
-        (
-            number
-            for number, step in enumerate(rest)
-            if loads_annotations(step) or packs(step)
-        ),
-        len(rest),
-    )
-    choices = [[step] for step in rest]
-    choices.insert(at, copy.deepcopy(FLIPS))
-    steps = [load, dict(type='TestTimeAug', transforms=choices)]
     require_metainfo(steps)
     return steps
 
@@ -55,15 +47,11 @@ def without_annotations(steps: list[dict]) -> list[dict]:
     """A pipeline without steps that load labels, inside TestTimeAug too."""
     kept = []
     for step in steps:
-        if loads_annotations(step):
-            continue
         if _is_augmentation(step):
-            choices = [
-                [each for each in choice if not loads_annotations(each)]
-                for choice in step['transforms']
-            ]
-            step = dict(step, transforms=[each for each in choices if each])
-        kept.append(step)
+            choices = map(without_annotations, step['transforms'])
+            step = dict(step, transforms=list(filter(None, choices)))
+        if not loads_annotations(step):
+            kept.append(step)
     return kept
 
 

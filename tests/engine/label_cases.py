@@ -121,6 +121,14 @@ class BlackOut(Step):
         return dict(results, img=img, gt_seg_map=labels)
 
 
+class NeedsTwoClasses(OwnFlip):
+    """Drops images of one class."""
+
+    def transform(self, results):
+        if len(np.unique(results['gt_seg_map'])) > 1:
+            return super().transform(results)
+
+
 def renumber(*table):
     return dict(type='Renumber', table=table)
 

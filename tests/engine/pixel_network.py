@@ -64,8 +64,8 @@ def drawn_image(index, classes=3, size=6, shift=2.0):
 def fit_all(fitter, images) -> dict:
     """All steps of a fit on images by number; the report."""
     for index, image in images.items():
-        fitter.component_look.see(image, index)
-    fitter.use_centers(fitter.component_look.centers())
+        fitter.look(image, index)
+    fitter.use_centers(fitter.find_centers())
     for index, image in images.items():
         if index not in fitter.held_out:
             fitter.update(image, index)

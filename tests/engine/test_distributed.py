@@ -12,7 +12,13 @@ from PIL import Image
 from mmseg_ddu.engine import fit_gda, fitting_data, training_pass
 from mmseg_ddu.engine.checkpoint import read_checkpoint
 from mmseg_ddu.engine.fitter import DensityFitter
-from mmseg_ddu.engine.ranks import RankError, from_each_rank, join, together
+from mmseg_ddu.engine.ranks import (
+    VARIABLES,
+    RankError,
+    from_each_rank,
+    join,
+    together,
+)
 from mmseg_ddu.engine.stopping import Interrupted
 from tests.engine.pixel_network import drawn_image, pixel_network
 from tests.processes import run_ranks
@@ -34,8 +40,8 @@ def collected(split):
         for index in split[fitting_data.get_dist_info()[0]]
     }
     for index, image in images.items():
-        fitter.component_look.see(image, index)
-    fitter.use_centers(fitter.component_look.centers())
+        fitter.look(image, index)
+    fitter.use_centers(fitter.find_centers())
     for index, image in images.items():
         if index not in HELD_OUT:
             fitter.update(image, index)
@@ -109,7 +115,7 @@ def test_shares_hold_every_image_once(world, monkeypatch):
             monkeypatch.setattr(
                 fitting_data, 'get_dist_info', lambda rank=rank: (rank, world)
             )
-            shares += fitting_data.share_of_rank(total)
+            shares += fitting_data.share_of_rank(range(total))
         assert sorted(shares) == list(range(total))
 
 
@@ -232,6 +238,23 @@ def test_slurm_without_cuda(tmp_path, monkeypatch):
     monkeypatch.delenv('SLURM_PROCID')
     with pytest.raises(ValueError, match='SLURM_PROCID.*srun'):
         join('slurm')
+
+
+@pytest.mark.parametrize('launcher', ['slurm', 'mpi'])
+def test_a_port_is_chosen_without_cuda(launcher, monkeypatch):
+    """As with CUDA, where mmengine does."""
+    joined = []
+    monkeypatch.setattr(
+        torch.distributed, 'init_process_group', joined.append
+    )
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', *VARIABLES[launcher]):
+        monkeypatch.setenv(name, '0')
+    monkeypatch.setenv('MASTER_ADDR', 'localhost')
+    monkeypatch.setenv('MASTER_PORT', 'unknown')
+    monkeypatch.delenv('MASTER_PORT')
+    join(launcher)
+    assert joined == ['gloo'] and os.environ['MASTER_PORT'] == '29500'
 
 
 def telling(script, *args):

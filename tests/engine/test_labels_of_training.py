@@ -200,6 +200,7 @@ def test_a_step_of_both_pipelines_changes_labels_once(folders):
         (dict(type='LabelNoise'), 'labels at random'),
         (dict(type='FlipAndMerge', table=((3, 1),)), 'together'),
         (dict(type='BlackOut'), 'together'),
+        (dict(type='NeedsTwoClasses'), 'together'),
     ],
 )
 def test_what_cannot_be_told_apart_is_refused(folders, step, what):
