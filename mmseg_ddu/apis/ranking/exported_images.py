@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.apis.exporting.exported_maps import Export
 from mmseg_ddu.apis.exporting.one_image import REFUSED_SHARE
 from mmseg_ddu.apis.monitoring.watched_images import (
@@ -83,17 +82,11 @@ def _open(path: Path) -> Export:
             'tools/export_uncertainty.py and give their folder; only label '
             'errors take CONFIG and CHECKPOINT.'
         )
-    return Export('', path.parent if path.name == MANIFEST else path)
+    return Export(path)
 
 
 def _score(export: Export, row: dict, needed: Sequence[str]) -> float:
-    missing = [name for name in needed if name not in row]
-    if missing:
-        raise ValueError(
-            f'{export.path} lacks {", ".join(missing)}: it is of a model '
-            'without fitted densities, or of an earlier version. Export '
-            'again, with a *_gda.pth of tools/fit_gda.py.'
-        )
+    export.require_fitted(row, needed)
     value, *strange = (float(row[name]) for name in needed)
     return value * math.prod(map(overlap_weight, strange))
 
