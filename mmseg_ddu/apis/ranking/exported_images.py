@@ -70,7 +70,9 @@ def rank_exported(
                 found.leave_out(path, 'it is in two exports')
             else:
                 seen.add(os.path.abspath(path))
-                value = _score(export, row, needed)
+                export.require_fitted(row, needed)
+                value, *strange = (float(row[name]) for name in needed)
+                value *= math.prod(map(overlap_weight, strange))
                 _add(found, export, row, value, SCORES[score])
     return found
 
@@ -83,12 +85,6 @@ def _open(path: Path) -> Export:
             'errors take CONFIG and CHECKPOINT.'
         )
     return Export(path)
-
-
-def _score(export: Export, row: dict, needed: Sequence[str]) -> float:
-    export.require_fitted(row, needed)
-    value, *strange = (float(row[name]) for name in needed)
-    return value * math.prod(map(overlap_weight, strange))
 
 
 def overlap_weight(percentile: float, rare: float = RARE) -> float:

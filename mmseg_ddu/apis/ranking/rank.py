@@ -101,7 +101,15 @@ def rank_images(
     write_csv(out, chosen)
     for name, write in writers.items():
         files += write(where[name], chosen, found.classes)
-    report = _report(purpose, found, chosen, files)
+    report = dict(
+        purpose=purpose,
+        **found.source,
+        classes=found.classes,
+        ranked=len(found.images),
+        images=[each.row(rank) for rank, each in enumerate(chosen, 1)],
+        left_out=found.left_out,
+        files=[str(file) for file in files],
+    )
     write_json(files[1], report)
     return report
 
@@ -161,20 +169,3 @@ def _require_of(other: str, purpose: str, **options: object) -> None:
             raise ValueError(
                 f'Expected no {name} for {purpose}; it is for {other}.'
             )
-
-
-def _report(
-    purpose: str,
-    found: FoundImages,
-    chosen: Sequence[RankedImage],
-    files: Sequence[Path],
-) -> dict:
-    return dict(
-        purpose=purpose,
-        **found.source,
-        classes=found.classes,
-        ranked=len(found.images),
-        images=[each.row(rank) for rank, each in enumerate(chosen, 1)],
-        left_out=found.left_out,
-        files=[str(file) for file in files],
-    )
