@@ -82,6 +82,12 @@ def browser(
         for name in track(list(exports), 'Embedding maps')
     ]
     labels = [image.pop('labels') for image in images.values()]
+    has_truth = any(truth is not None for truth in labels)
+    if reader and not has_truth:
+        MMLogger.get_current_instance().warning(
+            'None of the images has labels there, so the page shows none. '
+            'They are found by the name of the image, masks with .png.'
+        )
     return dict(
         images=list(images.values()),
         methods=methods,
@@ -94,7 +100,7 @@ def browser(
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
-        has_truth=_has_truth(labels, reader),
+        has_truth=has_truth,
     )
 
 
@@ -116,17 +122,6 @@ def _opened(folders: Mapping[str, Path]) -> tuple[dict[str, Export], list]:
             'export the same images with each method.'
         )
     return exports, common
-
-
-def _has_truth(labels: list, reader: TruthReader | None) -> bool:
-    """Whether any image has labels; says so if they were expected."""
-    found = any(truth is not None for truth in labels)
-    if reader and not found:
-        MMLogger.get_current_instance().warning(
-            'None of the images has labels there, so the page shows none. '
-            'They are found by the name of the image, masks with .png.'
-        )
-    return found
 
 
 def _listed(

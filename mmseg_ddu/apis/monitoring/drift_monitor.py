@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from mmengine.logging import MMLogger
 
+from mmseg_ddu.apis.page_templates import write_page
 from mmseg_ddu.core.drift import DriftDetector
 from mmseg_ddu.core.errors import require
-from mmseg_ddu.core.fine_structure import has_changed
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import alone_at, require_writable_file
 
-from .alarm_words import say
-from .drift_page import write_page
+from .alarm_words import alarm_of
+from .drift_page import drift_content
 from .monitor_files import MonitorFiles
 from .new_images import new_images
 from .watched_images import read_stream, require_same_fit, short
@@ -26,7 +26,6 @@ from .watched_images import read_stream, require_same_fit, short
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
 FORMAT = 3
 FIT_RANKS = 100  # of a novelty among training images; fits may have few
-MOST_NAMED = 5
 NO_REFERENCE = (
     'Without a reference, the stream is compared with its own beginning and, '
     'for the novelty, with the training images: the stated rate of false '
@@ -137,7 +136,9 @@ class DriftMonitor:
                 self.lines.append(self._line(image, names, detector))
             new = self.lines[start:]
             self.files.write(new, settings, detector.state())
-            write_page(self.files.page, self.lines, settings)
+            charts = drift_content(self.lines, settings, {})
+            page = self.files.page
+            write_page(page, 'drift.html', title='Drift', drift=charts)
         return new
 
     def _detector(self, count: int, state: dict | None) -> DriftDetector:
@@ -179,30 +180,9 @@ class DriftMonitor:
         for k, start, rose in zip(step.alarms, step.since, step.rose):
             good = [x for x in self.lines if 'error' not in x] + [line]
             before = [*self.ordinary, *good[:start]]
-            alarm = _alarm(names[k], rose, before, good[start:])
+            alarm = alarm_of(names[k], rose, before, good[start:])
             line['alarms'].append(alarm)
         return line
-
-
-def _alarm(
-    name: str, rose: bool, before: list[dict], since: list[dict]
-) -> dict[str, Any]:
-    """What images since the change differ in from those before."""
-    earlier, now = (
-        [image['values'][name] for image in part] for part in (before, since)
-    )
-    fine = ([x['fine'] for x in part if x['fine']] for part in (before, since))
-    order = np.argsort(now, kind='stable')[:: -1 if rose else 1]
-    alarm = dict(
-        statistic=name,
-        rose=rose,
-        now=float(np.mean(now)),
-        before=float(np.mean(earlier)) if earlier else None,
-        since=since[0]['name'],
-        fine_structure_changed=has_changed(*fine),
-        images=[since[i]['name'] for i in order[:MOST_NAMED]],
-    )
-    return dict(alarm, words=say(alarm, len(now)))
 
 
 def _numbers(image: dict) -> list[float]:

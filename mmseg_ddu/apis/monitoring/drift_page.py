@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from mmseg_ddu.apis.page_templates import TEMPLATES
-from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.models.map_names import NOVELTY
-from mmseg_ddu.version import __version__
 
 from .watched_images import UNUSUAL
 
 SHOWN = 2000  # images in a chart
 LEFT, RIGHT, TOP, BOTTOM = 50, 990, 10, 160
 FLOOR = 1e-6  # of a detector, on its logarithmic scale
-
-
-def write_page(
-    path: Path, lines: Sequence[dict], settings: dict[str, Any]
-) -> None:
-    """Write one HTML file that needs no other file and no network."""
-    html = TEMPLATES.get_template('drift.html').render(
-        title='Drift',
-        version=__version__,
-        drift=drift_content(lines, settings, {}),
-    )
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding='utf-8')
 
 
 def drift_content(

@@ -36,11 +36,24 @@ def new_images(
     for image in images:
         if 'error' in image:
             continue
-        _require_once(image, ordinary, good)
-        good[image['key']] = image
-        if image['key'] not in places:
-            _require_unlike(image, ranked[image['name']])
-            ranked[image['name']].append(image)
+        name, key = image['name'], image['key']
+        if key in ordinary:
+            raise ValueError(
+                f'{name} is also in the reference. Give a reference of other '
+                'images than those of the stream.'
+            )
+        if key in good:
+            raise ValueError(
+                f'{name} comes twice with the same numbers, in '
+                f'{good[key]["source"]} and in {image["source"]}: an export '
+                'was given twice, or a camera stands still. Give each export '
+                'once, and export again without images of a camera that '
+                'stands still.'
+            )
+        good[key] = image
+        if key not in places:
+            _require_unlike(image, ranked[name])
+            ranked[name].append(image)
     _require_order(good.values(), lines, places)
     once = {image['key']: image for image in images}
     return [once[key] for key in once if key not in places]
@@ -79,24 +92,6 @@ def _require_order(
                 'still, export again without its images.'
             )
         last = place
-
-
-def _require_once(
-    image: dict, ordinary: set[str], seen: dict[str, dict]
-) -> None:
-    name, key, source = image['name'], image['key'], image['source']
-    if key in ordinary:
-        raise ValueError(
-            f'{name} is also in the reference. Give a reference of other '
-            'images than those of the stream.'
-        )
-    if key in seen:
-        raise ValueError(
-            f'{name} comes twice with the same numbers, in '
-            f'{seen[key]["source"]} and in {source}: an export was given '
-            'twice, or a camera stands still. Give each export once, and '
-            'export again without images of a camera that stands still.'
-        )
 
 
 def _require_unlike(image: dict, ranked: Sequence[dict]) -> None:

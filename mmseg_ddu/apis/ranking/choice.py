@@ -83,7 +83,6 @@ def mean_features(
     Args:
         found (FoundImages): N images, once those are left out that cannot be
             read.
-        config, checkpoint, device, cfg_options: As for :func:`init_ddu`.
         parts (Path): A folder where the features are kept.
     """
     model = init_ddu(config, checkpoint, device, cfg_options)

@@ -42,12 +42,12 @@ def rank_exported(
 
     Args:
         manifests (Sequence): ``manifest.json`` files or their folders.
-        score (str): Of ``SCORES``.
         overlap (bool): Multiply the score by :func:`overlap_weight`.
 
     Raises:
         ValueError: If exports are of different fits, or lack the score.
     """
+    require(bool(manifests), 'at least one export to rank', manifests)
     require(score in SCORES, f'score of {tuple(SCORES)}', score)
     exports = [_open(Path(path)) for path in manifests]
     headers = [header_of(export) for export in exports]

@@ -57,9 +57,7 @@ def rank_label_errors(
 
     Args:
         sources (Sequence): Config and checkpoint.
-        split (str): ``train``, ``val`` or ``test``.
         parts (Path): A folder where what was found of an image is kept.
-        device, cfg_options: As for :func:`init_ddu`.
     """
     if len(sources) != 2:
         raise ValueError(
@@ -90,16 +88,10 @@ def rank_label_errors(
 
 def labelled(model: nn.Module, split: str) -> tuple[dict, Dataset]:
     """The images of a split, prepared as for a test, and their config."""
+    config = dataset_config(model, split, ('train', *SPLITS))
     if split in SPLITS:
-        config = dataset_config(model, split)
         return config, built_images(model, config)
-    loader = model.cfg.get('train_dataloader')
-    if split != 'train' or loader is None:
-        raise ValueError(
-            f'Expected split of {("train", *SPLITS)} with a data loader in '
-            f'the config, but got {split!r:.80}.'
-        )
-    config = copy.deepcopy(with_whole_pipelines(loader['dataset']))
+    config = copy.deepcopy(with_whole_pipelines(config))
     for bare in bare_datasets(config):
         bare['pipeline'] = evaluation_pipeline(model.cfg)
     built_images(model, config)
