@@ -168,8 +168,9 @@ NEEDED = dict(
     width=_is_side,
     **{f'{name}_mean': is_number for name in MAPS},
 )
+NUMBERS = *ORDERS, NOVELTY + PERCENTILE, f'epistemic{PERCENTILE}_mean'
 GIVEN = {
-    **dict.fromkeys((*ORDERS, NOVELTY + PERCENTILE, 'lost_share'), is_number),
+    **dict.fromkeys((*NUMBERS, 'lost_share'), is_number),
     'name': is_text,
     CLASS_PIXELS: are_counts,
     STATISTICS: [is_number],
