@@ -82,7 +82,9 @@ def measure(args) -> dict:
         values = {}
         for kind, folder in manifests(args, name).items():
             images = read_stream(folder).images
-            values[kind] = np.stack([x.values for x in images if not x.error])
+            values[kind] = np.array(
+                [[*x['values'].values()] for x in images if 'values' in x]
+            )
         plain = values.pop(PLAIN)
         result[name] = {
             kind: delays(plain, changed, args.seeds)

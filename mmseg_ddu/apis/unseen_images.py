@@ -12,6 +12,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.metrics.metric import JudgedImage
 from mmseg_ddu.engine.build import check_classes
 from mmseg_ddu.engine.empty_folders import naming_empty_folders
@@ -31,19 +32,20 @@ from .image_files import SUFFIXES, check_image
 SPLITS = ('val', 'test')
 
 
-def dataset_config(model: nn.Module, split: str) -> dict:
+def dataset_config(
+    model: nn.Module, split: str, splits: Sequence[str] = SPLITS
+) -> dict:
     """The data set of the validation or the test.
 
     Raises:
         ValueError: If the config has none.
     """
-    if split not in SPLITS:
-        raise ValueError(f'Expected split of {SPLITS}, but got {split!r:.80}.')
+    require(split in splits, f'split of {splits}', split)
     loader = model.cfg.get(f'{split}_dataloader')
     if loader is None:
         raise ValueError(
             f'The config has no {split}_dataloader; choose another split, or '
-            'add one with images that were not trained on.'
+            'add one, for val and test with images that were not trained on.'
         )
     return loader['dataset']
 

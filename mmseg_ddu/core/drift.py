@@ -37,6 +37,7 @@ Array = np.ndarray
 # Of the bets: from "as extreme as never before" to "a little high of late".
 POWERS = np.array([0.1, 0.25, 0.5, 0.8])
 KEPT = 2000  # rows that are ranked against
+CHANGING = ('rows', 'detector', 'winnings', 'start')  # arrays of the state
 
 
 class Step(NamedTuple):
@@ -163,13 +164,8 @@ class DriftDetector:
 
     def state(self) -> dict[str, Any]:
         """All that changes, as JSON."""
-        return dict(
-            seen=self.seen,
-            rows=self.rows.tolist(),
-            detector=self.detector.tolist(),
-            winnings=self.winnings.tolist(),
-            start=self.start.tolist(),
-        )
+        arrays = {name: getattr(self, name).tolist() for name in CHANGING}
+        return dict(seen=self.seen, **arrays)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from :meth:`state`.
@@ -177,7 +173,7 @@ class DriftDetector:
         Raises:
             ValueError: If it is that of other statistics, or no number.
         """
-        for name in ('rows', 'detector', 'winnings', 'start'):
+        for name in CHANGING:
             now = getattr(self, name)
             new = np.asarray(state[name], now.dtype)
             shape = (len(new), *now.shape[1:]) if name == 'rows' else now.shape

@@ -233,9 +233,7 @@ def _trials(
         random.seed(0)
         np.random.seed(0)
         try:
-            outcomes = [
-                transform(copy.deepcopy(state)) for _ in range(TRIALS)
-            ]
+            outcomes = [transform(copy.deepcopy(state)) for _ in range(TRIALS)]
         except Exception:  # the fit will say so
             continue
         finally:

@@ -244,9 +244,7 @@ def test_slurm_without_cuda(tmp_path, monkeypatch):
 def test_a_port_is_chosen_without_cuda(launcher, monkeypatch):
     """As with CUDA, where mmengine does."""
     joined = []
-    monkeypatch.setattr(
-        torch.distributed, 'init_process_group', joined.append
-    )
+    monkeypatch.setattr(torch.distributed, 'init_process_group', joined.append)
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     for name in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', *VARIABLES[launcher]):
         monkeypatch.setenv(name, '0')

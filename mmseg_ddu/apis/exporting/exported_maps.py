@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.logging import MMLogger
@@ -11,10 +13,10 @@ from PIL import Image
 from mmseg_ddu.apis.json_form import has_form, is_index, is_number, is_text
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.fileio import read_json
-from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE
+from mmseg_ddu.models.map_names import MAPS, NOVELTY, PERCENTILE, STATISTICS
 
 from .journal import MANIFEST
-from .one_image import REFUSED_SHARE
+from .one_image import CLASS_PIXELS, REFUSED_SHARE, are_counts
 
 # By which images are sorted, from the most telling on.
 ORDERS = (
@@ -32,10 +34,7 @@ class Export:
     """A folder that ``tools/export_uncertainty.py`` wrote, or anybody.
 
     Args:
-        name (str): Of the method.
-        folder (Path): With a manifest, which is checked.
-        all_may_fail (bool): Whether it may list nothing but images that
-            could not be exported.
+        path (Path): The folder, or the manifest in it, which is checked.
 
     Attributes:
         manifest (dict): All of it.
@@ -47,20 +46,21 @@ class Export:
             its folder, by links too.
     """
 
-    def __init__(
-        self, name: str, folder: Path, all_may_fail: bool = False
-    ) -> None:
-        self.name, self.folder, self.path = name, folder, folder / MANIFEST
+    def __init__(self, path: Path) -> None:
+        folder = path.parent if path.name == MANIFEST else path
+        self.folder, self.path = folder, folder / MANIFEST
         if not self.path.is_file():
             raise FileNotFoundError(
                 f'There is no {self.path}; run tools/export_uncertainty.py '
                 'first.'
             )
         damaged = f'{self.path} is damaged; export the maps again.'
-        self.manifest = read_json(self.path, _is_sound, damaged)
-        rows = [row for row in self.manifest['images'] if 'files' in row]
-        if not (rows or (all_may_fail and self.manifest['images'])):
+        self.manifest = read_json(
+            self.path, lambda value: has_form(value, FORM), damaged
+        )
+        if not self.manifest['images']:
             raise ValueError(f'{self.path} lists no exported image.')
+        rows = [row for row in self.manifest['images'] if 'files' in row]
         if self.manifest.get('complete') is False:
             MMLogger.get_current_instance().warning(
                 f'{self.path} is of an export that was stopped, so it lacks '
@@ -86,6 +86,16 @@ class Export:
             return None
         pixels = [row['height'] * row['width'] for row in rows]
         return float(np.average([row[name] for row in rows], weights=pixels))
+
+    def require_fitted(self, row: dict, names: Iterable[str]) -> None:
+        """Raise ValueError if a row lacks what fitted densities give it."""
+        missing = [name for name in names if name not in row]
+        if missing:
+            raise ValueError(
+                f'{self.path} lacks {", ".join(missing)}: it is of a model '
+                'without fitted densities, or of an earlier version. Export '
+                'again, with a *_gda.pth of tools/fit_gda.py.'
+            )
 
     def load(self, key: str, what: str) -> np.ndarray:
         """The classes or a map of an image, (H, W)."""
@@ -121,35 +131,45 @@ class Export:
         return values
 
 
-def _is_sound(manifest: dict) -> bool:
-    """Whether there is all that a report reads, of its type."""
-    scales = manifest['maps']
-    scale = dict(unit=is_text, png_low=is_number, png_high=is_number)
-    form = dict(
-        classes=[is_text],
-        palette=[lambda c: has_form(c, [is_index]) and len(bytes(c)) == 3],
-        maps=dict.fromkeys({*MAPS, *scales}, scale),
-        images=[_is_sound_row],
-    )
-    return has_form(manifest, form)
-
-
-def _is_sound_row(row: dict) -> bool:
-    """The same of an image; one that was left out is not looked at."""
+def _is_row(row: Any) -> bool:
+    """Of one that was left out nothing else is looked at."""
     if 'files' not in row:
         return isinstance(row, dict)
-    files, sides = row['files'], (row['height'], row['width'])
-    scores = {*ORDERS, NOVELTY + PERCENTILE} & set(row)
-    scores |= {f'{name}_mean' for name in MAPS}
-    form: dict = dict(
-        dict.fromkeys(scores, is_number),
-        image=is_text,
-        height=is_index,
-        width=is_index,
-        files=dict.fromkeys({'class', *files}, is_text),
-    )
+    known = {key: form for key, form in GIVEN.items() if key in row}
     return (
-        has_form(row, form)
-        and Path(files['class']).parts[0] == 'class'
-        and 1 <= min(sides) <= max(sides) <= MAX_SIDE
+        has_form(row, {**NEEDED, **known})
+        and has_form(list(row['files'].values()), [is_text])
+        and Path(row['files']['class']).parts[0] == 'class'
     )
+
+
+def _is_side(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= MAX_SIDE
+
+
+def _is_color(value: Any) -> bool:
+    return has_form(value, [is_index]) and len(bytes(value)) == 3
+
+
+def _are_scales(value: Any) -> bool:
+    scale = dict(unit=is_text, png_low=is_number, png_high=is_number)
+    return has_form(value, dict.fromkeys({*MAPS, *value}, scale))
+
+
+# All that is read of a manifest; what GIVEN names may be absent.
+NEEDED = dict(
+    image=is_text,
+    height=_is_side,
+    width=_is_side,
+    **{f'{name}_mean': is_number for name in MAPS},
+)
+NUMBERS = *ORDERS, NOVELTY + PERCENTILE, f'epistemic{PERCENTILE}_mean'
+GIVEN = {
+    **dict.fromkeys((*NUMBERS, 'lost_share'), is_number),
+    'name': is_text,
+    CLASS_PIXELS: are_counts,
+    STATISTICS: [is_number],
+}
+FORM = dict(
+    classes=[is_text], palette=[_is_color], maps=_are_scales, images=[_is_row]
+)

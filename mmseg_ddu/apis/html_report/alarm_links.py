@@ -26,27 +26,6 @@ def drift_of(
         FileNotFoundError: If there is none.
         ValueError: If it is damaged, or of other images.
     """
-    lines, settings = _read(monitor)
-    if images is None:
-        return drift_content(lines, settings)
-    stream = read_stream(next(iter(folders.values())))
-    names = {each['name']: n for n, each in enumerate(images['images'])}
-    places = {each.key: names.get(each.name) for each in stream.images}
-    if not any(line['key'] in places for line in lines):
-        raise ValueError(
-            f'{monitor} has seen none of the images of {stream.source}; give '
-            'the state of the monitor that watched them.'
-        )
-    for line in lines:
-        place = places.get(line['key'])
-        if line['alarms'] and place is not None:
-            words = [f'Alarm: {alarm["words"]}' for alarm in line['alarms']]
-            images['images'][place]['alarms'] = words
-    return drift_content(lines, settings, places)
-
-
-def _read(monitor: Path) -> tuple[list[dict], dict[str, Any]]:
-    """Lines and settings."""
     if monitor.suffix == '.jsonl':
         monitor = monitor.with_suffix('.json')
     if not monitor.is_file():
@@ -54,6 +33,20 @@ def _read(monitor: Path) -> tuple[list[dict], dict[str, Any]]:
             f'There is no state of a monitor {monitor}; run tools/monitor.py '
             'first.'
         )
-    files = MonitorFiles(monitor)
-    lines, _ = files.read({}, [NOVELTY, UNUSUAL])
-    return lines, files.settings
+    lines, state = MonitorFiles(monitor).read({}, [NOVELTY, UNUSUAL])
+    places: dict[str, int | None] = {}
+    if images is not None:
+        stream = read_stream(next(iter(folders.values())))
+        names = {each['name']: n for n, each in enumerate(images['images'])}
+        places = {x['key']: names.get(x['name']) for x in stream.images}
+        if not any(line['key'] in places for line in lines):
+            raise ValueError(
+                f'{monitor} has seen none of the images of {stream.source}; '
+                'give the state of the monitor that watched them.'
+            )
+        for line in lines:
+            place = places.get(line['key'])
+            if line['alarms'] and place is not None:
+                words = [f'Alarm: {x["words"]}' for x in line['alarms']]
+                images['images'][place]['alarms'] = words
+    return drift_content(lines, state['settings'], places)

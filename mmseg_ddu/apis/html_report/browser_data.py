@@ -19,6 +19,7 @@ from mmseg_ddu.visualization.prediction import (
     MAX_SURPRISE,
     RARITY,
     VOID_COLOR,
+    color_table,
     default_palette,
 )
 
@@ -26,7 +27,6 @@ from . import encode
 from .ranking import rows_of
 from .truth import (
     OOD,
-    VOID,
     TruthReader,
     error_map,
     error_share,
@@ -59,15 +59,9 @@ def browser(
         ValueError: If the exports have no image in common, not the same
             classes, or no image of the ranking.
     """
-    exports = _opened(folders)
-    first = exports[0]
+    exports, common = _opened(folders)
+    first = next(iter(exports.values()))
     classes = first.manifest['classes']
-    common = [key for key in first.rows if all(key in e.rows for e in exports)]
-    if not common:
-        raise ValueError(
-            'The exports have no image in common; export the same images '
-            'with each method.'
-        )
     listed = {} if ranking is None else _listed(ranking, first, common)
     chosen = sorted(
         common,
@@ -84,9 +78,16 @@ def browser(
         for key in chosen
     }
     methods = [
-        _method(export, images) for export in track(exports, 'Embedding maps')
+        dict(_method(exports[name], images), name=name)
+        for name in track(list(exports), 'Embedding maps')
     ]
     labels = [image.pop('labels') for image in images.values()]
+    has_truth = any(truth is not None for truth in labels)
+    if reader and not has_truth:
+        MMLogger.get_current_instance().warning(
+            'None of the images has labels there, so the page shows none. '
+            'They are found by the name of the image, masks with .png.'
+        )
     return dict(
         images=list(images.values()),
         methods=methods,
@@ -99,32 +100,28 @@ def browser(
         rarity=dict(top=MAX_SURPRISE, ticks=RARITY),
         lost_color=LOST_COLOR,
         error_colors=ERROR_COLORS,
-        has_truth=_has_truth(labels, reader),
+        has_truth=has_truth,
     )
 
 
-def _opened(folders: Mapping[str, Path]) -> list[Export]:
-    """Exports, all with the same classes."""
-    exports = [Export(name, path) for name, path in folders.items()]
-    first = exports[0]
-    for other in exports[1:]:
-        if other.manifest['classes'] != first.manifest['classes']:
+def _opened(folders: Mapping[str, Path]) -> tuple[dict[str, Export], list]:
+    """Exports, all with the same classes, and the images that all hold."""
+    exports = {name: Export(path) for name, path in folders.items()}
+    (name, first), *others = exports.items()
+    for other, export in others:
+        if export.manifest['classes'] != first.manifest['classes']:
             raise ValueError(
-                f'{other.name} has other classes than {first.name}; make a '
-                'report of each.'
+                f'{other} has other classes than {name}; make a report of '
+                'each.'
             )
-    return exports
-
-
-def _has_truth(labels: list, reader: TruthReader | None) -> bool:
-    """Whether any image has labels; says so if they were expected."""
-    found = any(truth is not None for truth in labels)
-    if reader and not found:
-        MMLogger.get_current_instance().warning(
-            'None of the images has labels there, so the page shows none. '
-            'They are found by the name of the image, masks with .png.'
+    rows = [export.rows for export in exports.values()]
+    common = [key for key in first.rows if all(key in row for row in rows)]
+    if not common:
+        raise ValueError(
+            'The exports have no image in common that could be exported; '
+            'export the same images with each method.'
         )
-    return found
+    return exports, common
 
 
 def _listed(
@@ -198,7 +195,7 @@ def _method(export: Export, images: Mapping[str, dict]) -> dict:
             training=_training(export, images, name, bounds),
         )
     refused = export.share_of_pixels(REFUSED_SHARE)
-    return dict(name=export.name, scores=scores, images=rows, refused=refused)
+    return dict(scores=scores, images=rows, refused=refused)
 
 
 def _training(
@@ -244,8 +241,7 @@ def _predicted(export: Export, key: str, image: dict) -> dict:
 
 def _palette(export: Export) -> list[list[int]]:
     """256 colours: those of the classes, then void and strange."""
-    colors = [list(color) for color in export.manifest['palette']]
-    colors = (colors or default_palette())[:OOD]
-    colors += [[0, 0, 0]] * (256 - len(colors))
-    colors[OOD], colors[VOID] = list(PINK), list(VOID_COLOR)
-    return colors
+    known = export.manifest['palette'] or default_palette()
+    colors = color_table(known[:OOD])
+    colors[OOD] = PINK
+    return colors.tolist()

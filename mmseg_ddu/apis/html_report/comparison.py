@@ -16,7 +16,7 @@ from mmseg_ddu.apis.compare.results_tables import (
     value_of,
 )
 
-from .encode import file_uri
+from .encode import data_uri
 
 CURVES = {
     'risk_coverage': 'Risk against coverage',
@@ -79,5 +79,6 @@ def figures(folder: Path, methods: dict[str, dict]) -> list[dict]:
             if file.is_file():
                 with Image.open(file) as picture:
                     wide = picture.width > 2 * picture.height
-                found.append(dict(title=title, uri=file_uri(file), wide=wide))
+                uri = data_uri('image/png', file.read_bytes())
+                found.append(dict(title=title, uri=uri, wide=wide))
         return found

@@ -109,16 +109,12 @@ def map_uri(values: np.ndarray) -> str:
     return _uri(Image.fromarray(values.astype(np.uint8)), 'PNG')
 
 
-def file_uri(path: Path) -> str:
-    """A PNG file as it is."""
-    return _data('image/png', path.read_bytes())
-
-
 def _uri(image: Image.Image, kind: str, **options: object) -> str:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
-    return _data(f'image/{kind.lower()}', buffer.getvalue())
+    return data_uri(f'image/{kind.lower()}', buffer.getvalue())
 
 
-def _data(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """Bytes as they are."""
     return f'data:{kind};base64,{base64.b64encode(content).decode()}'

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from mmseg_ddu.apis.compare.results_file import RESULTS, strict
 from mmseg_ddu.apis.exporting import MANIFEST
-from mmseg_ddu.apis.page_templates import TEMPLATES
+from mmseg_ddu.apis.page_templates import write_page
 from mmseg_ddu.core.errors import require
-from mmseg_ddu.fileio import atomic_write, require_writable_file
+from mmseg_ddu.fileio import require_writable_file
 from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.version import __version__
 
 from .alarm_links import drift_of
 from .browser_data import browser
@@ -94,17 +93,16 @@ def write_report(
     if monitor is not None:
         drift = drift_of(Path(monitor), folders, images)
     pictures = _pictures_apart(images) if images else []
-    html = TEMPLATES.get_template('page.html').render(
+    write_page(
+        path,
+        'page.html',
         title=title,
-        version=__version__,
         table=comparison(results_dir) if compared else None,
         images=images,
         drift=drift,
         data=script_json(images),
         pictures=pictures,
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding='utf-8')
     return path
 
 

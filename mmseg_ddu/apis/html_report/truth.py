@@ -11,13 +11,14 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from PIL import Image
 
+from mmseg_ddu.core.metrics.metric import VOID
 from mmseg_ddu.datasets.ood import OUT_OF_DISTRIBUTION
 from mmseg_ddu.engine.build import read_config, require_settings
 from mmseg_ddu.engine.labels import require_class_numbers
 from mmseg_ddu.engine.ranks import reason
 from mmseg_ddu.registry import DATASETS
 
-VOID, OOD = 255, 254
+OOD = 254  # beside VOID
 RIGHT, WRONG, STRANGE, IGNORED = range(4)
 TruthReader = Callable[[Path], 'np.ndarray | None']
 

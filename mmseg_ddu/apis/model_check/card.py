@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmseg_ddu.apis.page_templates import TEMPLATES
-from mmseg_ddu.fileio import atomic_write, write_json
+from mmseg_ddu.apis.page_templates import TEMPLATES, write_page
+from mmseg_ddu.fileio import write_json
 from mmseg_ddu.models.map_names import MAPS
-from mmseg_ddu.version import __version__
 
 from .image_parts import EVERY_ROW, ROWS
 from .over_images import LEAST_IMAGES
@@ -24,9 +23,10 @@ def write_card(folder: Path, card: dict) -> None:
     TEMPLATES.filters.update(auroc=_auroc, percent=_percent)
     risks = {name: card['errors']['rows'][name] for name in MAPS}
     highest = max([0.01, *(max(r['risk'] or [0]) for r in risks.values())])
-    html = TEMPLATES.get_template('card.html').render(
+    write_page(
+        folder / PAGE,
+        'card.html',
         card=card,
-        version=__version__,
         least=LEAST_IMAGES,
         rows=ROWS,
         every_row=EVERY_ROW,
@@ -39,8 +39,6 @@ def write_card(folder: Path, card: dict) -> None:
             for name, row in risks.items()
         },
     )
-    with atomic_write(folder / PAGE) as temporary:
-        temporary.write_text(html, encoding='utf-8')
 
 
 def points(x: Sequence[float], y: Sequence[float], highest: float) -> str:

@@ -1,13 +1,18 @@
-"""An alarm in words."""
+"""What an alarm says, in numbers and in words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from mmseg_ddu.core.fine_structure import has_changed
 from mmseg_ddu.models.map_names import NOVELTY
 
 from .watched_images import UNUSUAL
 
+MOST_NAMED = 5
 CAUSES = {
     True: ' Their fine structure has changed: noise, blur or compression.',
     False: ' Their fine structure is as before: rather light or colours.',
@@ -15,14 +20,35 @@ CAUSES = {
 }
 
 
-def say(alarm: dict[str, Any], count: int) -> str:
-    """What changed, by how much, and since when.
+def alarm_of(
+    name: str, rose: bool, before: Sequence[dict], since: Sequence[dict]
+) -> dict[str, Any]:
+    """What changed, by how much, and since when, as the log has it.
 
     Args:
-        alarm (dict): With ``statistic``, ``rose``, ``now``, ``before``,
-            ``since``, ``fine_structure_changed`` and ``images``.
-        count (int): Images since then.
+        name (str): Of the statistic.
+        rose (bool): Whether it is higher than before, or lower.
+        before, since (Sequence[dict]): The images before the change, the
+            reference among them, and those since then.
     """
+    earlier, now = (
+        [image['values'][name] for image in part] for part in (before, since)
+    )
+    fine = ([x['fine'] for x in part if x['fine']] for part in (before, since))
+    order = np.argsort(now, kind='stable')[:: -1 if rose else 1]
+    alarm = dict(
+        statistic=name,
+        rose=rose,
+        now=float(np.mean(now)),
+        before=float(np.mean(earlier)) if earlier else None,
+        since=since[0]['name'],
+        fine_structure_changed=has_changed(*fine),
+        images=[since[place]['name'] for place in order[:MOST_NAMED]],
+    )
+    return dict(alarm, words=_words(alarm, len(now)))
+
+
+def _words(alarm: dict[str, Any], count: int) -> str:
     kind, rose = alarm['statistic'], alarm['rose']
     cause = ''
     if kind == NOVELTY:

@@ -11,30 +11,21 @@ from typing import Any
 import numpy as np
 from mmengine.logging import MMLogger
 
-from mmseg_ddu.core.drift import DriftDetector, Step
+from mmseg_ddu.apis.page_templates import write_page
+from mmseg_ddu.core.drift import DriftDetector
 from mmseg_ddu.core.errors import require
-from mmseg_ddu.core.fine_structure import has_changed
 from mmseg_ddu.engine.checkpoint import digest
 from mmseg_ddu.fileio import alone_at, require_writable_file
-from mmseg_ddu.models.map_names import NOVELTY
 
-from .alarm_words import say
-from .drift_page import write_page
+from .alarm_words import alarm_of
+from .drift_page import drift_content
 from .monitor_files import MonitorFiles
 from .new_images import new_images
-from .watched_images import (
-    UNUSUAL,
-    Stream,
-    WatchedImage,
-    read_stream,
-    require_same_fit,
-    short,
-)
+from .watched_images import read_stream, require_same_fit, short
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
 FORMAT = 3
 FIT_RANKS = 100  # of a novelty among training images; fits may have few
-MOST_NAMED = 5
 NO_REFERENCE = (
     'Without a reference, the stream is compared with its own beginning and, '
     'for the novelty, with the training images: the stated rate of false '
@@ -88,20 +79,20 @@ class DriftMonitor:
             require_writable_file(path)
         self.reference = None if reference is None else read_stream(reference)
         known = self.reference.images if self.reference else []
-        self.ordinary = [image for image in known if not image.error]
+        self.ordinary = [image for image in known if 'error' not in image]
         if self.reference and not self.ordinary:
             raise ValueError(
                 f'{self.reference.source} has no image with numbers; give a '
                 'reference of images that can be read.'
             )
-        times = Counter(image.key for image in self.ordinary)
-        twice = next((x for x in self.ordinary if times[x.key] > 1), None)
-        if twice is not None:
-            raise ValueError(
-                f'{twice.name} is twice in the reference, with the same '
-                'numbers. Give each image once: the rate of false alarms '
-                'rests on it.'
-            )
+        times = Counter(image['key'] for image in self.ordinary)
+        for image in self.ordinary:
+            if times[image['key']] > 1:
+                raise ValueError(
+                    f'{image["name"]} is twice in the reference, with the '
+                    'same numbers. Give each image once: the rate of false '
+                    'alarms rests on it.'
+                )
         self.false_alarms = false_alarms
         self.lines: list[dict[str, Any]] = []
 
@@ -128,42 +119,40 @@ class DriftMonitor:
         stream = read_stream(manifests)
         if self.reference is not None:
             require_same_fit(stream, self.reference, 'The stream')
-        names = [NOVELTY, UNUSUAL, *(f'class {c}' for c in stream.classes)]
-        settings = self._settings(stream)
-        with alone_at(self.files.path):
-            self.lines, state = self.files.read(settings, names)
-            detector = self._detector(len(stream.classes), state)
-            start = len(self.lines)
-            known = {image.key for image in self.ordinary}
-            images = stream.images
-            for image in new_images(images, self.lines, known, names):
-                self.lines.append(self._line(image, names, detector))
-            new = self.lines[start:]
-            self.files.write(new, settings, detector.state())
-            write_page(self.files.page, self.lines, settings)
-        return new
-
-    def _settings(self, stream: Stream) -> dict[str, Any]:
-        known = [image.key for image in self.ordinary]
-        return dict(
+        names = list(dict.fromkeys(stream.names))
+        known = [image['key'] for image in self.ordinary]
+        settings = dict(
             format=FORMAT,
             fit=stream.fit,
             classes=stream.classes,
             reference=digest(known, 16) if known else None,
             false_alarms=self.false_alarms,
         )
+        with alone_at(self.files.path):
+            self.lines, state = self.files.read(settings, names)
+            detector = self._detector(len(names), state)
+            start = len(self.lines)
+            for image in new_images(stream.images, self.lines, {*known}):
+                self.lines.append(self._line(image, names, detector))
+            new = self.lines[start:]
+            self.files.write(new, settings, detector.state())
+            charts = drift_content(self.lines, settings, {})
+            page = self.files.page
+            write_page(page, 'drift.html', title='Drift', drift=charts)
+        return new
 
-    def _detector(self, classes: int, state: Any) -> DriftDetector:
-        ordinary = np.zeros((0, 2 + classes))
-        if self.reference is not None:
-            ordinary = np.stack([image.values for image in self.ordinary])
-        elif state is None:
-            MMLogger.get_current_instance().warning(NO_REFERENCE)
+    def _detector(self, count: int, state: dict | None) -> DriftDetector:
+        ordinary = np.array([_numbers(image) for image in self.ordinary])
+        if self.reference is None:
+            ordinary = np.zeros((0, count))
+            if state is None:
+                MMLogger.get_current_instance().warning(NO_REFERENCE)
+        classes = count - 2  # beside the novelty and the unusual pixels
         weights = [1.0, 1.0, *[1 / max(1, classes)] * classes]
         detector = DriftDetector(weights, self.false_alarms, ordinary)
         if state is not None:
             try:
-                detector.load_state(state)
+                detector.load_state(state['detector'])
                 good = sum('error' not in line for line in self.lines)
                 require(detector.seen == good, f'{good} images', detector.seen)
             except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -174,52 +163,27 @@ class DriftMonitor:
         return detector
 
     def _line(
-        self, image: WatchedImage, names: list[str], detector: DriftDetector
+        self, image: dict, names: list[str], detector: DriftDetector
     ) -> dict[str, Any]:
-        line: dict[str, Any] = dict(
-            number=len(self.lines), name=image.name, key=image.key
-        )
-        if image.error:
-            return dict(line, alarms=[], error=image.error)
+        line = dict(number=len(self.lines), **image, alarms=[])
+        del line['source']
+        if 'error' in line:
+            return line
         given = {}
+        percentile = line.pop('percentile')
         if self.reference is None:
-            higher = int((1 - image.percentile) * FIT_RANKS)
+            higher = int((1 - percentile) * FIT_RANKS)
             given[0] = (min(higher, FIT_RANKS - 1), FIT_RANKS - 1)
-        step = detector.update(image.values, given)
-        named = dict(values=image.values, p=step.p, level=step.level)
-        for key, numbers in named.items():
+        step = detector.update(np.array(_numbers(image)), given)
+        for key, numbers in dict(p=step.p, level=step.level).items():
             line[key] = {n: short(v) for n, v in zip(names, numbers)}
-        line['fine'] = image.fine
-        line['lost_share'] = image.lost
-        return dict(line, alarms=self._alarms(step, names, line))
-
-    def _alarms(
-        self, step: Step, names: list[str], line: dict
-    ) -> list[dict[str, Any]]:
-        alarms: list[dict[str, Any]] = []
-        if not step.alarms:
-            return alarms
-        good = [x for x in self.lines if 'error' not in x] + [line]
         for k, start, rose in zip(step.alarms, step.since, step.rose):
-            earlier = [image.values[k] for image in self.ordinary]
-            earlier += [x['values'][names[k]] for x in good[:start]]
-            now = [x['values'][names[k]] for x in good[start:]]
-            order = np.argsort(now, kind='stable')[:: -1 if rose else 1]
-            alarm = dict(
-                statistic=names[k],
-                rose=rose,
-                now=float(np.mean(now)),
-                before=float(np.mean(earlier)) if earlier else None,
-                since=good[start]['name'],
-                fine_structure_changed=self._fine_has_changed(good, start),
-                images=[good[start + i]['name'] for i in order[:MOST_NAMED]],
-            )
-            alarms.append(dict(alarm, words=say(alarm, len(now))))
-        return alarms
+            good = [x for x in self.lines if 'error' not in x] + [line]
+            before = [*self.ordinary, *good[:start]]
+            alarm = alarm_of(names[k], rose, before, good[start:])
+            line['alarms'].append(alarm)
+        return line
 
-    def _fine_has_changed(self, good: list[dict], start: int) -> bool | None:
-        """Whether images since then have another one than those before."""
-        before = [image.fine for image in self.ordinary]
-        before += [line['fine'] for line in good[:start]]
-        now = [line['fine'] for line in good[start:]]
-        return has_changed(*([x for x in part if x] for part in (before, now)))
+
+def _numbers(image: dict) -> list[float]:
+    return list(image['values'].values())

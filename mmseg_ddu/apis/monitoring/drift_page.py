@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmseg_ddu.apis.page_templates import TEMPLATES
-from mmseg_ddu.fileio import atomic_write
 from mmseg_ddu.models.map_names import NOVELTY
-from mmseg_ddu.version import __version__
 
 from .watched_images import UNUSUAL
 
@@ -19,36 +15,23 @@ LEFT, RIGHT, TOP, BOTTOM = 50, 990, 10, 160
 FLOOR = 1e-6  # of a detector, on its logarithmic scale
 
 
-def write_page(
-    path: Path, lines: Sequence[dict], settings: dict[str, Any]
-) -> None:
-    """Write one HTML file that needs no other file and no network."""
-    html = TEMPLATES.get_template('drift.html').render(
-        title='Drift',
-        version=__version__,
-        drift=drift_content(lines, settings),
-    )
-    with atomic_write(path) as temporary:
-        temporary.write_text(html, encoding='utf-8')
-
-
 def drift_content(
     lines: Sequence[dict],
     settings: dict[str, Any],
-    places: Mapping[str, int | None] | None = None,
+    places: Mapping[str, int | None],
 ) -> dict[str, Any]:
     """What ``drift_charts.html`` is filled with.
 
     Args:
         lines (Sequence[dict]): Of the log.
         settings (dict): Of the state.
-        places (Mapping[str, int], optional): ``key`` of a line to the place
-            of its image in the page, to link to.
+        places (Mapping[str, int]): ``key`` of a line to the place of its
+            image in the page, to link to.
     """
     good = [line for line in lines if 'error' not in line]
     alarms, place_of = [], {}
     for line in good:
-        place_of[line['name']] = (places or {}).get(line['key'])
+        place_of[line['name']] = places.get(line['key'])
         for alarm in line['alarms']:
             names = dict.fromkeys([line['name'], *alarm['images']])
             found = {name: place_of.get(name) for name in names}
@@ -76,47 +59,35 @@ def _charts(lines: Sequence[dict]) -> list[dict[str, Any]]:
     if not lines:
         return []
     level = 'Detector: 1 is an alarm; logarithmic.'
-
-    def of_classes(line: dict) -> float:
-        values = line['level']
-        return max((values[k] for k in values if k not in OTHERS), default=0)
-
-    return [
-        _chart(lines, NOVELTY, lambda line: line['values'][NOVELTY]),
-        _chart(lines, UNUSUAL, lambda line: line['values'][UNUSUAL]),
-        *(
-            _chart(
-                lines, level, lambda x, k=k: x['level'][k], f'Detector: {k}'
-            )
-            for k in OTHERS
-        ),
-        _chart(
-            lines,
-            f'{level} The highest of all classes.',
-            of_classes,
-            'Detector: class mix',
-        ),
+    watched = NOVELTY, UNUSUAL  # beside the classes
+    charts = [
+        _chart(lines, name, [line['values'][name] for line in lines])
+        for name in watched
     ]
-
-
-OTHERS = (NOVELTY, UNUSUAL)
+    for name in watched:
+        levels = [line['level'][name] for line in lines]
+        charts.append(_chart(lines, f'Detector: {name}', levels, level))
+    levels = [
+        max((v for k, v in x['level'].items() if k not in watched), default=0)
+        for x in lines
+    ]
+    note = f'{level} The highest of all classes.'
+    return [*charts, _chart(lines, 'Detector: class mix', levels, note)]
 
 
 def _chart(
     lines: Sequence[dict],
-    note: str,
-    value_of: Callable[[dict], float],
-    title: str | None = None,
+    title: str,
+    values: Sequence[float],
+    note: str = '',
 ) -> dict[str, Any]:
-    """The coordinates of a chart; of a detector if it has a title."""
-    values = [float(value_of(line)) for line in lines]
-    detector = title is not None
-    shown = values
-    if detector:
-        shown = [math.log10(max(value, FLOOR)) for value in values]
+    """The coordinates of a chart; of a detector if it has a note."""
+    shown = list(map(float, values))
+    if note:
+        shown = [math.log10(max(value, FLOOR)) for value in shown]
     finite = [value for value in shown if abs(value) < 1e29] or [0.0]
     low, high = min(finite), max(finite)
-    if detector:
+    if note:
         low, high = math.log10(FLOOR), max(high, 0.5)
     span = (high - low) or 1.0
 
@@ -127,13 +98,13 @@ def _chart(
     step = (RIGHT - LEFT) / max(1, len(lines) - 1)
     x = [round(LEFT + step * place, 1) for place in range(len(lines))]
     return dict(
-        title=title or note,
-        note=note if detector else 'Each image; vertical lines are alarms.',
+        title=title,
+        note=note or 'Each image; vertical lines are alarms.',
         points=' '.join(f'{a},{y(v)}' for a, v in zip(x, shown)),
         alarms=[a for a, line in zip(x, lines) if line['alarms']],
-        limit=y(0.0) if detector else None,
-        low=f'{FLOOR:g}' if detector else f'{low:.3g}',
-        high=f'{10**high:.3g}' if detector else f'{high:.3g}',
+        limit=y(0.0) if note else None,
+        low=f'{FLOOR:g}' if note else f'{low:.3g}',
+        high=f'{10**high:.3g}' if note else f'{high:.3g}',
         first=lines[0]['name'],
         last=lines[-1]['name'],
     )

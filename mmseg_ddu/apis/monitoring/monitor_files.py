@@ -18,16 +18,12 @@ class MonitorFiles:
 
     Args:
         path (Path): Of the state.
-
-    Attributes:
-        settings (dict): Of the state, once it was read.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.log = path.with_suffix('.jsonl')
         self.page = path.with_suffix('.html')
-        self.settings: dict[str, Any] = {}
         self._bytes = 0
         if path in (self.log, self.page):
             raise ValueError(
@@ -37,8 +33,8 @@ class MonitorFiles:
 
     def read(
         self, settings: dict[str, Any], names: list[str]
-    ) -> tuple[list[dict], Any]:
-        """Lines of the log, and the state of the detector; None at first.
+    ) -> tuple[list[dict], dict | None]:
+        """Lines of the log, and the state; None at first.
 
         Args:
             settings (dict): What must be as it was.
@@ -70,9 +66,8 @@ class MonitorFiles:
                 f'{", ".join(different)} differ. Go on with the same ones, '
                 'or begin another state.'
             )
-        self.settings = state['settings']
         self._bytes = state['log_bytes']
-        return self._read_log(names), state['detector']
+        return self._read_log(names), state
 
     def write(
         self, lines: list[dict], settings: dict[str, Any], detector: Any

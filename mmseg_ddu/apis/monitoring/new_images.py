@@ -5,29 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from .watched_images import WatchedImage
-
 # Numbers of the log have four digits; a pixel that another processor puts
 # into another class moves a share by less.
 RELATIVE, ABSOLUTE = 2e-3, 1e-4
 
 
 def new_images(
-    images: Sequence[WatchedImage],
-    lines: Sequence[dict],
-    ordinary: set[str],
-    names: Sequence[str],
-) -> list[WatchedImage]:
+    images: Sequence[dict], lines: Sequence[dict], ordinary: set[str]
+) -> list[dict]:
     """Those behind all that were taken in before.
 
     An image that was left out before may have its numbers now, at its place
     among the others. Images without numbers have no order.
 
     Args:
-        images (Sequence): Of the stream.
+        images (Sequence[dict]): Of the stream.
         lines (Sequence[dict]): Of the log.
         ordinary (set[str]): Keys of the reference.
-        names (Sequence[str]): Of the values of an image.
 
     Raises:
         ValueError: If an image is in the reference too, comes twice, has
@@ -38,44 +32,60 @@ def new_images(
     for line in lines:
         if 'error' not in line:
             ranked[line['name']].append(line)
-    good: dict[str, WatchedImage] = {}
+    good: dict[str, dict] = {}
     for image in images:
-        if image.error:
+        if 'error' in image:
             continue
-        _require_once(image, ordinary, good)
-        good[image.key] = image
-        if image.key not in places:
-            _require_unlike(image, ranked[image.name], names)
-            values = dict(zip(names, image.values.tolist()))
-            ranked[image.name].append(dict(values=values, fine=image.fine))
-    _require_order(good.values(), lines, places, names)
-    once = {image.key: image for image in images}
+        name, key = image['name'], image['key']
+        if key in ordinary:
+            raise ValueError(
+                f'{name} is also in the reference. Give a reference of other '
+                'images than those of the stream.'
+            )
+        if key in good:
+            raise ValueError(
+                f'{name} comes twice with the same numbers, in '
+                f'{good[key]["source"]} and in {image["source"]}: an export '
+                'was given twice, or a camera stands still. Give each export '
+                'once, and export again without images of a camera that '
+                'stands still.'
+            )
+        good[key] = image
+        if key not in places:
+            _require_unlike(image, ranked[name])
+            ranked[name].append(image)
+    _require_order(good.values(), lines, places)
+    once = {image['key']: image for image in images}
     return [once[key] for key in once if key not in places]
 
 
 def _require_order(
-    good: Iterable[WatchedImage],
-    lines: Sequence[dict],
-    places: dict[str, int],
-    names: Sequence[str],
+    good: Iterable[dict], lines: Sequence[dict], places: dict[str, int]
 ) -> None:
     """Raise if new ones are before old ones; a name that failed may be."""
     failed = {line['name'] for line in lines if 'error' in line}
-    newer: list[WatchedImage] = []
+    newer: list[dict] = []
     last = -1
     for image in good:
-        if image.name in failed:
+        if image['name'] in failed:
             continue
-        place = places.get(image.key)
+        place = places.get(image['key'])
         if place is None:
             newer.append(image)
             continue
         for other in newer:
-            _require_unchanged(other, lines[last + 1 : place], names)
+            for line in lines[last + 1 : place]:
+                if line['name'] == other['name'] and 'error' not in line:
+                    _refuse_changed(
+                        other,
+                        line,
+                        'or if it is another image of the same name, give it '
+                        'behind all others',
+                    )
         if newer or place <= last:
             raise ValueError(
-                f'The stream goes back in time: {image.name} of '
-                f'{image.source} was taken in already, with the same '
+                f'The stream goes back in time: {image["name"]} of '
+                f'{image["source"]} was taken in already, with the same '
                 'numbers, and comes again behind newer images. Give '
                 'manifests in their order, each once, and new images in a '
                 'manifest of their own behind the others; if a camera stands '
@@ -84,30 +94,11 @@ def _require_order(
         last = place
 
 
-def _require_once(
-    image: WatchedImage, ordinary: set[str], seen: dict[str, WatchedImage]
-) -> None:
-    if image.key in ordinary:
-        raise ValueError(
-            f'{image.name} is also in the reference. Give a reference of '
-            'other images than those of the stream.'
-        )
-    if image.key in seen:
-        raise ValueError(
-            f'{image.name} comes twice with the same numbers, in '
-            f'{seen[image.key].source} and in {image.source}: an export was '
-            'given twice, or a camera stands still. Give each export once, '
-            'and export again without images of a camera that stands still.'
-        )
-
-
-def _require_unlike(
-    image: WatchedImage, ranked: list[dict], names: Sequence[str]
-) -> None:
+def _require_unlike(image: dict, ranked: Sequence[dict]) -> None:
     """Raise if it is one of the images of its name, exported again."""
-    now = [*image.values.tolist(), *image.fine]
+    now = [*image['values'].values(), *image['fine']]
     for line in ranked:
-        then = [*(line['values'][name] for name in names), *line['fine']]
+        then = [*(line['values'][x] for x in image['values']), *line['fine']]
         # Of either without the fine structure, the values decide.
         if all(
             abs(a - b) <= RELATIVE * abs(b) + ABSOLUTE
@@ -116,30 +107,12 @@ def _require_unlike(
             _refuse_changed(
                 image,
                 line,
-                names,
                 'or if a camera stands still, export again without its images',
             )
 
 
-def _require_unchanged(
-    image: WatchedImage, between: Sequence[dict], names: Sequence[str]
-) -> None:
-    """Raise if it stands where an image of its name stood."""
-    for line in between:
-        if line['name'] == image.name and 'error' not in line:
-            _refuse_changed(
-                image,
-                line,
-                names,
-                'or if it is another image of the same '
-                'name, give it behind all others',
-            )
-
-
-def _refuse_changed(
-    image: WatchedImage, line: dict, names: Sequence[str], otherwise: str
-) -> None:
-    now = dict(zip(names, image.values.tolist()), fine_structure=image.fine)
+def _refuse_changed(image: dict, line: dict, otherwise: str) -> None:
+    now = dict(image['values'], fine_structure=image['fine'])
     then = dict(line['values'], fine_structure=line['fine'])
     changes = [
         f'{name} was {then[name]} and is {value}'
@@ -147,7 +120,7 @@ def _refuse_changed(
         if value != then[name]
     ]
     raise ValueError(
-        f'{image.name} of {image.source} has changed since it was taken in: '
-        f'{", ".join(changes)}. No image is ranked twice: give the export of '
-        f'then, or begin another state; {otherwise}.'
+        f'{image["name"]} of {image["source"]} has changed since it was taken '
+        f'in: {", ".join(changes)}. No image is ranked twice: give the export '
+        f'of then, or begin another state; {otherwise}.'
     )

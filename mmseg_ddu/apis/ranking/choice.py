@@ -14,10 +14,9 @@ from rich.progress import track
 from torch import nn
 
 from mmseg_ddu.apis.inference import init_ddu, prepare
-from mmseg_ddu.apis.kept_parts import Part, file_stamp, parts_folder
-from mmseg_ddu.engine.checkpoint import digest, weights_digest
+from mmseg_ddu.apis.kept_parts import Part, file_stamp
 
-from .found_images import FoundImages
+from .found_images import FoundImages, open_parts
 from .ranked_image import RankedImage
 
 
@@ -44,11 +43,9 @@ def choose(
             f'A budget of {budget} images was given, but there are only '
             f'{len(images)}: all are listed.'
         )
-    scores = np.array([each.score for each in images], dtype=np.float64)
-    if not temperature and features is None:
-        order = np.argsort(-scores, kind='stable')[:budget]
-        return [images[place] for place in order]
-    keys = np.log(np.maximum(scores, 1e-300))
+    keys = np.array([each.score for each in images], dtype=np.float64)
+    if temperature or features is not None:
+        keys = np.log(np.maximum(keys, 1e-300))
     if temperature:
         noise = np.random.default_rng(seed).gumbel(size=len(keys))
         keys = keys / temperature + noise
@@ -86,7 +83,6 @@ def mean_features(
     Args:
         found (FoundImages): N images, once those are left out that cannot be
             read.
-        config, checkpoint, device, cfg_options: As for :func:`init_ddu`.
         parts (Path): A folder where the features are kept.
     """
     model = init_ddu(config, checkpoint, device, cfg_options)
@@ -95,14 +91,7 @@ def mean_features(
             f'{type(model).__name__} has no density whose features could be '
             'compared. Fit one with tools/fit_gda.py and use that checkpoint.'
         )
-    belongs = dict(
-        weights=weights_digest(checkpoint), model=digest(model.cfg.model)
-    )
-    otherwise = (
-        f'{parts} belongs to the ranking of another checkpoint or config. '
-        'Choose another --out, or delete that folder.'
-    )
-    parts_folder(parts, belongs, otherwise)
+    open_parts(parts, checkpoint, model.cfg.model)
     images, rows = [], []
     for image in track(found.images, 'Features'):
         file = parts / f'{file_stamp(image.image)}.npz'

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_ddu.apis.exporting import MANIFEST
 from mmseg_ddu.apis.exporting.exported_maps import Export
 from mmseg_ddu.apis.exporting.one_image import REFUSED_SHARE
 from mmseg_ddu.apis.monitoring.watched_images import (
@@ -43,12 +42,12 @@ def rank_exported(
 
     Args:
         manifests (Sequence): ``manifest.json`` files or their folders.
-        score (str): Of ``SCORES``.
         overlap (bool): Multiply the score by :func:`overlap_weight`.
 
     Raises:
         ValueError: If exports are of different fits, or lack the score.
     """
+    require(bool(manifests), 'at least one export to rank', manifests)
     require(score in SCORES, f'score of {tuple(SCORES)}', score)
     exports = [_open(Path(path)) for path in manifests]
     headers = [header_of(export) for export in exports]
@@ -71,7 +70,9 @@ def rank_exported(
                 found.leave_out(path, 'it is in two exports')
             else:
                 seen.add(os.path.abspath(path))
-                value = _score(export, row, needed)
+                export.require_fitted(row, needed)
+                value, *strange = (float(row[name]) for name in needed)
+                value *= math.prod(map(overlap_weight, strange))
                 _add(found, export, row, value, SCORES[score])
     return found
 
@@ -83,19 +84,7 @@ def _open(path: Path) -> Export:
             'tools/export_uncertainty.py and give their folder; only label '
             'errors take CONFIG and CHECKPOINT.'
         )
-    return Export('', path.parent if path.name == MANIFEST else path)
-
-
-def _score(export: Export, row: dict, needed: Sequence[str]) -> float:
-    missing = [name for name in needed if name not in row]
-    if missing:
-        raise ValueError(
-            f'{export.path} lacks {", ".join(missing)}: it is of a model '
-            'without fitted densities, or of an earlier version. Export '
-            'again, with a *_gda.pth of tools/fit_gda.py.'
-        )
-    value, *strange = (float(row[name]) for name in needed)
-    return value * math.prod(map(overlap_weight, strange))
+    return Export(path)
 
 
 def overlap_weight(percentile: float, rare: float = RARE) -> float:

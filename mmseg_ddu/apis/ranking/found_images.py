@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 from mmengine.logging import MMLogger
 
 from mmseg_ddu.apis.exporting.journal import is_disk_full
-from mmseg_ddu.apis.kept_parts import Part, kept
+from mmseg_ddu.apis.kept_parts import Part, kept, parts_folder
 from mmseg_ddu.core.metrics.metric import VOID
+from mmseg_ddu.engine.checkpoint import digest, weights_digest
 from mmseg_ddu.engine.ranks import reason
 
 from .ranked_image import RankedImage
@@ -64,11 +66,14 @@ class FoundImages:
 
     def with_region(self, image: RankedImage) -> RankedImage | None:
         """An image with its region; None if it had to be left out."""
+        if image.find_region is None:
+            return image
         try:
-            return image.with_region()
+            box, predicted = image.find_region()
         except (OSError, ValueError) as error:
             self.leave_out(image.image, str(error))
             return None
+        return image._replace(box=box, predicted=predicted)
 
     def require_some(self) -> None:
         """Raise ValueError if no image can be ranked."""
@@ -81,3 +86,19 @@ class FoundImages:
             f'first, {self.left_out[0]["image"]}: '
             f'{self.left_out[0]["reason"]}'
         )
+
+
+def open_parts(
+    parts: Path, checkpoint: str | os.PathLike, settings: Any
+) -> None:
+    """The folder of what is kept of images; ValueError if it is of others.
+
+    Args:
+        settings (Any): What it depends on beside the checkpoint.
+    """
+    parts_folder(
+        parts,
+        dict(weights=weights_digest(checkpoint), model=digest(settings)),
+        f'{parts} belongs to the ranking of another checkpoint, config or '
+        'split. Choose another --out, or delete that folder.',
+    )

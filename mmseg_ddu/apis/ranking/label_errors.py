@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.inference import init_ddu
-from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept, parts_folder
+from mmseg_ddu.apis.kept_parts import Part, file_stamp, kept
 from mmseg_ddu.apis.unseen_images import (
     SPLITS,
     built_images,
@@ -31,7 +31,6 @@ from mmseg_ddu.apis.unseen_images import (
     trained_on,
 )
 from mmseg_ddu.core.scores import log_probabilities
-from mmseg_ddu.engine.checkpoint import digest, plain, weights_digest
 from mmseg_ddu.engine.fitting_data import (
     as_batch,
     bare_datasets,
@@ -43,7 +42,7 @@ from mmseg_ddu.engine.fitting_data import (
 from mmseg_ddu.engine.stopping import Interrupted, StopRequest
 
 from .error_kind import error_kind
-from .found_images import FoundImages
+from .found_images import FoundImages, open_parts
 from .ranked_image import RankedImage
 from .worst_region import worst_pixels, worst_region
 
@@ -59,9 +58,7 @@ def rank_label_errors(
 
     Args:
         sources (Sequence): Config and checkpoint.
-        split (str): ``train``, ``val`` or ``test``.
         parts (Path): A folder where what was found of an image is kept.
-        device, cfg_options: As for :func:`init_ddu`.
     """
     if len(sources) != 2:
         raise ValueError(
@@ -77,16 +74,7 @@ def rank_label_errors(
         list(dataset.metainfo['classes']),
         dict(config=str(config), checkpoint=str(checkpoint), split=split),
     )
-    belongs = dict(
-        weights=weights_digest(checkpoint),
-        model=digest([model.cfg.model, settings]),
-    )
-    parts_folder(
-        parts,
-        plain(belongs),
-        f'{parts} belongs to the ranking of another checkpoint, config or '
-        'split. Choose another --out, or delete that folder.',
-    )
+    open_parts(parts, checkpoint, [model.cfg.model, settings])
     total = len(dataset)
     with StopRequest() as stop:
         for index in track(range(total), 'Looking at labels'):
@@ -101,16 +89,10 @@ def rank_label_errors(
 
 def labelled(model: nn.Module, split: str) -> tuple[dict, Dataset]:
     """The images of a split, prepared as for a test, and their config."""
+    config = dataset_config(model, split, ('train', *SPLITS))
     if split in SPLITS:
-        config = dataset_config(model, split)
         return config, built_images(model, config)
-    loader = model.cfg.get('train_dataloader')
-    if split != 'train' or loader is None:
-        raise ValueError(
-            f'Expected split of {("train", *SPLITS)} with a data loader in '
-            f'the config, but got {split!r:.80}.'
-        )
-    config = copy.deepcopy(with_whole_pipelines(loader['dataset']))
+    config = copy.deepcopy(with_whole_pipelines(config))
     for bare in bare_datasets(config):
         bare['pipeline'] = evaluation_pipeline(model.cfg)
     built_images(model, config)
@@ -167,59 +149,40 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     """Where the label of an image is believed least.
 
     Returns:
-        Part: ``score``, ``box``, ``size``, ``pair`` and ``kind``.
+        Part: ``score``, ``box``, ``size``, the ``pair`` of label and
+        prediction that most of the worst region has, and its ``kind``.
 
     Raises:
-        ValueError: If there are no labels, or they do not fit.
+        ValueError: If there are no labels, they do not fit, or there are no
+            probabilities.
     """
     _, image = labelled_prediction(model, labelled_item(dataset, index))
-    log_probs = log_probabilities(image.logits[None])[0]
-    labels, known = image.labels.long(), image.known
-    if not known.any():
+    if not image.known.any():
         raise ValueError('no pixel has a label')
-    maps = labels, image.classes, known
-    part = least_believed(log_probs, *maps)
-    region = part.pop('region')
-    kind = error_kind(region, part['pair'], *(x.cpu().numpy() for x in maps))
-    return dict(part, kind=np.array(kind))
-
-
-def least_believed(
-    log_probs: Tensor, labels: Tensor, predicted: Tensor, known: Tensor
-) -> Part:
-    """Where labels are believed least.
-
-    Args:
-        log_probs (Tensor): (C, H, W), of classes.
-        labels, predicted (Tensor): (H, W), integers.
-        known (Tensor): (H, W) bool, where labels count.
-
-    Returns:
-        Part: ``score``; the worst ``region``, (H, W) bool, and its ``box``;
-        ``size``; the ``pair`` of label and prediction that most of its
-        pixels have.
-
-    Raises:
-        ValueError: If there are no probabilities.
-    """
-    chosen = log_probs.gather(0, labels.where(known, 0)[None])[0]
-    disbelief = -chosen.where(known, torch.nan).float().cpu().numpy()
+    log_probs = log_probabilities(image.logits[None])[0]
+    given = image.labels.long().where(image.known, 0)
+    chosen = log_probs.gather(0, given[None])[0]
+    disbelief = -chosen.where(image.known, torch.nan).float().cpu().numpy()
     if np.isnan(disbelief).all():
         raise ValueError('the network gives no probabilities')
+    labels, predicted, known = (
+        each.cpu().numpy()
+        for each in (image.labels.long(), image.classes.long(), image.known)
+    )
     score, worst = worst_pixels(disbelief)
     region, box = worst_region(disbelief, worst)
-    pairs = np.stack(
-        [each.cpu().numpy()[region] for each in (labels, predicted)]
-    ).astype(np.int64)
+    pairs = np.stack([labels[region], predicted[region]])
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     # Those that differ first.
     counts = counts * (1 + len(pairs[0]) * (values[0] != values[1]))
+    pair = values[:, counts.argmax()]
+    kind = error_kind(region, pair, labels, predicted, known)
     return dict(
         score=np.array(score),
-        region=region,
         box=np.array(box),
         size=np.array(labels.shape),
-        pair=values[:, counts.argmax()],
+        pair=pair,
+        kind=np.array(kind),
     )
 
 

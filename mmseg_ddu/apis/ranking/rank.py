@@ -24,6 +24,8 @@ from .ranked_image import RankedImage, write_csv
 
 LABEL_ERRORS, REVIEW, LABELLING = 'label-errors', 'review', 'labelling'
 PURPOSES = (LABEL_ERRORS, REVIEW, LABELLING)
+# Of options; the others are for labelling.
+FOR = dict(split=(LABEL_ERRORS,), score=(REVIEW, LABELLING))
 
 
 @safe_loading()
@@ -73,15 +75,12 @@ def rank_images(
         ValueError: If no image can be ranked, or the arguments do not fit.
     """
     out = Path(out)
-    require(purpose in PURPOSES, f'purpose of {PURPOSES}', purpose)
     require(budget >= 1, 'budget to be at least 1', budget)
-    require(bool(sources), 'at least one export to rank', sources)
     require(out.suffix == '.csv', 'out to end in .csv', str(out))
     finite = 0 <= temperature < math.inf
     require(finite, 'temperature of 0 or more', temperature)
-    if purpose != LABELLING:
-        options = dict(overlap=overlap, diverse=diverse)
-        _require_of(LABELLING, purpose, temperature=temperature, **options)
+    options = dict(overlap=overlap, diverse=diverse, split=split, score=score)
+    _require_fitting(purpose, temperature=temperature, **options)
     writers = {name: IMPORTS.find(name) for name in dict.fromkeys(formats)}
     files = [out, out.with_suffix('.json')]
     where = {name: out.with_name(f'{out.stem}_{name}') for name in writers}
@@ -89,10 +88,8 @@ def rank_images(
         require_writable_file(path)
     places = out.with_name(f'{out.stem}_parts'), device, cfg_options
     if purpose == LABEL_ERRORS:
-        _require_of(f'{REVIEW}, {LABELLING}', purpose, score=score)
         found = rank_label_errors(sources, split or 'val', *places)
     else:
-        _require_of(LABEL_ERRORS, purpose, split=split)
         found = rank_exported(sources, score or 'total', overlap)
     found.require_some()
     features = mean_features(found, *diverse, *places) if diverse else None
@@ -101,7 +98,15 @@ def rank_images(
     write_csv(out, chosen)
     for name, write in writers.items():
         files += write(where[name], chosen, found.classes)
-    report = _report(purpose, found, chosen, files)
+    report = dict(
+        purpose=purpose,
+        **found.source,
+        classes=found.classes,
+        ranked=len(found.images),
+        images=[each.row(rank) for rank, each in enumerate(chosen, 1)],
+        left_out=found.left_out,
+        files=[str(file) for file in files],
+    )
     write_json(files[1], report)
     return report
 
@@ -154,27 +159,13 @@ def _warn_of(
         )
 
 
-def _require_of(other: str, purpose: str, **options: object) -> None:
+def _require_fitting(purpose: str, **options: object) -> None:
     """Raise ValueError if an option was given that is of other purposes."""
+    require(purpose in PURPOSES, f'purpose of {PURPOSES}', purpose)
     for name, value in options.items():
-        if value:
+        purposes = FOR.get(name, (LABELLING,))
+        if value and purpose not in purposes:
             raise ValueError(
-                f'Expected no {name} for {purpose}; it is for {other}.'
+                f'Expected no {name} for {purpose}; it is for '
+                f'{", ".join(purposes)}.'
             )
-
-
-def _report(
-    purpose: str,
-    found: FoundImages,
-    chosen: Sequence[RankedImage],
-    files: Sequence[Path],
-) -> dict:
-    return dict(
-        purpose=purpose,
-        **found.source,
-        classes=found.classes,
-        ranked=len(found.images),
-        images=[each.row(rank) for rank, each in enumerate(chosen, 1)],
-        left_out=found.left_out,
-        files=[str(file) for file in files],
-    )

@@ -48,25 +48,12 @@ class RankedImage(NamedTuple):
     refused_share: float = 0.0
     find_region: Callable[[], tuple[Box | None, str]] | None = None
 
-    def with_region(self) -> RankedImage:
-        """The same with its region, if there is one."""
-        if self.find_region is None:
-            return self
-        box, predicted = self.find_region()
-        return self._replace(box=box, predicted=predicted, find_region=None)
-
     def row(self, rank: int) -> dict[str, Any]:
         """For JSON."""
-        return dict(
-            rank=rank,
-            image=self.image,
-            score=self.score,
-            size=self.size,
-            box=self.box,
-            label=self.label,
-            predicted=self.predicted,
-            kind=self.kind,
-        )
+        content = self._asdict()
+        for name in ('read_classes', 'refused_share', 'find_region'):
+            del content[name]
+        return dict(rank=rank, **content)
 
 
 def write_csv(path: Path, images: Sequence[RankedImage]) -> None:

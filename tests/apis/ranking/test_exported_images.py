@@ -279,3 +279,12 @@ def test_an_export_that_was_stopped(maps, rank, tmp_path, said):
     )
     rank(other)
     assert any('is of an export that was stopped' in line for line in said)
+
+
+def test_a_score_that_is_no_number(maps, rank, tmp_path):
+    def spoil(manifest):
+        manifest['images'][0]['epistemic_percentile_mean'] = None
+
+    other = changed(maps(0), tmp_path / 'other', spoil)
+    with pytest.raises(ValueError, match='other/manifest.json is damaged'):
+        rank(other, score='epistemic')

@@ -18,6 +18,9 @@ from .import_file import (
 )
 
 KIND = 'kind'  # attribute of the box
+ATTRIBUTE = dict(
+    name=KIND, mutable='False', input_type='text', default_value='', values=''
+)
 
 
 @IMPORTS.register('cvat')
@@ -38,7 +41,9 @@ def write_cvat(
         ElementTree.SubElement(label, 'type').text = kind
         attributes = ElementTree.SubElement(label, 'attributes')
         if name == LOOK_HERE:
-            _declare_kind(attributes)
+            declared = ElementTree.SubElement(attributes, 'attribute')
+            for tag, text in ATTRIBUTE.items():
+                ElementTree.SubElement(declared, tag).text = text
     for number, (image, name) in enumerate(zip(images, short_names(images))):
         height, width = image.size
         element = ElementTree.SubElement(
@@ -53,18 +58,6 @@ def write_cvat(
     path = where.with_name(f'{where.name}.xml')
     write_xml(path, root)
     return [path]
-
-
-def _declare_kind(attributes: ElementTree.Element) -> None:
-    attribute = ElementTree.SubElement(attributes, 'attribute')
-    for tag, text in dict(
-        name=KIND,
-        mutable='False',
-        input_type='text',
-        default_value='',
-        values='',
-    ).items():
-        ElementTree.SubElement(attribute, tag).text = text
 
 
 def _add_shapes(

@@ -32,15 +32,11 @@ def write_fiftyone(
     info = dict(default_mask_targets=targets)
     write_json(files[0], dict(media_type='image', info=info))
     write_json(files[1], dict(samples=samples))
-    _remove_above(len(samples), where / 'masks')
-    return [where]
-
-
-def _remove_above(last: int, masks: Path) -> None:
-    """Remove what a run with a larger budget has left."""
-    for mask in masks.glob('*.png'):
-        if mask.stem.isdecimal() and int(mask.stem) > last:
+    for mask in (where / 'masks').glob('*.png'):
+        # What a run with a larger budget has left.
+        if mask.stem.isdecimal() and int(mask.stem) > len(samples):
             mask.unlink()
+    return [where]
 
 
 def _sample(rank: int, image: RankedImage, mask: Path) -> dict[str, Any]:
