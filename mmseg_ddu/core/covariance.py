@@ -235,22 +235,18 @@ def _regularise(covariances: Tensor, added: float) -> list[int]:
     return bad.tolist()
 
 
-def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """Factors P with ``P P^T = Σ^-1``, and their log-determinants.
+def precision_factors(covariances: Tensor) -> Tensor:
+    """Factors P with ``P P^T = Σ^-1``, upper triangular.
 
     Args:
-        covariances (Tensor): (C, D, D), or (C, D) for diagonal ones.
-
-    Returns:
-        tuple[Tensor, Tensor]: Upper triangular (C, D, D), or (C, D); and
-        (C,) ``log |P|``, half the log-determinant of the precision.
+        covariances (Tensor): (C, D, D), or (C, D) for diagonal ones, which
+            is the shape of the factors.
 
     Raises:
         torch.linalg.LinAlgError: If a covariance is not positive definite.
     """
     if covariances.ndim == 2:
-        factors = covariances.rsqrt()
-        return factors, log_determinants(factors)
+        return covariances.rsqrt()
     factors = torch.empty_like(covariances)
     eye = torch.eye(covariances.shape[-1]).to(covariances)
     bad = []
@@ -268,7 +264,7 @@ def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
             "reg_covar (1e-4, say), set shrinkage='oas', or use "
             "covariance_type='tied'."
         )
-    return factors, log_determinants(factors)
+    return factors
 
 
 def log_determinants(factors: Tensor) -> Tensor:
