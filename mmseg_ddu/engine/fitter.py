@@ -69,7 +69,7 @@ class DensityFitter:
         self.maps = MapSample(model, calibration_pixels, seed)
         self.component_look = ComponentLook(model, pixels_per_class, seed)
         for head in self.heads:
-            head.reset()
+            head.set_fitted(False)
             head.prepare(classifying_head(model).conv_seg.weight)
 
     def use_centers(self, centers: list[Tensor]) -> None:

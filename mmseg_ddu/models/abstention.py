@@ -45,10 +45,6 @@ class Abstention(PreciseModule):
         """
         return is_lost(total) | (total > self.thresholds[classes.long()])
 
-    def reset(self) -> None:
-        """Refuse nothing."""
-        self.ready = False
-
     def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
         if self.ready:
             super()._save_to_state_dict(destination, prefix, keep_vars)

@@ -14,6 +14,7 @@ from mmseg_ddu.core.dropout import (
     dropout_behind,
     dropout_modules,
 )
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.core.repeated_passes import RepeatedPasses
 from mmseg_ddu.registry import MODELS
@@ -58,10 +59,7 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if num_passes < 1:
-            raise ValueError(
-                f'Expected num_passes to be at least 1, but got {num_passes}.'
-            )
+        require(num_passes >= 1, 'num_passes to be at least 1', num_passes)
         if dropout_after == BACKBONE:
             dropout_after = backbone_stages(self)
         elif isinstance(dropout_after, str):
