@@ -9,7 +9,6 @@ from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor, nn
 
 from mmseg_ddu.core.errors import require
-from mmseg_ddu.core.posterior import PosteriorMean
 from mmseg_ddu.registry import MODELS
 
 from .heads import last_decode_head
@@ -72,12 +71,12 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Log mean probabilities and mutual information, (B, C + 1, H, W)."""
-        mean = PosteriorMean()
-        for member in self.members:
-            logits = member.encode_decode(inputs, batch_img_metas)
-            # What follows the logits are maps of the member's own.
-            mean.update(logits[:, : self.decode_head.out_channels])
-        return self.averaged(mean)
+        channels = self.decode_head.out_channels
+        # What follows the logits are maps of the member's own.
+        return self.averaged(
+            member.encode_decode(inputs, batch_img_metas)[:, :channels]
+            for member in self.members
+        )
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:
         """Members are trained apart."""
