@@ -132,7 +132,7 @@ class ClassGaussians(PreciseModule):
                 joint = self._nearest_joint(vectors)
             else:
                 joint = self._joint(vectors)
-            log_probs = _logsumexp(joint, 1)
+            log_probs = _logsumexp(joint)
             return log_probs if constant is None else log_probs + constant
 
     @torch.no_grad()
@@ -200,11 +200,11 @@ class ClassGaussians(PreciseModule):
         return torch.addcmul(norms, roots, roots, value=-0.5)
 
 
-def _logsumexp(values: Tensor, dim: int) -> Tensor:
-    """``logsumexp``, also in ONNX, where runtimes let it underflow."""
+def _logsumexp(values: Tensor) -> Tensor:
+    """Of rows, also in ONNX, where runtimes let ``logsumexp`` underflow."""
     if not torch.onnx.is_in_onnx_export():
-        return values.logsumexp(dim)
-    highest = values.amax(dim, keepdim=True)
+        return values.logsumexp(1)
+    highest = values.amax(1, keepdim=True)
     highest = highest.clamp_min(torch.finfo(values.dtype).min)
-    total = (values - highest).exp().sum(dim)
-    return total.log() + highest.squeeze(dim)
+    total = (values - highest).exp().sum(1)
+    return total.log() + highest.squeeze(1)

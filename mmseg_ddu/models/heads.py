@@ -11,10 +11,6 @@ USE_INSTEAD = (
     'Use a decode head that ends in cls_seg: DepthwiseSeparableASPPHead, '
     'FCNHead, UPerHead, SegformerHead and most others do.'
 )
-NO_CLASSIFIER = (
-    '{head} has no per-pixel classifier conv_seg that cls_seg calls, so '
-    'there is no penultimate feature to fit a density on: {why}'
-)
 MASKS = (
     'it classifies masks, and the scores of a pixel are sums over the masks '
     'that cover it'
@@ -87,5 +83,8 @@ def classifying_head(segmentor: nn.Module) -> nn.Module:
 
 def refusal(head: str) -> str:
     """Why a head cannot have a density, and what to use instead."""
-    why = REFUSED_HEADS.get(head, UNKNOWN)
-    return NO_CLASSIFIER.format(head=head, why=why)
+    return (
+        f'{head} has no per-pixel classifier conv_seg that cls_seg calls, so '
+        'there is no penultimate feature to fit a density on: '
+        + REFUSED_HEADS.get(head, UNKNOWN)
+    )

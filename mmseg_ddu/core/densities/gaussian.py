@@ -114,8 +114,16 @@ class GaussianDensity(ClassGaussians):
             noise = (residual + estimate.added).clamp(limits.tiny, limits.max)
             self.residual_variance.copy_(noise)
         counts = moments.counts.view(self.num_classes, self.components)
-        seen = counts.sum(1) if class_count is None else class_count
-        self._set_gaussians(moments, estimate.covariances, seen)
+        total = counts.sum(1)
+        seen = total if class_count is None else class_count
+        share = counts / total.clamp_min(1)[:, None]
+        priors = self._class_priors(total > 0, seen.to(counts))[:, None]
+        self._store(
+            moments.means,
+            precision_factors(estimate.covariances),
+            (priors * share).flatten(),
+            moments.total_scatter() / counts.sum(),
+        )
         self.class_count.copy_(seen)
         return dict(
             num_features=moments.num_features,
@@ -123,7 +131,7 @@ class GaussianDensity(ClassGaussians):
             added=estimate.added,
             lifted=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
-            absent_classes=(counts.sum(1) == 0).nonzero()[:, 0].tolist(),
+            absent_classes=(total == 0).nonzero()[:, 0].tolist(),
             nonfinite=int(moments.nonfinite.sum()),
         )
 
@@ -132,20 +140,6 @@ class GaussianDensity(ClassGaussians):
         if self.rank is None:
             return None, torch.zeros(())
         return principal_subspace(moments, self.rank)
-
-    def _set_gaussians(
-        self, moments: ClassMoments, covariances: Tensor, seen: Tensor
-    ) -> None:
-        counts = moments.counts.view(self.num_classes, self.components)
-        total = counts.sum(1)
-        share = counts / total.clamp_min(1)[:, None]
-        priors = self._class_priors(total > 0, seen.to(counts))[:, None]
-        self._store(
-            moments.means,
-            precision_factors(covariances),
-            (priors * share).flatten(),
-            moments.total_scatter() / counts.sum(),
-        )
 
     def _store(
         self, means: Tensor, factors: Tensor, weights: Tensor, spread: Tensor
