@@ -100,11 +100,7 @@ class ClassMoments:
         return self.means.shape[1]
 
     def update(self, features: Tensor, labels: Tensor) -> ClassMoments:
-        """Add a block of vectors.
-
-        Args:
-            features (Tensor): (N, D), any floating dtype.
-            labels (Tensor): (N,) integers.
+        """Add vectors, (N, D) of any floating dtype, and their (N,) labels.
 
         Raises:
             ValueError: If the shapes do not fit.
@@ -239,10 +235,7 @@ class ClassMoments:
     def projected(self, offset: Tensor, basis: Tensor | None) -> ClassMoments:
         """Moments of ``(z - offset) @ basis``, without another pass.
 
-        Args:
-            offset (Tensor): (D,).
-            basis (Tensor, optional): (D, K) orthonormal columns; None for
-                the identity.
+        The columns of the basis, (D, K), are orthonormal.
         """
         result = copy.copy(self)
         result.means = self.means - offset

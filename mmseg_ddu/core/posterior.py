@@ -33,11 +33,7 @@ class PosteriorMean:
         self._only: Tensor | None = None
 
     def update(self, logits: Tensor) -> None:
-        """Add a member.
-
-        Args:
-            logits (Tensor): (B, C, ...); C = 1 is a binary classifier.
-        """
+        """Add a member's (B, C, ...); C = 1 is a binary classifier."""
         log_probs = log_probabilities(logits)
         self.count += 1
         self._only = log_probs if self.count == 1 else None

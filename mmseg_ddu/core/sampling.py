@@ -11,9 +11,7 @@ from .errors import require
 def random_keys(shape: torch.Size | tuple[int, ...], *seed: int) -> Tensor:
     """Random int64 keys, a pure function of the seed numbers.
 
-    Args:
-        shape (tuple[int]): Shape of the result.
-        seed (int): For example the run's seed, the image, the window.
+    These are for example the run's seed, the image, the window.
     """
     mixed = 0
     for number in seed:
@@ -55,9 +53,6 @@ class PixelReservoir:
     Each vector comes with a random key; those with the smallest keys stay.
     The sample is the same in whatever order the stream comes, and samples
     of several ranks merge into the sample of all.
-
-    Args:
-        size (int): Vectors kept.
     """
 
     def __init__(self, size: int) -> None:
@@ -66,12 +61,9 @@ class PixelReservoir:
         self._parts: list[list[Tensor]] = []  # keys, and each of the values
 
     def update(self, keys: Tensor, *values: Tensor) -> None:
-        """Offer vectors.
+        """Offer values, (N, ...) each, under (N,) random int64 keys.
 
-        Args:
-            keys (Tensor): (N,) random int64 keys.
-            values (Tensor): Each (N, ...); kept together under one key, on
-                the CPU.
+        They are kept on the CPU.
         """
         part = [keys.cpu(), *values]
         if len(keys) > self.size:

@@ -22,9 +22,6 @@ class Abstention(PreciseModule):
 
     Without thresholds nothing is refused, and the state dict has no key.
 
-    Args:
-        num_classes (int): C.
-
     Attributes:
         thresholds (Tensor): (C,) of ``pred_total``, by predicted class.
         ready (bool): Whether there are any.

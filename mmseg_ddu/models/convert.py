@@ -83,12 +83,7 @@ def to_ddu_model(
 
 
 def _require_derived(model: dict) -> None:
-    """Raise unless the segmentor is like those that it is derived from.
-
-    Raises:
-        UnsupportedModelError: It names the segmentor and its head, says why
-            and what to use instead.
-    """
+    """Raise unless the segmentor is like those that it is derived from."""
     kind, head = _name(model), _name(last_head(model))
     if kind in REFUSED_TYPES:
         advice = REFUSED_TYPES[kind]
@@ -153,9 +148,7 @@ def to_plain_model(model: dict) -> ConfigDict:
 def to_mc_dropout_model(model: dict, **options) -> ConfigDict:
     """The MC dropout form of a model config.
 
-    Args:
-        model (dict): ``model`` of an mmseg config.
-        options: Arguments of :class:`MCDropoutEncoderDecoder`.
+    ``options`` are arguments of :class:`MCDropoutEncoderDecoder`.
 
     Raises:
         TypeError: For anything but an ``EncoderDecoder``.
@@ -172,10 +165,7 @@ def to_mc_dropout_model(model: dict, **options) -> ConfigDict:
 def to_ensemble_model(model: dict, members: int, **options) -> ConfigDict:
     """The config of an ensemble of plain networks of one kind.
 
-    Args:
-        model (dict): ``model`` of an mmseg config.
-        members (int): K.
-        options: Further arguments of :class:`EnsembleSegmentor`.
+    ``options`` are further arguments of :class:`EnsembleSegmentor`.
     """
     member = to_plain_model(model)
     member.pop('auxiliary_head', None)  # for training alone

@@ -97,11 +97,7 @@ class DDUMixin(UncertaintyMapsMixin):
     # Features
 
     def tap(self, classes: bool = False) -> FeatureTap:
-        """A tap on every feature that the density heads need.
-
-        Args:
-            classes (bool): Tap the logits as well.
-        """
+        """A tap on every feature of the density heads, logits on request."""
         names = [head.tap for head in self.heads.values()]
         if classes:
             names.append(LOGITS)
@@ -124,11 +120,7 @@ class DDUMixin(UncertaintyMapsMixin):
     def iter_features(
         self, inputs: Tensor, batch_img_metas: list[dict]
     ) -> Iterator[tuple[Window, dict[str, Tensor], Tensor]]:
-        """Features exactly as prediction sees them.
-
-        Args:
-            inputs (Tensor): (B, 3, H, W), preprocessed.
-            batch_img_metas (list[dict]): Their meta information.
+        """Features of (B, 3, H, W) inputs exactly as prediction sees them.
 
         Yields:
             tuple: ``(y1, y2, x1, x2)``, the window of the image (all of it

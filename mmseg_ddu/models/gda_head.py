@@ -271,11 +271,7 @@ def _known_options(density: Callable, options: dict) -> list[str]:
 
 
 def _between(scores: Tensor, step: int, size: Sequence[int]) -> Tensor:
-    """Scores of every so-manieth cell -> of all, bilinear.
-
-    The cells that were scored keep their scores; behind the last of them its
-    score goes on.
-    """
+    """Scores of every so-manieth cell -> of all, bilinear; the last go on."""
     if step == 1:
         return scores
     scores = F.pad(scores, (0, 1, 0, 1), mode='replicate')

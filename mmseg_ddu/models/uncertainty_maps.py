@@ -68,12 +68,7 @@ class UncertaintyMapsMixin:
     def mean_of_windows(
         self, inputs: Tensor, parts: Iterable[tuple[Window, Tensor]]
     ) -> Tensor:
-        """What windows say of an image, (B, C + num_maps, H, W).
-
-        Args:
-            inputs (Tensor): (B, 3, H, W).
-            parts (Iterable): Window and (B, C + num_maps, H', W').
-        """
+        """Mean of windows, each (B, C + num_maps, H', W'), at their places."""
         batch, _, height, width = inputs.shape
         channels = self.out_channels + self.num_maps
         total = inputs.new_zeros(batch, channels, height, width)
@@ -130,11 +125,9 @@ class UncertaintyMapsMixin:
 
     @staticmethod
     def _by_size(data, step):
-        """Run a step on the images of each size and restore the order.
-
-        mmseg refuses a batch of images of several sizes. Padding them to one
-        size would let the padding into the receptive fields.
-        """
+        """Run a step on the images of each size and restore the order."""
+        # mmseg refuses a batch of images of several sizes. Padding them to
+        # one size would let the padding into the receptive fields.
         inputs = data['inputs']
         groups = _alike([tuple(image.shape) for image in inputs])
         if len(groups) == 1:
@@ -201,12 +194,7 @@ def without_padding(
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Images with equal padding together, cut to what is not padding.
 
-    Args:
-        inputs (Tensor): (B, C, H, W), preprocessed.
-        metas (Sequence[dict]): Their meta information.
-
-    Yields:
-        tuple: Numbers of the images, and they themselves.
+    Yields the numbers of such images, and they themselves.
     """
     for members in _alike([padding_of(meta) for meta in metas]):
         yield members, _cut(_chosen(inputs, members), metas[members[0]])
