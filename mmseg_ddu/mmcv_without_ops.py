@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import sys
-import types
 
 EXTENSION = 'mmcv._ext'
 
@@ -19,17 +18,17 @@ def allow_missing_mmcv_ops() -> None:
     """
     if EXTENSION in sys.modules or importlib.util.find_spec(EXTENSION):
         return
-    module = _Missing(EXTENSION)
-    module.__spec__ = importlib.machinery.ModuleSpec(EXTENSION, None)
+    spec = importlib.machinery.ModuleSpec(EXTENSION, None)
+    module = importlib.util.module_from_spec(spec)
+    module.__getattr__ = _missing
     sys.modules[EXTENSION] = module
 
 
-class _Missing(types.ModuleType):
-    def __getattr__(self, name: str):
-        if name.startswith('__'):
-            raise AttributeError(name)
+def _missing(name: str):
+    if name.startswith('__'):
+        raise AttributeError(name)
 
-        def unusable(*_, **__):
-            raise RuntimeError(f'mmcv is built without ops: {name}')
+    def unusable(*_, **__):
+        raise RuntimeError(f'mmcv is built without ops: {name}')
 
-        return unusable
+    return unusable

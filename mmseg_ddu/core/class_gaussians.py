@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from .errors import NotFittedError
+from .covariance import check_options
+from .errors import NotFittedError, require
 from .mahalanobis import diagonal_squares, distances, tied_squares
 from .nearest_gaussians import Sketch, nearest_gaussians
 from .precise_module import PreciseModule
@@ -17,16 +18,15 @@ DIRECTIONS = 8  # of the sketch
 NEAREST = 3  # Gaussians a vector that are computed exactly
 ALL_AT_ONCE = 2048  # rows of factors up to which all are
 MOST_BYTES = 4 << 30  # of the factors
+PRIORS = ('uniform', 'empirical')
+MAX_COMPONENTS = 64
 
 
 class ClassGaussians(PreciseModule):
     """Buffers that hold the Gaussians of each class, and their densities.
 
-    What is learned, and the options that shape it; see
+    For the options see
     :class:`~mmseg_ddu.core.densities.gaussian.GaussianDensity`.
-
-    Raises:
-        ValueError: If the factors are too large.
     """
 
     means: Tensor
@@ -44,42 +44,63 @@ class ClassGaussians(PreciseModule):
         self,
         num_classes: int,
         num_features: int,
-        covariance_type: str,
-        components: int,
-        rank: int | None,
-        priors: str,
+        covariance_type: str = 'full',
+        components: int = 1,
+        rank: int | None = None,
+        shrinkage: float | str = 0.05,
+        shrinkage_target: str = 'tied',
+        reg_covar: float = 1e-6,
+        priors: str = 'uniform',
     ) -> None:
+        check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
+        require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
+        require(
+            type(components) is int and 1 <= components <= MAX_COMPONENTS,
+            f'components to be in [1, {MAX_COMPONENTS}]',
+            components,
+        )
+        require(
+            rank is None or (type(rank) is int and 1 <= rank < num_features),
+            f'rank to be None or in [1, {num_features}), the features',
+            rank,
+        )
         super().__init__()
         self.num_classes, self.num_features = num_classes, num_features
         self.covariance_type, self.components = covariance_type, components
         self.rank, self.priors = rank, priors
-        groups, dim = num_classes * components, rank or num_features
+        self.shrinkage, self.shrinkage_target = shrinkage, shrinkage_target
+        self.reg_covar = reg_covar
+        self._register_buffers()
+
+    def _register_buffers(self) -> None:
+        groups = self.num_classes * self.components
+        dim = self.rank or self.num_features
         factor = {
             'full': (groups, dim, dim),
             'tied': (1, dim, dim),
             'diag': (groups, dim),
-        }[covariance_type]
+        }[self.covariance_type]
         size = 4 * math.prod(factor)
         if size > MOST_BYTES:
             raise ValueError(
-                f'{groups} {covariance_type} covariances of {dim} '
+                f'{groups} {self.covariance_type} covariances of {dim} '
                 f'features take {size / 2**30:.0f} GiB. Use a rank, or '
                 "covariance_type='tied' or 'diag'."
             )
-        self.sketched = covariance_type == 'full' and (
+        self.sketched = self.covariance_type == 'full' and (
             groups > NEAREST + 1 and groups * dim > ALL_AT_ONCE
         )
-        many = components > 1
+        many = self.components > 1
         shapes = dict(
             means=(groups, dim),
             shifts=(groups, dim),
             precisions_cholesky=factor,
             log_norms=(groups,),
-            offset=(num_features,),
+            offset=(self.num_features,),
             residual_variance=(),
-            basis=(num_features, rank) if rank else (0,),
-            centers=(groups, num_features) if many else (0,),
-            class_count=(num_classes,),
+            basis=(self.num_features, dim) if self.rank else (0,),
+            centers=(groups, self.num_features) if many else (0,),
+            class_count=(self.num_classes,),
         )
         if self.sketched:
             for name, shape in Sketch.shapes(groups, dim, DIRECTIONS).items():
@@ -111,7 +132,7 @@ class ClassGaussians(PreciseModule):
                 joint = self._nearest_joint(vectors)
             else:
                 joint = self._joint(vectors)
-            log_probs = _logsumexp(joint, 1)
+            log_probs = _logsumexp(joint)
             return log_probs if constant is None else log_probs + constant
 
     @torch.no_grad()
@@ -179,11 +200,11 @@ class ClassGaussians(PreciseModule):
         return torch.addcmul(norms, roots, roots, value=-0.5)
 
 
-def _logsumexp(values: Tensor, dim: int) -> Tensor:
-    """``logsumexp``, also in ONNX, where runtimes let it underflow."""
+def _logsumexp(values: Tensor) -> Tensor:
+    """Of rows, also in ONNX, where runtimes let ``logsumexp`` underflow."""
     if not torch.onnx.is_in_onnx_export():
-        return values.logsumexp(dim)
-    highest = values.amax(dim, keepdim=True)
+        return values.logsumexp(1)
+    highest = values.amax(1, keepdim=True)
     highest = highest.clamp_min(torch.finfo(values.dtype).min)
-    total = (values - highest).exp().sum(dim)
-    return total.log() + highest.squeeze(dim)
+    total = (values - highest).exp().sum(1)
+    return total.log() + highest.squeeze(1)

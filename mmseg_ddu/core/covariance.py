@@ -40,8 +40,7 @@ def oas_shrinkage(covariances: Tensor, counts: Tensor) -> Tensor:
     """Oracle approximating shrinkage (Chen et al., 2010, eq. 23).
 
     The closed form of the paper with the usual correction for estimated
-    means left out, as in scikit-learn. It needs nothing but the covariance
-    and the number of samples, so it works on streamed moments.
+    means left out, as in scikit-learn.
 
     Args:
         covariances (Tensor): (..., D, D) maximum-likelihood covariances
@@ -214,18 +213,13 @@ def _of_classes(
 
 
 def _regularise(covariances: Tensor, added: float) -> list[int]:
-    """Add to the diagonals; returns what rounding had left indefinite.
-
-    Moments are products in float32, whose rounding can turn a zero
-    eigenvalue into a negative one of up to epsilon times the largest. Where
-    a strong direction makes that more than ``reg_covar`` adds, in matrices
-    without a Cholesky factor alone, epsilon times the Frobenius norm is
-    added to the diagonal, once and in place.
-    """
+    """Add to the diagonals; returns what rounding had left indefinite."""
     if covariances.ndim == 2:
         covariances += added
         return []
     covariances.diagonal(dim1=-2, dim2=-1).add_(added)
+    # Moments are products in float32, whose rounding can turn a zero
+    # eigenvalue into a negative one of up to epsilon times the largest.
     bad = torch.linalg.cholesky_ex(covariances)[1].nonzero().flatten()
     noise = torch.finfo(torch.float32).eps * torch.linalg.matrix_norm(
         covariances[bad]
@@ -235,22 +229,18 @@ def _regularise(covariances: Tensor, added: float) -> list[int]:
     return bad.tolist()
 
 
-def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
-    """Factors P with ``P P^T = Σ^-1``, and their log-determinants.
+def precision_factors(covariances: Tensor) -> Tensor:
+    """Factors P with ``P P^T = Σ^-1``, upper triangular.
 
     Args:
-        covariances (Tensor): (C, D, D), or (C, D) for diagonal ones.
-
-    Returns:
-        tuple[Tensor, Tensor]: Upper triangular (C, D, D), or (C, D); and
-        (C,) ``log |P|``, half the log-determinant of the precision.
+        covariances (Tensor): (C, D, D), or (C, D) for diagonal ones, which
+            is the shape of the factors.
 
     Raises:
         torch.linalg.LinAlgError: If a covariance is not positive definite.
     """
     if covariances.ndim == 2:
-        factors = covariances.rsqrt()
-        return factors, log_determinants(factors)
+        return covariances.rsqrt()
     factors = torch.empty_like(covariances)
     eye = torch.eye(covariances.shape[-1]).to(covariances)
     bad = []
@@ -268,7 +258,7 @@ def precision_factors(covariances: Tensor) -> tuple[Tensor, Tensor]:
             "reg_covar (1e-4, say), set shrinkage='oas', or use "
             "covariance_type='tied'."
         )
-    return factors, log_determinants(factors)
+    return factors
 
 
 def log_determinants(factors: Tensor) -> Tensor:

@@ -7,15 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
-
-_DROPOUT = (
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
-)
+from torch.nn.modules.dropout import _DropoutNd
 
 
 def dropout_modules(model: nn.Module) -> list[nn.Module]:
@@ -23,7 +15,7 @@ def dropout_modules(model: nn.Module) -> list[nn.Module]:
     return [
         module
         for module in model.modules()
-        if isinstance(module, _DROPOUT) and module.p > 0
+        if isinstance(module, _DropoutNd) and module.p > 0
     ]
 
 
@@ -51,10 +43,7 @@ def active_dropout(model: nn.Module) -> Iterator[list[nn.Module]]:
 def dropout_behind(module: nn.Module, layer: nn.Module) -> Iterator[None]:
     """Pass what a module returns through a dropout layer for a while.
 
-    Args:
-        module (nn.Module): Returns one tensor.
-        layer (nn.Module): Dropout; it decides by its own mode whether it
-            does anything.
+    The layer decides by its own mode whether it does anything.
     """
 
     def apply(_: nn.Module, __: Any, output: Any) -> Tensor:

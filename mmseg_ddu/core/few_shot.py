@@ -34,10 +34,8 @@ def few_shot_covariance(
 def shared_covariance(factors: Tensor, weights: Tensor) -> Tensor:
     """Mean covariance of Gaussians, (K, K).
 
-    Args:
-        factors (Tensor): Of their precisions, (G, K, K) or (G, K); of a tied
-            one, (1, K, K).
-        weights (Tensor): (G,), which add up to 1.
+    Of factors of their precisions, (G, K, K) or (G, K), or (1, K, K) if
+    tied, with (G,) weights, which add up to 1.
     """
     if len(factors) < len(weights):  # tied
         weights = weights.new_ones(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-_NOT_WORTH_A_LOOK = 1 << 28  # bytes
 _GIB = 1 << 30
 
 
@@ -35,13 +34,10 @@ def require_memory(
         size (int): Bytes.
         what (str): What takes them, plural.
         advice (str): What needs less.
-        device (torch.device or str): Where.
 
     Raises:
         ValueError: If they are not there.
     """
-    if size < _NOT_WORTH_A_LOOK:
-        return
     free = available_memory(device)
     if free is not None and size > free:
         raise ValueError(

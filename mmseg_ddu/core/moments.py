@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -101,11 +100,7 @@ class ClassMoments:
         return self.means.shape[1]
 
     def update(self, features: Tensor, labels: Tensor) -> ClassMoments:
-        """Add a block of vectors.
-
-        Args:
-            features (Tensor): (N, D), any floating dtype.
-            labels (Tensor): (N,) integers.
+        """Add vectors, (N, D) of any floating dtype, and their (N,) labels.
 
         Raises:
             ValueError: If the shapes do not fit.
@@ -130,12 +125,6 @@ class ClassMoments:
 
     def _add_block(self, label: int, vectors: Tensor) -> None:
         """Add vectors of one class, (D, n)."""
-        if vectors.shape[1] == 1:  # it has no scatter
-            if vectors.float().isfinite().all():
-                self._merge_class(label, 1, vectors[:, 0].double())
-            else:
-                self.nonfinite[label] += 1
-            return
         precision = torch.promote_types(vectors.dtype, torch.float32)
         shift, rest, scatter = self._block_sums(vectors.to(precision))
         total = scatter.sum() if self.diagonal else scatter.trace()
@@ -163,16 +152,10 @@ class ClassMoments:
 
     def merge(self, other: ClassMoments) -> ClassMoments:
         """Add all that another object has seen (another rank, say)."""
-        if (
-            other.means.shape != self.means.shape
-            or other.scatters.shape != self.scatters.shape
-            or other.diagonal != self.diagonal
-        ):
-            raise ValueError(
-                'Expected moments of the same classes, features and kind, '
-                f'but got {tuple(other.scatters.shape)} to merge into '
-                f'{tuple(self.scatters.shape)}.'
-            )
+        mine = self.means.shape, self.scatters.shape
+        its = other.means.shape, other.scatters.shape
+        same = 'moments of the same classes, features and kind'
+        require(mine == its, f'{same}, {mine}', its)
         for label in other.counts.nonzero().flatten().tolist():
             self._merge_class(
                 label,
@@ -187,21 +170,6 @@ class ClassMoments:
         self.nonfinite += other.nonfinite.to(self.nonfinite)
         return self
 
-    @classmethod
-    def merged(cls, parts: Iterable[ClassMoments]) -> ClassMoments:
-        """A new object with all that the parts have seen."""
-        parts = list(parts)
-        total = cls(
-            parts[0].num_classes,
-            parts[0].num_features,
-            parts[0].diagonal,
-            parts[0].means.device,
-            parts[0].pooled,
-        )
-        for part in parts:
-            total.merge(part)
-        return total
-
     def state_dict(self) -> dict[str, Tensor]:
         """All that was seen, on the CPU, bit for bit."""
         names = ('counts', 'means', 'scatters', 'nonfinite')
@@ -215,11 +183,11 @@ class ClassMoments:
         """
         for name, values in state.items():
             own = getattr(self, name)
-            if own.shape != values.shape:
-                raise ValueError(
-                    f'Expected {name} of shape {tuple(own.shape)}, but the '
-                    f'saved moments have {tuple(values.shape)}.'
-                )
+            require(
+                own.shape == values.shape,
+                f'saved moments with {name} of shape {tuple(own.shape)}',
+                tuple(values.shape),
+            )
             own.copy_(values)
         return self
 
@@ -267,10 +235,7 @@ class ClassMoments:
     def projected(self, offset: Tensor, basis: Tensor | None) -> ClassMoments:
         """Moments of ``(z - offset) @ basis``, without another pass.
 
-        Args:
-            offset (Tensor): (D,).
-            basis (Tensor, optional): (D, K) orthonormal columns; None for
-                the identity.
+        The columns of the basis, (D, K), are orthonormal.
         """
         result = copy.copy(self)
         result.means = self.means - offset

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
+
+from .errors import require
 
 
 class NameRegistry(dict):
@@ -50,15 +52,12 @@ class NameRegistry(dict):
         Raises:
             ValueError: If nothing has; it lists what there is.
         """
-        if not isinstance(name, str) or name not in self:
-            raise ValueError(
-                f'Expected {self.kind} to be one of {sorted(self)}, but got '
-                f'{name!r:.80}.'
-            )
+        known = isinstance(name, str) and name in self
+        require(known, f'{self.kind} to be one of {sorted(self)}', name)
         return self[name]
 
 
-def import_all(package: ModuleType) -> None:
+def import_all(package: str) -> None:
     """Import every module of a package, so that what is in them registers."""
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f'{package.__name__}.{module.name}')
+    for module in pkgutil.iter_modules(sys.modules[package].__path__):
+        importlib.import_module(f'{package}.{module.name}')

@@ -61,11 +61,7 @@ def distances_to_own(
 def _blocks(
     ordered: Tensor, vector: Tensor, shifts: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, int]:
-    """Share pairs, sorted by Gaussian, out to blocks of one Gaussian each.
-
-    Returns the row of each pair, (M,), the vector in each row, the Gaussian
-    of each block, and the rows of a block.
-    """
+    """Row of each pair, vector in each row, Gaussian and rows of a block."""
     number, pairs = shifts.shape[0], ordered.shape[0]
     block = pairs // (4 * number) + 64
     blocks = pairs // block + number  # enough, however they are shared out
@@ -220,13 +216,9 @@ def _curvature(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """A precision as r I and some directions, where the reference is I.
 
-    Those directions are kept in which it differs most from a multiple of I,
-    as weighted by how far the data reach there.
-
-    Its square root and the covariance of all data, ``spread``, are whitened,
-    the mean is not; data are about 0. Returns (K, R) directions that are not
-    whitened, as long as the root of what they differ from r; (R,) signs of
-    that; and r.
+    Its root and the covariance of all data, ``spread``, are whitened. Returns
+    (K, R) directions, as long as the root of what they differ from r, (R,)
+    signs of that, and r.
     """
     # float32 is enough to choose by, in a third of the time.
     values, vectors = torch.linalg.eigh((root.mT @ root).float())
@@ -234,6 +226,7 @@ def _curvature(
     weights = ((spread @ vectors) * vectors).sum(0)
     weights = weights + ((whiten.mT @ mean) @ vectors).square()
     middle = (values * weights).sum() / weights.sum()
+    # Where it differs most from a multiple of I, as far as the data reach.
     order = ((values - middle).abs() * weights).argsort(descending=True)
     chosen, others = order[:directions], order[directions:]
     rest = (values * weights)[others].sum() / weights[others].sum()

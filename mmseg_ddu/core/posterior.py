@@ -28,46 +28,37 @@ class PosteriorMean:
 
     def __init__(self) -> None:
         self.count = 0
-        self._probs: Tensor | None = None
-        self._entropies: Tensor | None = None
-        self._first: Tensor | None = None
+        self._probs: Tensor | float = 0.0
+        self._entropies: Tensor | float = 0.0
+        self._only: Tensor | None = None
 
     def update(self, logits: Tensor) -> None:
-        """Add a member.
-
-        Args:
-            logits (Tensor): (B, C, ...); C = 1 is a binary classifier.
-        """
+        """Add a member's (B, C, ...); C = 1 is a binary classifier."""
         log_probs = log_probabilities(logits)
         self.count += 1
-        if self._probs is None or self._entropies is None:
-            self._first = log_probs
-            self._probs = log_probs.exp()
-            self._entropies = entropy(log_probs)
-            return
-        self._first = None
+        self._only = log_probs if self.count == 1 else None
         self._probs = self._probs + log_probs.exp()
         self._entropies = self._entropies + entropy(log_probs)
 
     def log_mean(self) -> Tensor:
         """Logarithm of the mean probabilities, (B, max(C, 2), ...)."""
-        if self._first is not None:  # exactly, not up to rounding
-            return self._first
-        return (self._sum(self._probs) / self.count).clamp_min(TINY).log()
+        if self._only is not None:  # exactly, not up to rounding
+            return self._only
+        return self._mean(self._probs).clamp_min(TINY).log()
 
     def expected_entropy(self) -> Tensor:
         """Mean of the entropies, (B, 1, ...)."""
-        return self._sum(self._entropies) / self.count
+        return self._mean(self._entropies)
 
     def mutual_information(self) -> Tensor:
         """Predictive minus expected entropy, (B, 1, ...), at least 0."""
-        if self._first is not None:
-            return torch.zeros_like(self._sum(self._entropies))
-        gap = entropy(self.log_mean()) - self.expected_entropy()
+        expected = self.expected_entropy()
+        if self._only is not None:
+            return torch.zeros_like(expected)
+        gap = entropy(self.log_mean()) - expected
         return gap.clamp_min(0)
 
-    @staticmethod
-    def _sum(value: Tensor | None) -> Tensor:
-        if value is None:
+    def _mean(self, total: Tensor | float) -> Tensor:
+        if not isinstance(total, Tensor):
             raise ValueError('Expected at least one prediction; call update.')
-        return value
+        return total / self.count

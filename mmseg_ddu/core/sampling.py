@@ -11,9 +11,7 @@ from .errors import require
 def random_keys(shape: torch.Size | tuple[int, ...], *seed: int) -> Tensor:
     """Random int64 keys, a pure function of the seed numbers.
 
-    Args:
-        shape (tuple[int]): Shape of the result.
-        seed (int): For example the run's seed, the image, the window.
+    These are for example the run's seed, the image, the window.
     """
     mixed = 0
     for number in seed:
@@ -40,14 +38,12 @@ def sample_per_class(
     known = (labels >= 0) & (labels < num_classes)
     if budget is None:
         return known.nonzero().flatten()
-    chosen = []
+    chosen = [labels.new_zeros(0, dtype=torch.int64)]
     for label in labels[known].unique():
         where = (labels == label).nonzero().flatten()
         if len(where) > budget:
             where = where[keys[where].topk(budget, largest=False).indices]
         chosen.append(where)
-    if not chosen:
-        return labels.new_zeros(0, dtype=torch.int64)
     return torch.cat(chosen).sort().values
 
 
@@ -57,79 +53,62 @@ class PixelReservoir:
     Each vector comes with a random key; those with the smallest keys stay.
     The sample is the same in whatever order the stream comes, and samples
     of several ranks merge into the sample of all.
-
-    Args:
-        size (int): Vectors kept.
     """
 
     def __init__(self, size: int) -> None:
         require(size >= 1, 'size to be at least 1', size)
         self.size = size
-        self._keys: list[Tensor] = []
-        self._values: list[tuple[Tensor, ...]] = []
+        self._parts: list[list[Tensor]] = []  # keys, and each of the values
 
     def update(self, keys: Tensor, *values: Tensor) -> None:
-        """Offer vectors.
+        """Offer values, (N, ...) each, under (N,) random int64 keys.
 
-        Args:
-            keys (Tensor): (N,) random int64 keys.
-            values (Tensor): Each (N, ...); kept together under one key, on
-                the CPU.
+        They are kept on the CPU.
         """
-        keys = keys.cpu()
+        part = [keys.cpu(), *values]
         if len(keys) > self.size:
-            best = keys.topk(self.size, largest=False).indices
-            keys, values = (
-                keys[best],
-                tuple(v[best.to(v.device)] for v in values),
-            )
-        self._keys.append(keys)
-        self._values.append(tuple(v.detach().cpu() for v in values))
-        if sum(map(len, self._keys)) > 2 * self.size:
+            best = part[0].topk(self.size, largest=False).indices
+            part = [each[best.to(each.device)] for each in part]
+        self._parts.append([each.detach().cpu() for each in part])
+        if self._offered() > 2 * self.size:
             self._prune()
 
     def merge(self, other: PixelReservoir) -> PixelReservoir:
         """Add the sample of another stream."""
-        self._keys += other._keys
-        self._values += other._values
-        if self._keys:
-            self._prune()
+        self._parts += other._parts
+        self._prune()
         return self
 
     def state_dict(self) -> dict:
         """The sample so far: ``keys`` (N,), ``values`` (N, ...) each."""
-        values = self.sample()
-        keys = (
-            self._keys[0] if self._keys else torch.zeros(0, dtype=torch.int64)
-        )
-        return dict(size=self.size, keys=keys, values=list(values))
+        self._prune()
+        nothing = [torch.zeros(0, dtype=torch.int64)]
+        keys, *values = self._parts[0] if self._parts else nothing
+        return dict(size=self.size, keys=keys, values=values)
 
     @classmethod
     def from_state_dict(cls, state: dict) -> PixelReservoir:
         """A reservoir that goes on from what :meth:`state_dict` gave."""
         reservoir = cls(state['size'])
         if len(state['keys']):
-            reservoir._keys = [state['keys']]
-            reservoir._values = [tuple(state['values'])]
+            reservoir._parts = [[state['keys'], *state['values']]]
         return reservoir
 
     def _prune(self) -> None:
-        keys = torch.cat(self._keys)
-        best = keys.sort(stable=True).indices[: self.size]
-        values = tuple(
-            torch.cat(column)[best] for column in zip(*self._values)
-        )
-        self._keys, self._values = [keys[best]], [values]
+        if self._parts:
+            columns = [torch.cat(column) for column in zip(*self._parts)]
+            best = columns[0].sort(stable=True).indices[: self.size]
+            self._parts = [[column[best] for column in columns]]
+
+    def _offered(self) -> int:
+        return sum(len(part[0]) for part in self._parts)
 
     def sample(self) -> tuple[Tensor, ...]:
         """The kept vectors, in the order of their keys; () if none came."""
-        if not self._keys:
-            return ()
-        self._prune()
-        return self._values[0]
+        return tuple(self.state_dict()['values'])
 
     def __len__(self) -> int:
-        return min(self.size, sum(map(len, self._keys)))
+        return min(self.size, self._offered())
 
 
 def pixels_of(feature: Tensor, where: Tensor) -> Tensor:

@@ -133,10 +133,6 @@ def total_surprise(aleatoric: Tensor, epistemic: Tensor) -> Tensor:
 
     ``s_a + max(0, s_e - log 10)``: the density counts only where it is lower
     than for nine pixels in ten, and then as much as the entropy.
-
-    Args:
-        aleatoric (Tensor): Surprise of the entropy, in nats.
-        epistemic (Tensor): Surprise of the density, the same shape.
     """
     return aleatoric + F.softshrink(epistemic, ORDINARY)
 

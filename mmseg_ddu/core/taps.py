@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -35,14 +36,11 @@ class FeatureTap:
 
     def __enter__(self) -> FeatureTap:
         for name, (module, side, *_) in self._modules.items():
+            keep = partial(self._keep, name)
             if side == 'input':
-                handle = module.register_forward_pre_hook(
-                    lambda _, args, name=name: self._keep(name, args[0])
-                )
+                handle = module.register_forward_pre_hook(keep)
             else:
-                handle = module.register_forward_hook(
-                    lambda _, __, out, name=name: self._keep(name, out)
-                )
+                handle = module.register_forward_hook(keep)
             self._handles.append(handle)
         return self
 
@@ -51,8 +49,8 @@ class FeatureTap:
             handle.remove()
         self._handles.clear()
 
-    def _keep(self, name: str, value: object) -> None:
-        self._features[name] = value
+    def _keep(self, name: str, _: object, args: tuple, *output: Any) -> None:
+        self._features[name] = output[0] if output else args[0]
 
     @property
     def names(self) -> list[str]:

@@ -10,18 +10,18 @@ from torch import Tensor
 
 from .metrics.calibration_error import check_labels
 
+BOUNDS = 0.01, 100.0
+
 
 def fit_temperature(
-    logits: Tensor,
-    labels: Tensor,
-    ignore_index: int = 255,
-    bounds: tuple[float, float] = (0.01, 100.0),
+    logits: Tensor, labels: Tensor, ignore_index: int = 255
 ) -> float:
     """Temperature T for which softmax(logits / T) has the smallest NLL.
 
     The NLL is convex in 1/T (Guo et al., 2017, arXiv 1706.04599), so
     Newton's method in float64, kept inside a shrinking interval, finds the
-    minimum.
+    minimum. Where that lies outside ``BOUNDS``, the nearer bound is returned
+    with a warning.
 
     Args:
         logits (Tensor): (N, C) of pixels the network was not trained on. A
@@ -29,8 +29,6 @@ def fit_temperature(
             Pixels with NaN or infinity are left out.
         labels (Tensor): (N,)
         ignore_index (int): Void label.
-        bounds (tuple[float, float]): Smallest and largest T; where the
-            minimum lies outside, the nearer one is returned with a warning.
 
     Raises:
         ValueError: If no pixel has a label, or one is not a class.
@@ -41,11 +39,11 @@ def fit_temperature(
         3.641
     """
     logits = _beside_the_label(logits, labels, ignore_index)
-    low, high = 1 / bounds[1], 1 / bounds[0]
+    low, high = 1 / BOUNDS[1], 1 / BOUNDS[0]
     for beta, outside in ((low, 1), (high, -1)):
         if outside * _derivatives(logits, beta)[0] >= 0:
             warnings.warn(
-                f'The best temperature lies outside {bounds}: the pixels '
+                f'The best temperature lies outside {BOUNDS}: the pixels '
                 'are all right, all wrong, or do not depend on the logits.',
                 stacklevel=2,
             )

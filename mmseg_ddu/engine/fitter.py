@@ -76,7 +76,7 @@ class DensityFitter:
         self.sums, self.held = FitSums(model), FitSums(model)
         self.maps = MapSample(model, calibration_pixels, seed)
         for head in self.heads:
-            head.reset()
+            head.set_fitted(False)
             head.prepare(classifying_head(model).conv_seg.weight)
         self.several = [h for h in self.heads if h.density.components > 1]
         self._looks = [

@@ -22,9 +22,6 @@ class Abstention(PreciseModule):
 
     Without thresholds nothing is refused, and the state dict has no key.
 
-    Args:
-        num_classes (int): C.
-
     Attributes:
         thresholds (Tensor): (C,) of ``pred_total``, by predicted class.
         ready (bool): Whether there are any.
@@ -44,10 +41,6 @@ class Abstention(PreciseModule):
         A pixel without a score is, whatever the threshold.
         """
         return is_lost(total) | (total > self.thresholds[classes.long()])
-
-    def reset(self) -> None:
-        """Refuse nothing."""
-        self.ready = False
 
     def _save_to_state_dict(self, destination, prefix, keep_vars) -> None:
         if self.ready:

@@ -27,6 +27,7 @@ MC_TYPE = OWN_SCOPE + 'MCDropoutEncoderDecoder'
 ENSEMBLE_TYPE = OWN_SCOPE + 'EnsembleSegmentor'
 
 OWN_OPTIONS = (
+    'segmentor',
     'gda_head',
     'extra_heads',
     'num_passes',
@@ -73,29 +74,19 @@ def to_ddu_model(
     if head in REFUSED_HEADS:  # before its weights are made
         raise UnsupportedModelError(refusal(head))
     if gda_head:
-        there = dict(model.get('gda_head') or {})
-        if 'preset' in gda_head:
-            there = {}
+        there = {} if 'preset' in gda_head else model.get('gda_head') or {}
         model['gda_head'] = ConfigDict({**there, **gda_head})
     if extra_heads:
-        there = dict(model.get('extra_heads') or {})
+        there = model.get('extra_heads') or {}
         model['extra_heads'] = ConfigDict({**there, **extra_heads})
     return model
 
 
 def _require_derived(model: dict) -> None:
-    """Raise unless the segmentor is like those that it is derived from.
-
-    Raises:
-        UnsupportedModelError: It names the segmentor and its head, says why
-            and what to use instead.
-    """
-    head = _name(last_head(model))
-    why = why_not_derived(registered_class(model.get('type', '')))
-    if _name(model) not in REFUSED_TYPES and head and not why:
-        return
-    if _name(model) in REFUSED_TYPES:
-        advice = REFUSED_TYPES[_name(model)]
+    """Raise unless the segmentor is like those that it is derived from."""
+    kind, head = _name(model), _name(last_head(model))
+    if kind in REFUSED_TYPES:
+        advice = REFUSED_TYPES[kind]
     elif not head:
         advice = (
             'It has no decode_head, so it is no semantic segmentor of mmseg: '
@@ -103,13 +94,15 @@ def _require_derived(model: dict) -> None:
             f'per pixel and class. Use one of {sorted(DDU_TYPES)}.'
         )
     else:
+        why = why_not_derived(registered_class(model.get('type', '')))
+        if not why:
+            return
         advice = (
             f'{why} Supported are {sorted(DDU_TYPES)} and what is derived '
             'from them. Write a subclass with '
             'mmseg_ddu.models.ddu_segmentor.DDUMixin in front of it.'
         )
     of_head = f' with a {head}' if head else ''
-    kind = type_name(model)
     raise UnsupportedModelError(
         f'There is no DDU form of the segmentor {kind!r}{of_head}. {advice}'
     )
@@ -138,10 +131,11 @@ def to_plain_model(model: dict) -> ConfigDict:
     """
     model = ConfigDict(copy.deepcopy(dict(model)))
     kind = type_name(model)
-    plain = {ddu: name for name, ddu in DDU_TYPES.items()}
-    plain[MC_TYPE] = 'EncoderDecoder'
-    if kind == SUBCLASS:
-        plain[SUBCLASS] = model.pop('segmentor')
+    plain = {
+        **{ddu: name for name, ddu in DDU_TYPES.items()},
+        MC_TYPE: 'EncoderDecoder',
+        SUBCLASS: model.get('segmentor'),
+    }
     if kind in plain:
         model['type'] = plain[kind]
         for key in OWN_OPTIONS:
@@ -154,9 +148,7 @@ def to_plain_model(model: dict) -> ConfigDict:
 def to_mc_dropout_model(model: dict, **options) -> ConfigDict:
     """The MC dropout form of a model config.
 
-    Args:
-        model (dict): ``model`` of an mmseg config.
-        options: Arguments of :class:`MCDropoutEncoderDecoder`.
+    ``options`` are arguments of :class:`MCDropoutEncoderDecoder`.
 
     Raises:
         TypeError: For anything but an ``EncoderDecoder``.
@@ -173,10 +165,7 @@ def to_mc_dropout_model(model: dict, **options) -> ConfigDict:
 def to_ensemble_model(model: dict, members: int, **options) -> ConfigDict:
     """The config of an ensemble of plain networks of one kind.
 
-    Args:
-        model (dict): ``model`` of an mmseg config.
-        members (int): K.
-        options: Further arguments of :class:`EnsembleSegmentor`.
+    ``options`` are further arguments of :class:`EnsembleSegmentor`.
     """
     member = to_plain_model(model)
     member.pop('auxiliary_head', None)  # for training alone

@@ -22,12 +22,7 @@ from .image_novelty import ImageNovelty
 from .map_calibration import MapCalibration
 from .map_names import PERCENTILE
 from .tapped_modules import LOGITS, find_channels, image_channels, tap_place
-from .uncertainty_maps import (
-    UncertaintyMapsMixin,
-    Window,
-    concatenate_maps,
-    windows,
-)
+from .uncertainty_maps import UncertaintyMapsMixin, Window, concatenate_maps
 
 
 class DDUMixin(UncertaintyMapsMixin):
@@ -102,11 +97,7 @@ class DDUMixin(UncertaintyMapsMixin):
     # Features
 
     def tap(self, classes: bool = False) -> FeatureTap:
-        """A tap on every feature that the density heads need.
-
-        Args:
-            classes (bool): Tap the logits as well.
-        """
+        """A tap on every feature of the density heads, logits on request."""
         names = [head.tap for head in self.heads.values()]
         if classes:
             names.append(LOGITS)
@@ -129,11 +120,7 @@ class DDUMixin(UncertaintyMapsMixin):
     def iter_features(
         self, inputs: Tensor, batch_img_metas: list[dict]
     ) -> Iterator[tuple[Window, dict[str, Tensor], Tensor]]:
-        """Features exactly as prediction sees them.
-
-        Args:
-            inputs (Tensor): (B, 3, H, W), preprocessed.
-            batch_img_metas (list[dict]): Their meta information.
+        """Features of (B, 3, H, W) inputs exactly as prediction sees them.
 
         Yields:
             tuple: ``(y1, y2, x1, x2)``, the window of the image (all of it
@@ -141,18 +128,18 @@ class DDUMixin(UncertaintyMapsMixin):
             head gives them, and the logits of the window, (B, C, H', W').
         """
         metas = [dict(meta) for meta in batch_img_metas]
-        for y1, y2, x1, x2 in windows(*inputs.shape[2:], self.test_cfg):
-            crop = inputs[:, :, y1:y2, x1:x2]
-            metas[0]['img_shape'] = crop.shape[2:]
+        for window, crop in self.crops(inputs, metas):
             with self.tap(classes=True) as tap:
                 logits = super().encode_decode(crop, metas)
-            yield (y1, y2, x1, x2), self.features(tap), logits
+            yield window, self.features(tap), logits
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:
         """That of the network; training forgets what was fitted to it."""
-        for part in (*self.heads.values(), self.abstention):
-            if self.training and part.ready:
-                part.reset()
+        if self.training:
+            for head in self.heads.values():
+                if head.ready:
+                    head.set_fitted(False)
+            self.abstention.ready = False
         return super().loss(inputs, data_samples)
 
     # Prediction
@@ -248,11 +235,6 @@ class DDUMixin(UncertaintyMapsMixin):
             total=self.map_calibration.total,
         )
 
-    def _surprise(self, name: str) -> Surprise:
-        maps = self.surprises
-        require(name in maps, f'a map of {sorted(maps)}', name)
-        return maps[name]
-
     def percentile(self, name: str, values: Tensor) -> Tensor:
         """Share of held-out training pixels with a lower value, in [0, 1].
 
@@ -262,11 +244,13 @@ class DDUMixin(UncertaintyMapsMixin):
             values (Tensor): Of that map, any shape.
         """
         self.gda_head.require_fitted()
-        return self._surprise(name).percentile(values)
+        maps = self.surprises
+        require(name in maps, f'a map of {sorted(maps)}', name)
+        return maps[name].percentile(values)
 
     def map_range(self, name: str) -> tuple[float, float]:
         """Lowest value of a map in training, and one beyond nearly all."""
-        low, high = self._surprise(name).range()
+        low, high = self.surprises[name].range()
         if name == 'aleatoric':
             return 0.0, high
         return low, high + (high - low)
@@ -280,10 +264,6 @@ class DDUMixin(UncertaintyMapsMixin):
         }
         check_state(self.state_dict(), given)
         super()._load_from_state_dict(state_dict, prefix, *rest)
-        heads = {f'extra_heads.{k}': v for k, v in self.extra_heads.items()}
-        heads['gda_head'] = self.gda_head
-        for key, head in heads.items():
-            head.ready = bool(given.get(f'{key}.fitted', head.fitted))
         temperature = given.get('map_calibration.temperature')
         if temperature is not None:
             self.scaled = bool(temperature != 1)

@@ -8,7 +8,7 @@ from mmseg.models import EncoderDecoder
 from mmseg.models.segmentors.base import BaseSegmentor
 from torch import Tensor, nn
 
-from mmseg_ddu.core.posterior import PosteriorMean
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.registry import MODELS
 
 from .heads import last_decode_head
@@ -47,10 +47,7 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
         configs = [member] * num_members
         if not isinstance(member, dict):
             configs = list(member)
-        if len(configs) < 2:
-            raise ValueError(
-                f'Expected at least 2 members, but got {len(configs)}.'
-            )
+        require(len(configs) >= 2, 'at least 2 members', len(configs))
         if data_preprocessor is None:
             data_preprocessor = configs[0].get('data_preprocessor')
         # Not EncoderDecoder's own constructor: the parts are the members'.
@@ -59,11 +56,8 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
             MODELS.build(dict(config)) for config in configs
         )
         sizes = [(m.num_classes, m.out_channels) for m in self.members]
-        if len(set(sizes)) > 1:
-            raise ValueError(
-                'Expected members with the same classes, but got (classes, '
-                f'channels) = {sizes}.'
-            )
+        alike = 'members with the same classes and channels'
+        require(len(set(sizes)) == 1, alike, sizes)
         first = self.members[0]
         self.align_corners = first.align_corners
         self.num_classes = first.num_classes
@@ -77,12 +71,12 @@ class EnsembleSegmentor(SampledMapsMixin, EncoderDecoder):
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Log mean probabilities and mutual information, (B, C + 1, H, W)."""
-        mean = PosteriorMean()
-        for member in self.members:
-            logits = member.encode_decode(inputs, batch_img_metas)
-            # What follows the logits are maps of the member's own.
-            mean.update(logits[:, : self.decode_head.out_channels])
-        return self.averaged(mean)
+        channels = self.decode_head.out_channels
+        # What follows the logits are maps of the member's own.
+        return self.averaged(
+            member.encode_decode(inputs, batch_img_metas)[:, :channels]
+            for member in self.members
+        )
 
     def loss(self, inputs: Tensor, data_samples: list) -> dict:
         """Members are trained apart."""

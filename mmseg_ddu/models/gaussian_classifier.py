@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.mahalanobis import (
     diagonal_squares,
     distances,
@@ -64,22 +65,13 @@ class GaussianClassifier(nn.Module):
         reg_covar: float = 1e-2,
     ) -> None:
         super().__init__()
-        if covariance_type not in COVARIANCES:
-            raise ValueError(
-                f'Expected covariance_type to be one of {COVARIANCES}, but '
-                f'got {covariance_type!r:.80}.'
-            )
+        kinds = f'covariance_type to be one of {COVARIANCES}'
+        require(covariance_type in COVARIANCES, kinds, covariance_type)
         for name, value in (('dim', dim), ('components', components)):
-            if type(value) is not int or value < 1:
-                raise ValueError(
-                    f'Expected {name} to be a positive integer, but got '
-                    f'{value!r:.80}.'
-                )
-        if not 0 <= momentum < 1 or not reg_covar > 0:
-            raise ValueError(
-                'Expected momentum to be in [0, 1) and reg_covar to be '
-                f'positive, but got {momentum!r:.80} and {reg_covar!r:.80}.'
-            )
+            positive = type(value) is int and value > 0
+            require(positive, f'{name} to be a positive integer', value)
+        require(0 <= momentum < 1, 'momentum to be in [0, 1)', momentum)
+        require(reg_covar > 0, 'reg_covar to be positive', reg_covar)
         self.in_channels, self.out_channels = channels, num_classes
         self.covariance_type, self.momentum = covariance_type, momentum
         self.reg_covar = reg_covar

@@ -12,7 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from mmseg_ddu.core.densities import DENSITIES
-from mmseg_ddu.core.errors import NotFittedError
+from mmseg_ddu.core.errors import NotFittedError, require
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.precise_module import PreciseModule
 from mmseg_ddu.core.surprise import Surprise
@@ -80,19 +80,19 @@ class GDAHead(PreciseModule, BaseModule):
         **options,
     ) -> None:
         super().__init__(init_cfg)
-        if preset not in PRESETS:
-            raise ValueError(
-                f'Expected preset to be one of {sorted(PRESETS)}, but got '
-                f'{preset!r:.80}.'
-            )
+        require(
+            preset in PRESETS,
+            f'preset to be one of {sorted(PRESETS)}',
+            preset,
+        )
         defaults = dict(PRESETS[preset])
         names = options.pop('transform', defaults.pop('transform'))
         stride = options.pop('stride', defaults.pop('stride'))
-        if type(stride) is not int or not 1 <= stride <= MAX_STRIDE:
-            raise ValueError(
-                f'Expected stride to be in [1, {MAX_STRIDE}], but got '
-                f'{stride!r:.80}.'
-            )
+        require(
+            type(stride) is int and 1 <= stride <= MAX_STRIDE,
+            f'stride to be in [1, {MAX_STRIDE}]',
+            stride,
+        )
         self.num_classes, self.channels = num_classes, channels
         self.tap, self.stride = tap, stride
         width = channels
@@ -149,14 +149,14 @@ class GDAHead(PreciseModule, BaseModule):
             if hasattr(step, 'fit'):
                 step.fit(weight.flatten(1))
 
-    def reset(self) -> None:
-        """Forget the fit: the features are about to change."""
-        self.set_fitted(False)
-
     def set_fitted(self, fitted: bool = True) -> None:
         """Say whether the buffers are those of a fit."""
         self.fitted.fill_(fitted)
         self.ready = fitted
+
+    def _load_from_state_dict(self, *args) -> None:
+        super()._load_from_state_dict(*args)
+        self.ready = bool(self.fitted)
 
     def require_fitted(self) -> None:
         """Raise NotFittedError before the fit."""
@@ -271,11 +271,7 @@ def _known_options(density: Callable, options: dict) -> list[str]:
 
 
 def _between(scores: Tensor, step: int, size: Sequence[int]) -> Tensor:
-    """Scores of every so-manieth cell -> of all, bilinear.
-
-    The cells that were scored keep their scores; behind the last of them its
-    score goes on.
-    """
+    """Scores of every so-manieth cell -> of all, bilinear; the last go on."""
     if step == 1:
         return scores
     scores = F.pad(scores, (0, 1, 0, 1), mode='replicate')

@@ -11,35 +11,26 @@ USE_INSTEAD = (
     'Use a decode head that ends in cls_seg: DepthwiseSeparableASPPHead, '
     'FCNHead, UPerHead, SegformerHead and most others do.'
 )
-NO_CLASSIFIER = (
-    '{head} has no per-pixel classifier conv_seg that cls_seg calls, so '
-    'there is no penultimate feature to fit a density on: {why}. {instead}'
-)
 MASKS = (
     'it classifies masks, and the scores of a pixel are sums over the masks '
     'that cover it'
 )
 # Of mmseg 1.x; any other head without conv_seg is refused all the same.
-REFUSED_HEADS: dict[str, tuple[str, str]] = {
-    'Mask2FormerHead': (MASKS, USE_INSTEAD),
-    'MaskFormerHead': (MASKS, USE_INSTEAD),
-    'SideAdapterCLIPHead': (
-        f'{MASKS}, where the class of a mask is that of the closest text '
-        'embedding',
-        USE_INSTEAD,
-    ),
-    'SegmenterMaskTransformerHead': (
-        'it compares patches with class vectors that it computes anew from '
-        'each image, so patches of two images are not classified alike',
-        'Use the FCNHead on the same backbone (mmseg has such a config, '
-        'segmenter_vit-s_fcn), or UPerHead.',
-    ),
-    'VPDDepthHead': (
-        'it predicts depth, and the Gaussians belong to classes',
-        'Use a segmentation model.',
-    ),
+REFUSED_HEADS = {
+    'Mask2FormerHead': f'{MASKS}. {USE_INSTEAD}',
+    'MaskFormerHead': f'{MASKS}. {USE_INSTEAD}',
+    'SideAdapterCLIPHead': f'{MASKS}, where the class of a mask is that of '
+    f'the closest text embedding. {USE_INSTEAD}',
+    'SegmenterMaskTransformerHead': 'it compares patches with class vectors '
+    'that it computes anew from each image, so patches of two images are not '
+    'classified alike. Use the FCNHead on the same backbone (mmseg has such a '
+    'config, segmenter_vit-s_fcn), or UPerHead.',
+    'VPDDepthHead': 'it predicts depth, and the Gaussians belong to classes. '
+    'Use a segmentation model.',
 }
-UNKNOWN = ('mask-classification and point heads are of this kind', USE_INSTEAD)
+UNKNOWN = (
+    f'mask-classification and point heads are of this kind. {USE_INSTEAD}'
+)
 
 
 class UnsupportedModelError(TypeError):
@@ -83,17 +74,17 @@ def classifying_head(segmentor: nn.Module) -> nn.Module:
         head = heads[-2]
     if isinstance(head, IterativeDecodeHead):
         head = head.kernel_generate_head
-    if not (
-        isinstance(
-            getattr(head, 'conv_seg', None), (nn.Conv2d, GaussianClassifier)
-        )
-        and hasattr(head, 'cls_seg')
-    ):
+    classifier = getattr(head, 'conv_seg', None)
+    kinds = nn.Conv2d, GaussianClassifier
+    if not isinstance(classifier, kinds) or not hasattr(head, 'cls_seg'):
         raise UnsupportedModelError(refusal(type(head).__name__))
     return head
 
 
 def refusal(head: str) -> str:
     """Why a head cannot have a density, and what to use instead."""
-    why, instead = REFUSED_HEADS.get(head, UNKNOWN)
-    return NO_CLASSIFIER.format(head=head, why=why, instead=instead)
+    return (
+        f'{head} has no per-pixel classifier conv_seg that cls_seg calls, so '
+        'there is no penultimate feature to fit a density on: '
+        + REFUSED_HEADS.get(head, UNKNOWN)
+    )

@@ -23,9 +23,6 @@ class ImageNovelty(PreciseModule):
     image, in standard deviations. It sees another camera, noise, blur and
     faded colours, and says nothing about pixels: for sorting and watching,
     never part of a map.
-
-    Args:
-        channels (int): Of the images.
     """
 
     shift: Tensor
@@ -83,9 +80,7 @@ class ImageNovelty(PreciseModule):
     def describe(self, inputs: Tensor, samples: list) -> None:
         """Distance, percentile and statistics of each image as metainfo.
 
-        Args:
-            inputs (Tensor): (B, C, H, W), preprocessed, padding included.
-            samples (list[SegDataSample]): Of the images.
+        The inputs are preprocessed, (B, C, H, W), padding included.
         """
         metas = [sample.metainfo for sample in samples]
         names = NOVELTY, NOVELTY + PERCENTILE, STATISTICS

@@ -28,16 +28,18 @@ def leaky_backbone(
         ValueError: If it has no ReLU.
     """
     model = MODELS.build(dict(options, type=backbone))
-    found = False
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, (nn.ReLU, nn.ReLU6)):
-                # Not in place: some backbones use the input again.
-                setattr(module, name, nn.LeakyReLU(negative_slope))
-                found = True
-    if not found:
+    places = [
+        (module, name)
+        for module in model.modules()
+        for name, child in module.named_children()
+        if isinstance(child, (nn.ReLU, nn.ReLU6))
+    ]
+    if not places:
         raise ValueError(
             f'{type(model).__name__} has no ReLU that could get a slope; '
             'leave LeakyBackbone out.'
         )
+    for module, name in places:
+        # Not in place: some backbones use the input again.
+        setattr(module, name, nn.LeakyReLU(negative_slope))
     return model

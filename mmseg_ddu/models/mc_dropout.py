@@ -14,7 +14,7 @@ from mmseg_ddu.core.dropout import (
     dropout_behind,
     dropout_modules,
 )
-from mmseg_ddu.core.posterior import PosteriorMean
+from mmseg_ddu.core.errors import require
 from mmseg_ddu.core.repeated_passes import RepeatedPasses
 from mmseg_ddu.registry import MODELS
 
@@ -58,10 +58,7 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
         **kwargs,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if num_passes < 1:
-            raise ValueError(
-                f'Expected num_passes to be at least 1, but got {num_passes}.'
-            )
+        require(num_passes >= 1, 'num_passes to be at least 1', num_passes)
         if dropout_after == BACKBONE:
             dropout_after = backbone_stages(self)
         elif isinstance(dropout_after, str):
@@ -82,22 +79,20 @@ class MCDropoutEncoderDecoder(SampledMapsMixin, EncoderDecoder):
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Log mean probabilities and mutual information, (B, C + 1, H, W)."""
-        mean = PosteriorMean()
+        predict = super().encode_decode
         with ExitStack() as stack:
             modules = stack.enter_context(active_dropout(self))
             for name, layer in zip(self.dropout_after, self.inserted_dropout):
                 module = self.get_submodule(name)
                 stack.enter_context(dropout_behind(module, layer))
             repeated = RepeatedPasses(self, modules)
-            for number in range(self.num_passes):
-                with (
-                    repeated.further_pass()
-                    if number
-                    else repeated.first_pass()
-                ):
-                    logits = super().encode_decode(inputs, batch_img_metas)
-                mean.update(logits)
-        return self.averaged(mean)
+
+            def logits(number: int) -> Tensor:
+                run = repeated.further_pass if number else repeated.first_pass
+                with run():
+                    return predict(inputs, batch_img_metas)
+
+            return self.averaged(map(logits, range(self.num_passes)))
 
 
 def backbone_stages(segmentor: nn.Module) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -22,12 +23,15 @@ class SampledMapsMixin(UncertaintyMapsMixin):
     All in nats.
     """
 
-    def averaged(self, mean: PosteriorMean) -> Tensor:
+    def averaged(self, predictions: Iterable[Tensor]) -> Tensor:
         """Log mean probabilities and mutual information, (B, C + 1, H, W).
 
-        For a binary head (C = 1) the first channel is the logit of the mean
-        probability.
+        Of logits (B, C, H, W). For a binary head (C = 1) the first channel is
+        the logit of the mean probability.
         """
+        mean = PosteriorMean()
+        for logits in predictions:
+            mean.update(logits)
         log_mean = mean.log_mean()
         # Not self.out_channels: sliding windows count the maps in it.
         if last_decode_head(self).out_channels == 1:

@@ -72,11 +72,6 @@ def find_channels(
 ) -> int:
     """Channels of a tap; what is not known is found by a blank image.
 
-    Args:
-        segmentor (nn.Module): The network.
-        tap (str): Name of a feature.
-        encode_decode (Callable): Its prediction from image and meta.
-
     Raises:
         ValueError: If there are none, with the reason.
     """

@@ -76,29 +76,30 @@ class DDUTTAModel(SegTTAModel):
         for key in NOT_AFTER_MERGING:
             meta.pop(key, None)
         merged = SegDataSample(metainfo=meta)
+        fields = {}
         for name, value in first.items():
             if name.startswith('gt_'):
                 merged.set_data({name: value})
             elif name == 'seg_logits':
                 logits, classes = self._classify(_values(samples, name))
-                merged.seg_logits = PixelData(data=logits)
-                merged.pred_sem_seg = PixelData(data=classes)
+                fields.update(seg_logits=logits, pred_sem_seg=classes)
             elif name.startswith('pred_') and not name.endswith(DERIVED):
-                mean = _mean(_values(samples, name), name)
-                merged.set_data({name: PixelData(data=mean)})
+                fields[name] = _mean(_values(samples, name), name)
                 if name + PERCENTILE in first:
-                    share = self.percentile(name.removeprefix('pred_'), mean)
-                    share = PixelData(data=share)
-                    merged.set_data({name + PERCENTILE: share})
+                    fields[name + PERCENTILE] = self.percentile(
+                        name.removeprefix('pred_'), fields[name]
+                    )
         if REFUSED in first:
             warnings.warn(
                 'Pixels are refused by thresholds that were found without '
                 'augmentations: their promise does not hold with them.',
                 stacklevel=2,
             )
-            both = merged.pred_total.data, merged.pred_sem_seg.data
-            refused = PixelData(data=self.abstention(*both))
-            merged.set_data({REFUSED: refused})
+            both = fields['pred_total'], fields['pred_sem_seg']
+            fields[REFUSED] = self.abstention(*both)
+        merged.set_data(
+            {name: PixelData(data=data) for name, data in fields.items()}
+        )
         if NOVELTY in meta:
             mean, vector = (
                 torch.stack(

@@ -25,8 +25,10 @@ class UncertaintyMapsMixin:
     further channels behind them. They go through sliding windows,
     un-padding, un-flipping and resizing as channels of one tensor, exactly
     as the logits do, and part at the end into the fields ``pred_sem_seg``,
-    ``seg_logits`` and those of :meth:`split_maps`, (1, H, W) each and rising
-    with uncertainty. Images of a batch that are treated alike go together.
+    ``seg_logits`` and those that its ``split_maps`` makes of the entropies of
+    the final logits, (B, 1, H, W), and the maps, (B, num_maps, H, W): (1, H,
+    W) each and rising with uncertainty. Images of a batch that are treated
+    alike go together.
     """
 
     @property
@@ -38,19 +40,6 @@ class UncertaintyMapsMixin:
         """Final logits as they are handed out, (B, C, H, W)."""
         return logits
 
-    def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
-        """Fields of some images from what has arrived.
-
-        Args:
-            entropies (Tensor): Of the final logits, (B, 1, H, W) at the
-                original size.
-            maps (Tensor): (B, num_maps, H, W).
-
-        Returns:
-            dict[str, Tensor]: Field name to (B, 1, H, W).
-        """
-        raise NotImplementedError
-
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Sliding windows over logits and maps together.
 
@@ -58,32 +47,28 @@ class UncertaintyMapsMixin:
         padded to the size of the image first, which doubles the memory and,
         on a large image, takes most of the time.
 
-        Args:
-            inputs (Tensor): (B, 3, H, W), preprocessed.
-            batch_img_metas (list[dict]): Their meta information.
-
-        Returns:
-            Tensor: (B, C + num_maps, H, W), means over the windows.
+        Images (B, 3, H, W) give (B, C + num_maps, H, W).
         """
+        parts = (
+            (window, self.encode_decode(crop, batch_img_metas))
+            for window, crop in self.crops(inputs, batch_img_metas)
+        )
+        return self.mean_of_windows(inputs, parts)
 
-        def parts() -> Iterator[tuple[Window, Tensor]]:
-            for window in windows(*inputs.shape[2:], self.test_cfg):
-                y1, y2, x1, x2 = window
-                crop = inputs[:, :, y1:y2, x1:x2]
-                batch_img_metas[0]['img_shape'] = crop.shape[2:]
-                yield window, self.encode_decode(crop, batch_img_metas)
-
-        return self.mean_of_windows(inputs, parts())
+    def crops(
+        self, inputs: Tensor, batch_img_metas: list[dict]
+    ) -> Iterator[tuple[Window, Tensor]]:
+        """Windows and what is in them; the metas say of what size that is."""
+        for window in windows(*inputs.shape[2:], self.test_cfg):
+            y1, y2, x1, x2 = window
+            crop = inputs[:, :, y1:y2, x1:x2]
+            batch_img_metas[0]['img_shape'] = crop.shape[2:]
+            yield window, crop
 
     def mean_of_windows(
         self, inputs: Tensor, parts: Iterable[tuple[Window, Tensor]]
     ) -> Tensor:
-        """What windows say of an image, (B, C + num_maps, H, W).
-
-        Args:
-            inputs (Tensor): (B, 3, H, W).
-            parts (Iterable): Window and (B, C + num_maps, H', W').
-        """
+        """Mean of windows, each (B, C + num_maps, H', W'), at their places."""
         batch, _, height, width = inputs.shape
         channels = self.out_channels + self.num_maps
         total = inputs.new_zeros(batch, channels, height, width)
@@ -140,11 +125,9 @@ class UncertaintyMapsMixin:
 
     @staticmethod
     def _by_size(data, step):
-        """Run a step on the images of each size and restore the order.
-
-        mmseg refuses a batch of images of several sizes. Padding them to one
-        size would let the padding into the receptive fields.
-        """
+        """Run a step on the images of each size and restore the order."""
+        # mmseg refuses a batch of images of several sizes. Padding them to
+        # one size would let the padding into the receptive fields.
         inputs = data['inputs']
         groups = _alike([tuple(image.shape) for image in inputs])
         if len(groups) == 1:
@@ -211,12 +194,7 @@ def without_padding(
 ) -> Iterator[tuple[list[int], Tensor]]:
     """Images with equal padding together, cut to what is not padding.
 
-    Args:
-        inputs (Tensor): (B, C, H, W), preprocessed.
-        metas (Sequence[dict]): Their meta information.
-
-    Yields:
-        tuple: Numbers of the images, and they themselves.
+    Yields the numbers of such images, and they themselves.
     """
     for members in _alike([padding_of(meta) for meta in metas]):
         yield members, _cut(_chosen(inputs, members), metas[members[0]])

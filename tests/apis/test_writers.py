@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,7 +51,7 @@ def test_a_format_is_one_more_file(tmp_path, maps, monkeypatch):
     monkeypatch.setattr(writers, '__path__', [*writers.__path__, str(folder)])
     before = dict(FORMATS)
     try:
-        import_all(importlib.import_module('mmseg_ddu.apis.writers'))
+        import_all('mmseg_ddu.apis.writers')
         assert choose_formats() == sorted({*before, 'raw'} - {'abstain'})
         writer, files = write(tmp_path, maps, ['raw'])
         assert set(files) == {'class', *(f'{key}_raw' for key in SCALES)}

@@ -146,7 +146,7 @@ def test_rounding_under_a_strong_direction():
     assert got.lifted == [0]
     values = torch.linalg.eigvalsh(got.covariances[0])
     assert values[0] > 0
-    factors, _ = precision_factors(got.covariances)
+    factors = precision_factors(got.covariances)
     assert torch.isfinite(factors).all()
     # No more than rounding was added.
     exact = torch.from_numpy(np.cov(features.double().numpy().T))

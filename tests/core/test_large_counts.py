@@ -1,5 +1,6 @@
 """Nothing overflows or drifts at 10**9 pixels and far beyond."""
 
+import copy
 from fractions import Fraction
 
 import numpy as np
@@ -58,7 +59,7 @@ def test_doubled_until_far_beyond_two_to_the_53(doublings):
     moments, times = ClassMoments(1, DIM), []
     for part in parts:
         moments.update(torch.from_numpy(part).double(), torch.zeros(1000))
-        moments.merge(moments.merged([moments]))
+        moments.merge(copy.deepcopy(moments))
         times = [2 * n for n in [*times, 1]]
     assert_exact(moments, parts, times, offset, 1e-11)
 
@@ -68,7 +69,7 @@ def test_one_class_of_a_hundred_million_and_one_of_three():
     block = torch.randn(4000, 6, generator=rng).double()
     moments = ClassMoments(3, 6).update(block, torch.zeros(4000))
     for _ in range(15):
-        moments.merge(ClassMoments.merged([moments]))
+        moments.merge(copy.deepcopy(moments))
     few = torch.randn(3, 6, generator=rng).double() + 9
     moments.update(few, torch.ones(3))
     assert moments.counts.tolist() == [131072000, 3, 0]

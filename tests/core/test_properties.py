@@ -12,6 +12,7 @@ from mmseg_ddu.core.bounds import WORST
 from mmseg_ddu.core.densities.gaussian import GaussianDensity
 from mmseg_ddu.core.moments import ClassMoments
 from mmseg_ddu.core.surprise import Surprise
+from tests.core.test_moments import merged
 
 hypothesis = pytest.importorskip('hypothesis')
 st = hypothesis.strategies
@@ -135,7 +136,7 @@ def test_moments_depend_on_neither_chunks_nor_order(data, kind):
     ]
     # float32 products keep 7 digits, float64 ones 16.
     digits = 1e-12 if x.dtype == torch.float64 else 3e-6
-    assert_same(ClassMoments.merged(parts), whole, digits)
+    assert_same(merged(parts), whole, digits)
 
 
 @settings
@@ -149,7 +150,6 @@ def test_merge_commutes_and_associates(data, kind):
         ClassMoments(classes, x.shape[1], **kind).update(part, y[i::3])
         for i, part in enumerate(thirds)
     )
-    merged = ClassMoments.merged
     assert_same(merged([a, b]), merged([b, a]), 1e-12)
     assert_same(
         merged([merged([a, b]), c]), merged([a, merged([b, c])]), 1e-12

@@ -16,10 +16,8 @@ A density is a module with
 All that it learns is in buffers of fixed shape.
 """
 
-import sys
-
 from mmseg_ddu.core.name_registry import NameRegistry, import_all
 
 DENSITIES = NameRegistry('a density')
 
-import_all(sys.modules[__name__])
+import_all(__name__)

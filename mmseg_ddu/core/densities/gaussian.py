@@ -7,7 +7,6 @@ from torch import Tensor
 
 from mmseg_ddu.core.class_gaussians import DIRECTIONS, ClassGaussians
 from mmseg_ddu.core.covariance import (
-    check_options,
     estimate_covariances,
     log_determinants,
     precision_factors,
@@ -20,9 +19,6 @@ from mmseg_ddu.core.nearest_gaussians import sketch_gaussians
 from mmseg_ddu.core.principal_subspace import LOG_2_PI, principal_subspace
 
 from . import DENSITIES
-
-PRIORS = ('uniform', 'empirical')
-MAX_COMPONENTS = 64
 
 
 @DENSITIES.register('gaussian')
@@ -57,43 +53,9 @@ class GaussianDensity(ClassGaussians):
             paper), or ``empirical``.
 
     Raises:
-        ValueError: On options that make no sense.
+        ValueError: On options that make no sense, and factors that are too
+            large.
     """
-
-    def __init__(
-        self,
-        num_classes: int,
-        num_features: int,
-        covariance_type: str = 'full',
-        components: int = 1,
-        rank: int | None = None,
-        shrinkage: float | str = 0.05,
-        shrinkage_target: str = 'tied',
-        reg_covar: float = 1e-6,
-        priors: str = 'uniform',
-    ) -> None:
-        check_options(covariance_type, shrinkage, shrinkage_target, reg_covar)
-        require(priors in PRIORS, f'priors to be one of {PRIORS}', priors)
-        require(
-            type(components) is int and 1 <= components <= MAX_COMPONENTS,
-            f'components to be in [1, {MAX_COMPONENTS}]',
-            components,
-        )
-        require(
-            rank is None or (type(rank) is int and 1 <= rank < num_features),
-            f'rank to be None or in [1, {num_features}), the features',
-            rank,
-        )
-        super().__init__(
-            num_classes,
-            num_features,
-            covariance_type,
-            components,
-            rank,
-            priors,
-        )
-        self.shrinkage, self.shrinkage_target = shrinkage, shrinkage_target
-        self.reg_covar = reg_covar
 
     def new_moments(self, device: torch.device | str = 'cpu') -> ClassMoments:
         """Empty moments of the kind this density is fitted from."""
@@ -136,7 +98,10 @@ class GaussianDensity(ClassGaussians):
         # Rounded to the buffer's precision first, so that the means are
         # relative to exactly what will be subtracted from the features.
         self.offset.copy_(moments.pooled_mean())
-        moments, residual = self._projected(moments)
+        basis, residual = self._subspace(moments)
+        if basis is not None:
+            self.basis.copy_(basis)
+        moments = moments.projected(self.offset.to(moments.means), basis)
         estimate = estimate_covariances(
             moments,
             self.covariance_type,
@@ -149,73 +114,54 @@ class GaussianDensity(ClassGaussians):
             noise = (residual + estimate.added).clamp(limits.tiny, limits.max)
             self.residual_variance.copy_(noise)
         counts = moments.counts.view(self.num_classes, self.components)
-        seen = counts.sum(1) if class_count is None else class_count
-        self._set_gaussians(moments, estimate.covariances, seen)
+        total = counts.sum(1)
+        seen = total if class_count is None else class_count
+        share = counts / total.clamp_min(1)[:, None]
+        priors = self._class_priors(total > 0, seen.to(counts))[:, None]
+        self._store(
+            moments.means,
+            precision_factors(estimate.covariances),
+            (priors * share).flatten(),
+            moments.total_scatter() / counts.sum(),
+        )
         self.class_count.copy_(seen)
-        self.fitted.fill_(True)
         return dict(
             num_features=moments.num_features,
             shrinkage=[round(a, 6) for a in estimate.shrinkage.tolist()],
             added=estimate.added,
             lifted=estimate.lifted,
             dead_features=int(estimate.dead_features.sum()),
-            absent_classes=(counts.sum(1) == 0).nonzero()[:, 0].tolist(),
+            absent_classes=(total == 0).nonzero()[:, 0].tolist(),
             nonfinite=int(moments.nonfinite.sum()),
         )
 
-    def _projected(self, moments: ClassMoments) -> tuple[ClassMoments, Tensor]:
-        """About the offset, in the principal subspace; variance dropped."""
-        offset = self.offset.to(moments.means)
+    def _subspace(self, moments: ClassMoments) -> tuple[Tensor | None, Tensor]:
+        """Its basis, and the variance of each dimension that is dropped."""
         if self.rank is None:
-            return moments.projected(offset, None), offset.new_zeros(())
-        basis, residual = principal_subspace(moments, self.rank)
-        self.basis.copy_(basis)
-        return moments.projected(offset, basis), residual
-
-    def _set_gaussians(
-        self, moments: ClassMoments, covariances: Tensor, seen: Tensor
-    ) -> None:
-        counts = moments.counts.view(self.num_classes, self.components)
-        total = counts.sum(1)
-        share = counts / total.clamp_min(1)[:, None]
-        priors = self._class_priors(total > 0, seen.to(counts))[:, None]
-        factors, log_dets = precision_factors(covariances)
-        spread = None
-        if self.sketched:
-            spread = moments.total_scatter() / counts.sum()
-        weights = (priors * share).flatten()
-        self._store(moments.means, factors, log_dets, weights, spread)
+            return None, torch.zeros(())
+        return principal_subspace(moments, self.rank)
 
     def _store(
-        self,
-        means: Tensor,
-        factors: Tensor,
-        log_dets: Tensor,
-        weights: Tensor,
-        spread: Tensor | None,
+        self, means: Tensor, factors: Tensor, weights: Tensor, spread: Tensor
     ) -> None:
-        """Take over all Gaussians.
+        """Take over all Gaussians; ``spread`` is the covariance of all data.
 
-        Args:
-            means (Tensor): (G, K), about the offset.
-            factors (Tensor): Of their precisions, in the layout of the type.
-            log_dets (Tensor): Of the factors.
-            weights (Tensor): (G,), which add up to 1.
-            spread (Tensor, optional): Covariance of all data, for a sketch.
+        Their means are about the offset, and their weights add up to 1.
         """
         constant = 0.5 * means.shape[1] * LOG_2_PI
-        log_norms = weights.log() + log_dets - constant
+        log_norms = weights.log() + log_determinants(factors) - constant
         self.means.copy_(means)
         self.precisions_cholesky.copy_(factors)
         if self.covariance_type != 'diag':  # the means, whitened
             self.shifts.copy_((means[:, None] @ factors)[:, 0])
         self.log_norms.copy_(log_norms)
-        if spread is not None:
+        if self.sketched:
             sketch = sketch_gaussians(
                 means, factors, log_norms, spread, DIRECTIONS
             )
             for name, value in sketch._asdict().items():
                 getattr(self, f'sketch_{name}').copy_(value)
+        self.fitted.fill_(True)
 
     @torch.no_grad()
     def extend(
@@ -246,30 +192,26 @@ class GaussianDensity(ClassGaussians):
         vectors = other._prepared(features.double())[0]
         means = other.means.double()
         factors = other.precisions_cholesky.double()
-        log_dets = log_determinants(factors)
-        weights = (other.log_norms.double() - log_dets).softmax(0)
+        log_norms = other.log_norms.double()
+        weights = (log_norms - log_determinants(factors)).softmax(0)
         shared = shared_covariance(factors, weights)
         if self.covariance_type != 'tied':
             least = 0.0 if self.shrinkage == 'oas' else float(self.shrinkage)
             own = few_shot_covariance(vectors, images, shared, least)
             own = own.diagonal() if self.covariance_type == 'diag' else own
-            new, _ = precision_factors(own[None])
+            new = precision_factors(own[None])
             new = new.expand(self.components, *new.shape[1:])
             factors = torch.cat([factors, new])
         weights = self._extended_weights(other, weights, len(vectors))
         mean = vectors.mean(0).expand(self.components, -1)
         means = torch.cat([means, mean])
-        spread = None
-        if self.sketched:
-            spread = shared + means.mT @ (weights[:, None] * means)
         for name in ('offset', 'basis', 'residual_variance'):
             getattr(self, name).copy_(getattr(other, name))
         if self.components > 1:
             center = features.mean(0).expand(self.components, -1)
             self.centers.copy_(torch.cat([other.centers, center]))
-        log_dets = log_determinants(factors)
-        self._store(means, factors, log_dets, weights, spread)
-        self.fitted.fill_(True)
+        spread = shared + means.mT @ (weights[:, None] * means)
+        self._store(means, factors, weights, spread)
 
     def _extended_weights(
         self, other: GaussianDensity, weights: Tensor, seen: int

@@ -12,13 +12,14 @@ from . import DENSITIES
 from .gaussian import GaussianDensity
 
 
-class _PrincipalPart(GaussianDensity):
-    """Full Gaussians of each class in a subspace; the rest is not looked at.
+@DENSITIES.register('pca_top')
+class PCATop(GaussianDensity):
+    """Full Gaussians of each class in the directions of most variance.
 
-    The two parts are those that "Decomposing representations for
-    deterministic uncertainty" (Huang, van Amersfoort and Gal, arXiv
-    2112.00856) compares with its learned split. Together, each as a
-    surprise, they may see what the whole feature does not: the few
+    The rest is not looked at. The two parts are those that "Decomposing
+    representations for deterministic uncertainty" (Huang, van Amersfoort and
+    Gal, arXiv 2112.00856) compares with its learned split. Together, each as
+    a surprise, they may see what the whole feature does not: the few
     directions in which classes differ do not drown among the others.
 
     Args:
@@ -32,6 +33,8 @@ class _PrincipalPart(GaussianDensity):
     Raises:
         ValueError: On options that make no sense.
     """
+
+    bottom = False
 
     def __init__(
         self,
@@ -54,49 +57,25 @@ class _PrincipalPart(GaussianDensity):
         super().__init__(
             num_classes,
             num_features,
-            rank=self._dimensions(num_features),
+            rank=num_features - top if self.bottom else top,
             shrinkage=shrinkage,
             shrinkage_target=shrinkage_target,
             reg_covar=reg_covar,
             priors=priors,
         )
 
-    def _dimensions(self, num_features: int) -> int:
-        raise NotImplementedError
-
-    def _part(self, directions: Tensor) -> Tensor:
-        """Columns of (D, D), which are in the order of their variances."""
-        raise NotImplementedError
-
-    def _projected(self, moments: ClassMoments) -> tuple[ClassMoments, Tensor]:
+    def _subspace(self, moments: ClassMoments) -> tuple[Tensor, Tensor]:
         _, directions = torch.linalg.eigh(moments.total_scatter())
-        basis = self._part(directions.flip(1))
-        self.basis.copy_(basis)
-        offset = self.offset.to(moments.means)
-        return moments.projected(offset, basis), offset.new_zeros(())
+        top, others = directions.flip(1).tensor_split([self.top], 1)
+        return others if self.bottom else top, torch.zeros(())
 
-    def _prepared(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _prepared(self, features: Tensor) -> tuple[Tensor, None]:
         vectors = features - self.offset.to(features)
         return vectors @ self.basis.to(vectors), None
 
 
-@DENSITIES.register('pca_top')
-class PCATop(_PrincipalPart):
-    """In the directions of most variance of all classes together."""
-
-    def _dimensions(self, num_features: int) -> int:
-        return self.top
-
-    def _part(self, directions: Tensor) -> Tensor:
-        return directions[:, : self.top]
-
-
 @DENSITIES.register('pca_bottom')
-class PCABottom(_PrincipalPart):
-    """In all others."""
+class PCABottom(PCATop):
+    """The same in all other directions."""
 
-    def _dimensions(self, num_features: int) -> int:
-        return num_features - self.top
-
-    def _part(self, directions: Tensor) -> Tensor:
-        return directions[:, self.top :]
+    bottom = True

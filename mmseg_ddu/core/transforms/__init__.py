@@ -10,10 +10,8 @@ Each transform is a module in a file of its own here, with
   before the density is fitted; what it learns stays in buffers.
 """
 
-import sys
-
 from mmseg_ddu.core.name_registry import NameRegistry, import_all
 
 TRANSFORMS = NameRegistry('a transform')
 
-import_all(sys.modules[__name__])
+import_all(__name__)

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from . import TRANSFORMS
 
 
-class _Subspace(nn.Module):
-    """Coordinates in a subspace that the classifier's weight defines."""
+@TRANSFORMS.register('row_space')
+class RowSpace(nn.Module):
+    """The part of the feature that differences of logits depend on."""
 
     basis: Tensor
 
@@ -39,13 +40,8 @@ class _Subspace(nn.Module):
         return features @ self.basis
 
 
-@TRANSFORMS.register('row_space')
-class RowSpace(_Subspace):
-    """The part of the feature that differences of logits depend on."""
-
-
 @TRANSFORMS.register('null_space')
-class NullSpace(_Subspace):
+class NullSpace(RowSpace):
     """The part of the feature that no difference of logits depends on.
 
     Novelty may show there although the softmax is sure (the idea of ViM,
