@@ -28,7 +28,8 @@ from mmseg_ddu.engine.fitting_data import image_names, seeded_order
 from mmseg_ddu.fileio import write_json
 from mmseg_ddu.registry import DATASETS
 
-TAPS = ('penultimate', 'backbone[0]', 'backbone[-1]')
+TAPS = ['penultimate', 'backbone[0]', 'backbone[-1]']
+SEARCH = ('taps', 'size', 'products')
 
 
 def judge_distances(network: Network, out: Path, args) -> dict:
@@ -40,8 +41,7 @@ def judge_distances(network: Network, out: Path, args) -> dict:
     dataset.full_init()
     names = image_names(dataset)
     chosen = [names[i] for i in seeded_order(len(names), 0)[: args.images]]
-    keys = ('taps', 'size', 'products')
-    options = {key: getattr(args, key) for key in keys}
+    options = {key: getattr(args, key) for key in SEARCH}
     options['number'] = args.images
     answers = check_distances(config, fitted, chosen, out, **options)
     for figures in answers.values():
@@ -90,7 +90,8 @@ def main() -> None:
         file = args.runs / f'{name}_distances.json'
         out = file.with_suffix('')
         given = NETWORKS[name], out, args
-        there[name] = KeptAnswer(file, judge_distances, given).kept()
+        settings = {key: getattr(args, key) for key in SEARCH}
+        there[name] = KeptAnswer(file, judge_distances, given, settings).kept()
         write_json(args.json, there)
     print(table(there))
 
