@@ -11,8 +11,6 @@ from mmseg_ddu.models.fitted_state import AGAIN, check_format
 from mmseg_ddu.models.uncertainty_maps import slide_sizes
 from mmseg_ddu.registry import bare_type
 
-from .checkpoint import plain
-
 HEAD_TYPES = ('GDAHead', 'mmseg_ddu.GDAHead')
 MAX_HEADS = 32
 PLAIN = (str, int, float, bool, type(None))
@@ -99,21 +97,27 @@ def warn_of_other_mode(
     """Warn if images were treated otherwise when a checkpoint was made.
 
     Args:
-        meta (Mapping): Of the checkpoint; the rest is of the model now.
+        meta (Mapping): Of the checkpoint.
+        test_cfg (Mapping, optional): Of the model that is used now.
+        pipeline (list[dict]): That its images go through.
     """
-    now = plain(test_mode(test_cfg, pipeline))
+    now = _in_words(test_mode(test_cfg, pipeline))
     for key, what in WITH_A_MODE.items():
         part = meta.get(key)
-        then = plain(part.get('test_mode') if isinstance(part, dict) else None)
-        if then and then != now:
+        then = part.get('test_mode') if isinstance(part, dict) else None
+        if then and _in_words(then) != now:
             MMLogger.get_current_instance().warning(
-                f'{what} {_in_words(then)} and are used with '
-                f'{_in_words(now)}. Features depend on it: fit again with '
-                'this config, or maps and promises mean something else.'
+                f'{what} {_in_words(then)} and are used with {now}. Features '
+                'depend on it: fit again with this config, or maps and '
+                'promises mean something else.'
             )
 
 
 def _in_words(mode: Any) -> str:
+    """Tuples and lists are the same."""
     if isinstance(mode, dict):
-        return ', '.join(f'{key} {value}' for key, value in mode.items())
+        items = sorted((str(k), _in_words(v)) for k, v in mode.items())
+        return ', '.join(f'{key} {value}' for key, value in items)
+    if isinstance(mode, (list, tuple)):
+        return '[' + ', '.join(map(_in_words, mode)) + ']'
     return str(mode)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from rich.progress import track
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from mmseg_ddu.apis.inference import init_ddu
@@ -149,40 +149,59 @@ def find_label_error(model: nn.Module, dataset: Dataset, index: int) -> Part:
     """Where the label of an image is believed least.
 
     Returns:
-        Part: ``score``, ``box``, ``size``, the ``pair`` of label and
-        prediction that most of the worst region has, and its ``kind``.
+        Part: ``score``, ``box``, ``size``, ``pair`` and ``kind``.
 
     Raises:
-        ValueError: If there are no labels, they do not fit, or there are no
-            probabilities.
+        ValueError: If there are no labels, or they do not fit.
     """
     _, image = labelled_prediction(model, labelled_item(dataset, index))
-    if not image.known.any():
-        raise ValueError('no pixel has a label')
     log_probs = log_probabilities(image.logits[None])[0]
-    given = image.labels.long().where(image.known, 0)
-    chosen = log_probs.gather(0, given[None])[0]
-    disbelief = -chosen.where(image.known, torch.nan).float().cpu().numpy()
+    labels, known = image.labels.long(), image.known
+    if not known.any():
+        raise ValueError('no pixel has a label')
+    maps = labels, image.classes, known
+    part = least_believed(log_probs, *maps)
+    region = part.pop('region')
+    kind = error_kind(region, part['pair'], *(x.cpu().numpy() for x in maps))
+    return dict(part, kind=np.array(kind))
+
+
+def least_believed(
+    log_probs: Tensor, labels: Tensor, predicted: Tensor, known: Tensor
+) -> Part:
+    """Where labels are believed least.
+
+    Args:
+        log_probs (Tensor): (C, H, W), of classes.
+        labels, predicted (Tensor): (H, W), integers.
+        known (Tensor): (H, W) bool, where labels count.
+
+    Returns:
+        Part: ``score``; the worst ``region``, (H, W) bool, and its ``box``;
+        ``size``; the ``pair`` of label and prediction that most of its
+        pixels have.
+
+    Raises:
+        ValueError: If there are no probabilities.
+    """
+    chosen = log_probs.gather(0, labels.where(known, 0)[None])[0]
+    disbelief = -chosen.where(known, torch.nan).float().cpu().numpy()
     if np.isnan(disbelief).all():
         raise ValueError('the network gives no probabilities')
-    labels, predicted, known = (
-        each.cpu().numpy()
-        for each in (image.labels.long(), image.classes.long(), image.known)
-    )
     score, worst = worst_pixels(disbelief)
     region, box = worst_region(disbelief, worst)
-    pairs = np.stack([labels[region], predicted[region]])
+    pairs = np.stack(
+        [each.cpu().numpy()[region] for each in (labels, predicted)]
+    ).astype(np.int64)
     values, counts = np.unique(pairs, axis=1, return_counts=True)
     # Those that differ first.
     counts = counts * (1 + len(pairs[0]) * (values[0] != values[1]))
-    pair = values[:, counts.argmax()]
-    kind = error_kind(region, pair, labels, predicted, known)
     return dict(
         score=np.array(score),
+        region=region,
         box=np.array(box),
         size=np.array(labels.shape),
-        pair=pair,
-        kind=np.array(kind),
+        pair=values[:, counts.argmax()],
     )
 
 
