@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from mmseg_ddu.apis import init_ddu
-from mmseg_ddu.apis.rasters.raster_file import RasterFile
+from mmseg_ddu.apis.rasters.raster_file import RasterFile, places_may_be_absent
 from mmseg_ddu.apis.rasters.window_grid import Tile, tiles
 from mmseg_ddu.apis.rasters.window_prediction import (
     WindowPredictor,
@@ -52,6 +52,7 @@ def draw_mosaic(path: Path, voc: Path) -> None:
         file.write(pixels)
 
 
+@places_may_be_absent()
 def disagreement(
     config: str,
     checkpoint: str,

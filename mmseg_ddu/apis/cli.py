@@ -118,8 +118,7 @@ def add_tta(parser: argparse.ArgumentParser) -> None:
 
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
-    """``--launcher`` and the rank that old launchers pass, in vain."""
-    os.environ.setdefault('LOCAL_RANK', '0')  # of launchers that do not set it
+    """``--launcher`` and the rank that old launchers pass."""
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -129,15 +128,21 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank',
         '--local-rank',
-        action=_AtOnce,
-        const=lambda: None,  # they set the variable as well
-        dest=argparse.SUPPRESS,
+        type=_local_rank,
+        default='0',  # a text, so that it goes through the type, too
         help=argparse.SUPPRESS,
     )
 
 
+def _local_rank(text: str) -> int:
+    """Newer launchers set the variable, others pass the argument."""
+    rank = int(text)
+    os.environ.setdefault('LOCAL_RANK', str(rank))
+    return rank
+
+
 class _AtOnce(argparse.Action):
-    """Calls its constant, for the rest of the process."""
+    """Does what its constant does, as soon as it is read."""
 
     def __call__(self, *_: object) -> None:
         self.const()

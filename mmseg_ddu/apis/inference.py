@@ -97,9 +97,8 @@ def init_fitted(*args, **options) -> nn.Module:
     model = init_ddu(*args, **options)
     if not hasattr(model, 'gda_head'):
         raise ValueError(
-            f'{type(model).__name__} has no density, and no calibrated total '
-            'uncertainty. Fit one with tools/fit_gda.py and use that '
-            'checkpoint.'
+            f'{type(model).__name__} has no density. Fit one with '
+            'tools/fit_gda.py and give the *_gda.pth file that it writes.'
         )
     return model
 

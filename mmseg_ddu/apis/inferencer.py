@@ -190,7 +190,11 @@ class DDUInferencer(MMSegInferencer):
     def stream(
         self, inputs, batch_size: int = 1
     ) -> Iterator[tuple[sources.Source, SegDataSample | None]]:
-        """Predict one batch after another (see :meth:`__call__`).
+        """Predict one batch after another, keeping nothing.
+
+        Args:
+            inputs: As in :meth:`__call__`.
+            batch_size (int): Images in one forward pass.
 
         Yields:
             tuple: The image (its ``name``, ``image`` and ``error``) and

@@ -48,7 +48,9 @@ def export_onnx(
     comparison is not written.
 
     Args:
-        config, checkpoint, cfg_options: As in :func:`init_ddu`.
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
+        cfg_options: As in :func:`init_ddu`.
         out (str): ``.onnx`` file.
         images (Sequence): Paths, read as the config reads them, or
             (H, W, C) BGR arrays to compare with, resized to each of the

@@ -178,7 +178,8 @@ def what_is_kept(images: list[Tensor], chosen: Tensor) -> dict[str, float]:
     """Coverage and errors of images, each image with its shares.
 
     ``images`` are of :func:`.risk_control.count_errors`, ``chosen`` the
-    thresholds by class; the error of what there is nothing of is 0.
+    thresholds by class. Returns ``coverage``, ``error_before``,
+    ``error_kept`` and ``error_refused``; 0 of what there is nothing of.
     """
     counts = AbstentionCounts()
     # Nothing keeps the level behind them, that of pixels without a score.

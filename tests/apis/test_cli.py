@@ -62,11 +62,18 @@ def test_debug_shows_the_place(error, code, capsys, monkeypatch):
     assert 'error: ' in said.splitlines()[-1]
 
 
-@pytest.mark.parametrize('option', ['--local-rank', '--local_rank'])
-def test_the_rank_of_old_launchers_is_taken(option, monkeypatch):
-    monkeypatch.setenv('LOCAL_RANK', '1')
+@pytest.mark.parametrize('option', ['--local-rank', '--local_rank', None])
+@pytest.mark.parametrize('there', ['3', None])
+def test_the_rank_of_launchers_that_set_no_variable(
+    option, there, monkeypatch
+):
+    monkeypatch.setenv('LOCAL_RANK', there or '')  # to be put back
+    if there is None:
+        monkeypatch.delenv('LOCAL_RANK')
     parser = cli.parser('A tool.', 'tool')
     cli.add_launcher(parser)
-    args = parser.parse_args([f'{option}=1', '--launcher', 'pytorch'])
-    assert vars(args) == dict(launcher='pytorch')
-    assert os.environ['LOCAL_RANK'] == '1'
+    parser.parse_args([f'{option}=1'] if option else [])
+    expected = there or ('1' if option else '0')
+    assert os.environ['LOCAL_RANK'] == expected
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--local-rank=first'])

@@ -176,7 +176,7 @@ def test_sampling_baselines_have_no_calibration(
     demo_cfg, checkpoint, plain_cfg
 ):
     plain_cfg.model.type = 'mmseg_ddu.MCDropoutEncoderDecoder'
-    with pytest.raises(ValueError, match='no calibrated total'):
+    with pytest.raises(ValueError, match='has no density'):
         fit_abstention(plain_cfg, checkpoint, 0.5)
 
 

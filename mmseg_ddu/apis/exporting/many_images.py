@@ -71,6 +71,8 @@ def export(
     false``. Processes of a launcher share the images.
 
     Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
         images (str or list): An image, a folder that is searched for
             images, or a list of images.
         out_dir (str): Created if need be.
@@ -82,7 +84,7 @@ def export(
             default. Classes are always written.
         pictures (bool): Also write heat maps and overlays.
         max_pixels (int): Larger images are not read.
-        config, checkpoint, device, cfg_options, tta: As in :func:`init_ddu`.
+        device, cfg_options, tta: As in :func:`init_ddu`.
 
     Returns:
         dict: The manifest.

@@ -107,6 +107,9 @@ def browser(
 def _opened(folders: Mapping[str, Path]) -> tuple[dict[str, Export], list]:
     """Exports, all with the same classes, and the images that all hold."""
     exports = {name: Export(path) for name, path in folders.items()}
+    for export in exports.values():
+        if not export.rows:
+            raise ValueError(f'{export.path} lists no exported image.')
     (name, first), *others = exports.items()
     for other, export in others:
         if export.manifest['classes'] != first.manifest['classes']:
@@ -118,8 +121,8 @@ def _opened(folders: Mapping[str, Path]) -> tuple[dict[str, Export], list]:
     common = [key for key in first.rows if all(key in row for row in rows)]
     if not common:
         raise ValueError(
-            'The exports have no image in common that could be exported; '
-            'export the same images with each method.'
+            'The exports have no image in common; export the same images '
+            'with each method.'
         )
     return exports, common
 

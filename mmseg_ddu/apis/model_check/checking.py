@@ -20,6 +20,7 @@ from mmseg_ddu.apis.unseen_images import (
     built_images,
     dataset_config,
     files_of,
+    labelled_item,
     trained_on,
 )
 from mmseg_ddu.datasets.image_shifts import FAINT, SHIFTS
@@ -153,24 +154,33 @@ def measure(
         for image, donor in donors.items()
     }
 
+    def named(one: Callable[[int], Part], image: int) -> Part:
+        try:
+            return one(image)
+        except ValueError as error:
+            name = files[image][0] or f'image {image}'
+            raise ValueError(f'{name}: {error}') from error
+
     def of_images(
         name: str, text: str, which: Sequence[int], one: Callable[[int], Part]
     ) -> list[Part]:
         return [
             kept(
                 folder / f'{name}_{image:06d}_{stamps[image]}.npz',
-                partial(one, image),
+                partial(named, one, image),
             )
             for image in track(which, text)
         ]
 
     def by(
-        measure: Callable[[nn.Module, dict, int], Part], data: Dataset
+        function: Callable[[nn.Module, dict, int], Part], data: Dataset
     ) -> Callable[[int], Part]:
-        return lambda image: measure(model, data[image], seed + image)
+        return lambda image: function(
+            model, labelled_item(data, image), seed + image
+        )
 
     def with_patch(image: int) -> Part:
-        pair = dataset[image], dataset[donors[image]]
+        pair = (labelled_item(dataset, i) for i in (image, donors[image]))
         return measure_pasted(model, *pair, seed + image)
 
     plain = of_images('plain', 'Errors', order, by(measure_image, dataset))
@@ -182,10 +192,9 @@ def measure(
         one = by(measure_image, data)
         moved[name] = of_images(name, f'Shift: {name}', some, one)
     pasted = of_images('pasted', 'Pasted patches', order, with_patch)
-    one = by(measure_fit, dataset)
-    vectors = of_images('fit', 'Fit of the Gaussians', order, one)
-    one = by(measure_modes, dataset)
-    modes = of_images('modes', 'Whole and sliding', some, one)
+    fit_of, modes_of = by(measure_fit, dataset), by(measure_modes, dataset)
+    vectors = of_images('fit', 'Fit of the Gaussians', order, fit_of)
+    modes = of_images('modes', 'Whole and sliding', some, modes_of)
     labels = {int(label) for part in plain for label in part['seen']}
     classes = list(dataset.metainfo['classes'])
     fit = model.checkpoint_meta['gda']
@@ -194,7 +203,7 @@ def measure(
         shifts=shift_figures(plain[: len(some)], moved, seed),
         pasted=pasted_figures(pasted, seed),
         fit=fit_figures(model, vectors, classes, fit, seed),
-        modes=mode_figures(modes, seed),
+        modes=mode_figures(modes, model.test_cfg.get('mode', 'whole'), seed),
         above_95=above_95(model, plain, seed),
         never_seen=[c for i, c in enumerate(classes) if i not in labels],
         temperature=bool(model.scaled),

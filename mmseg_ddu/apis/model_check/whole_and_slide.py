@@ -57,7 +57,7 @@ def _modes(used: dict, size: Sequence[int]) -> dict[str, ConfigDict]:
     return dict(used=used, other=other)
 
 
-def mode_figures(parts: Sequence[Part], seed: int) -> dict:
+def mode_figures(parts: Sequence[Part], used: str, seed: int) -> dict:
     """Rank correlation, and the share of flags that are lost."""
     parts = [part for part in parts if part]
     if not parts:
@@ -77,7 +77,9 @@ def mode_figures(parts: Sequence[Part], seed: int) -> dict:
 
     return dict(
         images=len(parts),
+        used=used,
         correlation=with_interval(correlation, times),
+        flags=float(flagged.float().mean()),
         flips=share_of(lost[flagged], images[flagged], times),
     )
 

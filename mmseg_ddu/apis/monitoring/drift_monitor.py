@@ -25,6 +25,7 @@ from .watched_images import read_stream, require_same_fit, short
 
 Paths = str | os.PathLike | Iterable[str | os.PathLike]
 FORMAT = 3
+LINE = ('name', 'key', 'error', 'values', 'fine', 'lost_share')
 FIT_RANKS = 100  # of a novelty among training images; fits may have few
 NO_REFERENCE = (
     'Without a reference, the stream is compared with its own beginning and, '
@@ -119,7 +120,7 @@ class DriftMonitor:
         stream = read_stream(manifests)
         if self.reference is not None:
             require_same_fit(stream, self.reference, 'The stream')
-        names = list(dict.fromkeys(stream.names))
+        names = stream.names
         known = [image['key'] for image in self.ordinary]
         settings = dict(
             format=FORMAT,
@@ -142,7 +143,7 @@ class DriftMonitor:
         return new
 
     def _detector(self, count: int, state: dict | None) -> DriftDetector:
-        ordinary = np.array([_numbers(image) for image in self.ordinary])
+        ordinary = np.array([image['numbers'] for image in self.ordinary])
         if self.reference is None:
             ordinary = np.zeros((0, count))
             if state is None:
@@ -165,16 +166,15 @@ class DriftMonitor:
     def _line(
         self, image: dict, names: list[str], detector: DriftDetector
     ) -> dict[str, Any]:
-        line = dict(number=len(self.lines), **image, alarms=[])
-        del line['source']
+        told = {key: image[key] for key in LINE if key in image}
+        line = dict(number=len(self.lines), **told, alarms=[])
         if 'error' in line:
             return line
         given = {}
-        percentile = line.pop('percentile')
         if self.reference is None:
-            higher = int((1 - percentile) * FIT_RANKS)
+            higher = int((1 - image['percentile']) * FIT_RANKS)
             given[0] = (min(higher, FIT_RANKS - 1), FIT_RANKS - 1)
-        step = detector.update(np.array(_numbers(image)), given)
+        step = detector.update(np.array(image['numbers']), given)
         for key, numbers in dict(p=step.p, level=step.level).items():
             line[key] = {n: short(v) for n, v in zip(names, numbers)}
         for k, start, rose in zip(step.alarms, step.since, step.rose):
@@ -183,7 +183,3 @@ class DriftMonitor:
             alarm = alarm_of(names[k], rose, before, good[start:])
             line['alarms'].append(alarm)
         return line
-
-
-def _numbers(image: dict) -> list[float]:
-    return list(image['values'].values())

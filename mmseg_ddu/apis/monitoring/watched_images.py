@@ -34,13 +34,13 @@ class Stream(NamedTuple):
         classes (list[str]): Names.
         images (list[dict]): ``name`` (in the export), ``source``, ``key``
             and ``error``: why an image was left out; or, without an error,
-            ``values`` (name to number: the novelty, the share of unusual
-            pixels, that of each class), ``fine`` (the fine structure, three
-            numbers; none if the export does not have it), ``lost_share``
-            and ``percentile`` (of the novelty, among training images). The
-            key is a digest of the name and of all numbers that are watched;
-            with an error, of both and of what the export is known by, so
-            that the next export may have the same error.
+            ``numbers`` (the novelty, the share of unusual pixels, that of
+            each class), ``values`` (the same by name), ``fine`` (the fine
+            structure, three numbers; none if the export does not have it),
+            ``lost_share`` and ``percentile`` (of the novelty, among training
+            images). The key is a digest of the name and of all numbers that
+            are watched; with an error, of both and of what the export is
+            known by, so that the next export may have the same error.
         statistics (int): How many numbers ``image_statistics`` are; 0 if no
             image has them.
     """
@@ -153,6 +153,7 @@ def _good(row: dict, export: Export, stream: Stream) -> dict[str, Any]:
         name=name,
         source=stream.source,
         key=digest([name, values, fine], 16),
+        numbers=values,
         values=dict(zip(stream.names, values)),
         fine=fine,
         lost_share=_number(row.get('lost_share', 0.0)),

@@ -47,7 +47,6 @@ def rank_exported(
     Raises:
         ValueError: If exports are of different fits, or lack the score.
     """
-    require(bool(manifests), 'at least one export to rank', manifests)
     require(score in SCORES, f'score of {tuple(SCORES)}', score)
     exports = [_open(Path(path)) for path in manifests]
     headers = [header_of(export) for export in exports]

@@ -75,6 +75,7 @@ def rank_images(
         ValueError: If no image can be ranked, or the arguments do not fit.
     """
     out = Path(out)
+    require(bool(sources), 'at least one export to rank', sources)
     require(budget >= 1, 'budget to be at least 1', budget)
     require(out.suffix == '.csv', 'out to end in .csv', str(out))
     finite = 0 <= temperature < math.inf

@@ -50,10 +50,16 @@ class RankedImage(NamedTuple):
 
     def row(self, rank: int) -> dict[str, Any]:
         """For JSON."""
-        content = self._asdict()
-        for name in ('read_classes', 'refused_share', 'find_region'):
-            del content[name]
-        return dict(rank=rank, **content)
+        return dict(
+            rank=rank,
+            image=self.image,
+            score=self.score,
+            size=self.size,
+            box=self.box,
+            label=self.label,
+            predicted=self.predicted,
+            kind=self.kind,
+        )
 
 
 def write_csv(path: Path, images: Sequence[RankedImage]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +25,12 @@ from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
 from .finished_windows import FinishedWindows
-from .raster_file import STATISTICS, RasterFile, require_rasterio
+from .raster_file import (
+    STATISTICS,
+    RasterFile,
+    places_may_be_absent,
+    require_rasterio,
+)
 from .window_grid import Tile, check_sizes, tiles
 from .window_prediction import (
     WindowPredictor,
@@ -65,6 +69,8 @@ def export_raster(
     ``NAME.part/``.
 
     Args:
+        config (str): The config the network was trained with.
+        checkpoint (str): A ``*_gda.pth`` file.
         files (str or list): Rasters, whatever GDAL reads.
         out_dir (str): Created if need be.
         bands (list[int], optional): Which go into the network, from 1; all
@@ -78,7 +84,7 @@ def export_raster(
         percentiles (bool): Also write those of the maps.
         overwrite (bool): Replace what is there.
         resume (bool): Go on with what was stopped.
-        config, checkpoint, device, cfg_options: As in :func:`init_ddu`.
+        device, cfg_options: As in :func:`init_ddu`.
 
     Returns:
         list[dict]: For each raster ``raster``, ``files``, ``windows`` and
@@ -107,10 +113,7 @@ def export_raster(
     import rasterio
 
     memory = rasterio.Env(GDAL_CACHEMAX=geotiff.CACHE)
-    with alone_at(out_dir), memory, warnings.catch_warnings():
-        # Files of windows are at no place; a raster that is not is named.
-        unplaced = rasterio.errors.NotGeoreferencedWarning
-        warnings.simplefilter('ignore', unplaced)
+    with alone_at(out_dir), memory, places_may_be_absent():
         _require_free(out_dir, inputs, overwrite or resume)
         model = init_ddu(cfg, checkpoint, device)
         require_bare_images(model)

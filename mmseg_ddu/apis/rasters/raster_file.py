@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 STATISTICS = '.aux.xml'  # viewers write them, and overviews
+
+
+@contextmanager
+def places_may_be_absent() -> Iterator[None]:
+    """No warnings of rasterio about them: files of windows have none.
+
+    A raster that has none is named elsewhere.
+    """
+    import rasterio
+
+    kind = rasterio.errors.NotGeoreferencedWarning
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', kind)
+        yield
 
 
 def require_rasterio() -> None:

@@ -121,7 +121,7 @@ def test_what_cannot_be_checked(plain_cfg, checkpoint, fitted, tmp_path):
     cfg = copy.deepcopy(plain_cfg)
     cfg.val_dataloader = None
     del cfg.test_dataloader.dataset.pipeline[1]
-    with pytest.raises(ValueError, match='no labels'):
+    with pytest.raises(ValueError, match=r'\.jpg: no labels; .*LoadAnnot'):
         check(cfg, fitted, tmp_path / 'c')
 
 
@@ -133,6 +133,16 @@ def _with_labels(cfg, change, folder):
         mask = change(np.array(Image.open(path)))
         Image.fromarray(mask).save(path)
     dataset.data_root = str(folder)
+
+
+def test_labels_that_are_no_classes_are_named(plain_cfg, fitted, tmp_path):
+    _with_labels(plain_cfg, lambda m: np.full_like(m, 200), tmp_path / 'd')
+    with pytest.raises(ValueError, match=r'\.jpg: label 200, but there are'):
+        check(plain_cfg, fitted, tmp_path / 'a')
+    for path in (tmp_path / 'd' / 'SegmentationClass').glob('*.png'):
+        path.write_bytes(b'damaged')
+    with pytest.raises(ValueError, match=r'its labels .*\.png cannot be read'):
+        check(plain_cfg, fitted, tmp_path / 'b')
 
 
 def test_void_alone_is_an_error(plain_cfg, fitted, tmp_path):

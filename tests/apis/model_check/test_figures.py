@@ -208,7 +208,7 @@ def test_modes_are_compared_over_images():
                 'other_percentile': other,
             }
         )
-    found = mode_figures([*parts, {}], seed=0)
+    found = mode_figures([*parts, {}], 'whole', seed=0)
     assert found['images'] == LEAST_IMAGES  # one was too large
     used, other = (
         np.concatenate([part[name] for part in parts])
@@ -225,6 +225,6 @@ def test_modes_are_compared_over_images():
     wanted = sum(map(np.sum, lost)) / sum(map(np.sum, flags))
     assert found['flips']['value'] == pytest.approx(wanted)
     assert found['flips']['low'] < wanted < found['flips']['high']
-    few = mode_figures(parts[:3], seed=0)
+    few = mode_figures(parts[:3], 'whole', seed=0)
     assert few['flips']['low'] is None and few['images'] == 3
-    assert mode_figures([{}], seed=0) == dict(images=0)
+    assert mode_figures([{}], 'whole', seed=0) == dict(images=0)

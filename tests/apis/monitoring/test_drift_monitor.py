@@ -18,6 +18,24 @@ def alarms(lines):
     return [(x['number'], a) for x in lines for a in x['alarms']]
 
 
+def test_classes_of_one_name_are_watched_each(tmp_path, reference, state):
+    """As they are under names of their own."""
+    parts = rows(60, seed=2), rows(30, seed=3, prefix='b', cat=0.4)
+    found = {}
+    for name, classes in (('alike', ['x', 'x']), ('other', ['x', 'y'])):
+        same = dict(classes=classes)
+        ordinary = write(tmp_path / 'ordinary', rows(100), **same)
+        streams = [
+            write(tmp_path / str(number), part, **same)
+            for number, part in enumerate(parts)
+        ]
+        path = state.with_name(f'{name}.json')
+        DriftMonitor(path, ordinary).watch(streams[:1])
+        lines = DriftMonitor(path, ordinary).watch(streams)
+        found[name] = [number for number, _ in alarms(lines)]
+    assert found['alike'] == found['other'] != []
+
+
 @pytest.mark.parametrize(
     'moved, statistic, words',
     [

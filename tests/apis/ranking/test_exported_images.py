@@ -218,9 +218,10 @@ def test_a_folder_in_the_place_of_the_list(rank, tmp_path, folder):
         rank('absent', out='a.csv', formats=['cvat'])
 
 
-def test_nothing_to_rank(rank):
+def test_nothing_to_rank(rank, tmp_path):
     with pytest.raises(ValueError, match='at least one export to rank'):
-        rank()
+        rank(out='absent/a.csv')
+    assert not (tmp_path / 'absent').exists()
 
 
 def test_images_that_were_not_exported(maps, rank, tmp_path):
