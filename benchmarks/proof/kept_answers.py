@@ -51,7 +51,8 @@ class KeptAnswer(NamedTuple):
             ValueError: If it is of other settings.
         """
         there = json.loads(self.file.read_text())
-        if there.get('settings') != self.settings():
+        known = isinstance(there, dict) and there.get('settings')
+        if known != self.settings():
             raise ValueError(
                 f'{self.file} is of other settings than {self.settings()}. '
                 'Choose another --runs, or delete it.'

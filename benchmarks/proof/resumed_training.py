@@ -18,8 +18,8 @@ SECONDS = 'seconds.json'  # written at the end: there if it is finished
 def trained(cfg: Config, folder: Path) -> Path:
     """The last checkpoint of a training."""
     number = cfg.train_cfg.max_iters
-    file = folder / SECONDS
-    if not file.exists():
+    file, last = folder / SECONDS, folder / f'iter_{number}.pth'
+    if not (file.exists() and last.exists()):
         done = iterations_done(folder)
         seconds = None  # nothing was left to do
         if done < number:
@@ -27,7 +27,7 @@ def trained(cfg: Config, folder: Path) -> Path:
             train(cfg, work_dir=folder, resume=done > 0)
             seconds = (time.process_time() - start) / (number - done)
         write_json(file, seconds)
-    return folder / f'iter_{number}.pth'
+    return last
 
 
 def iterations_done(folder: Path) -> int:
@@ -36,7 +36,8 @@ def iterations_done(folder: Path) -> int:
     A checkpoint that was only half written is not among them.
     """
     latest = find_latest_checkpoint(str(folder)) if folder.is_dir() else None
-    return int(Path(latest).stem.removeprefix('iter_')) if latest else 0
+    there = latest is not None and Path(latest).is_file()
+    return int(Path(latest).stem.removeprefix('iter_')) if there else 0
 
 
 def seconds_per_iteration(folder: Path) -> float | None:

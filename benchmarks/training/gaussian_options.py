@@ -9,6 +9,7 @@ in the folder of runs.
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 from benchmarks.proof.kept_answers import KeptAnswer
@@ -19,6 +20,7 @@ from benchmarks.training.trainings import add_places, parse_with_backbone
 from benchmarks.training.variants import gaussians
 from mmseg_ddu.apis import cli, train
 from mmseg_ddu.engine.build import read_config
+from mmseg_ddu.models.gaussian_classifier import GaussianClassifier
 
 ITERATIONS, CROP, IMAGES = 300, [128, 128], 40
 OPTIONS: dict[str, dict | None] = {
@@ -57,6 +59,15 @@ def validation_miou(options: dict | None, folder: Path, args) -> float:
     return runner.message_hub.get_scalar('val/mIoU').current()
 
 
+def with_defaults(options: dict | None) -> dict | None:
+    """All options, so that a run of other defaults is not taken for one."""
+    if options is None:
+        return None
+    known = inspect.signature(GaussianClassifier).parameters.values()
+    defaults = {p.name: p.default for p in known if p.default is not p.empty}
+    return {**defaults, **options}
+
+
 def main() -> None:
     parser = cli.parser(
         __doc__, 'python -m benchmarks.training.gaussian_options …'
@@ -69,7 +80,12 @@ def main() -> None:
         folder = args.runs / f'gaussian_{name}'
         file = args.runs / f'gaussian_{name}.json'
         given = OPTIONS[name], folder, args
-        settings = dict(iterations=ITERATIONS, crop=CROP, images=IMAGES)
+        settings = dict(
+            iterations=ITERATIONS,
+            crop=CROP,
+            images=IMAGES,
+            options=with_defaults(OPTIONS[name]),
+        )
         kept = KeptAnswer(file, validation_miou, given, settings).kept()
         rows.append([name, f'{kept:.1f}'])
     print(markdown_table(['options', 'mIoU'], rows))

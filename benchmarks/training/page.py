@@ -103,7 +103,8 @@ def direction_table(results: Mapping[str, Mapping]) -> str:
 
 def shortest(value: float) -> str:
     """Two digits, ``.012``."""
-    return f'{float(f"{value:.2g}"):f}'.rstrip('0').rstrip('.').lstrip('0')
+    text = f'{float(f"{value:.2g}"):.12f}'.rstrip('0').rstrip('.')
+    return text.lstrip('0') or '0'
 
 
 def measured() -> dict:

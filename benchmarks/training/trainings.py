@@ -68,25 +68,29 @@ def measure_variants(
     )
     add('--json', type=Path, default=Path(results))
     args = parse_with_backbone(parser)
-    parts = {
-        (data, name, seed): training(data, name, variants[name], seed, args)
-        for seed in args.seeds
+    asked = {
+        (data, name): variants[name]
         for data in args.sets
         for name in args.only
     }
-    for part in parts.values():
-        if part.file.exists():
-            part.answer()  # raises if it is of other settings
+    parts = [
+        training(*which, changes, seed, args)
+        for seed in args.seeds
+        for which, changes in asked.items()
+    ]
+    for which, changes in asked.items():
+        kept_runs(*which, changes, args)  # raises if one is of other settings
     try:
-        share({part.file: part.make for part in parts.values()})
+        share({part.file: part.make for part in parts})
     finally:
         there = json.loads(args.json.read_text()) if args.json.exists() else {}
-        for (data, name, _), part in parts.items():
-            if part.file.exists():
-                found = there.setdefault(data, {})
-                found[name] = over_seeds(data, name, variants[name], args)
-        write_json(args.json, there)
-        print(table(there))
+        for (data, name), changes in asked.items():
+            runs = kept_runs(data, name, changes, args)
+            if runs:
+                there.setdefault(data, {})[name] = over_seeds(runs)
+        if there:
+            write_json(args.json, there)
+            print(table(there))
 
 
 def training(
@@ -102,10 +106,19 @@ def training(
     )
 
 
-def over_seeds(data: str, name: str, changes: Variant, args) -> dict:
-    """Means over all seeds that are there, asked for or not."""
-    parts = {n: training(data, name, changes, n, args) for n in range(10)}
-    runs = {n: p.answer() for n, p in parts.items() if p.file.exists()}
+def kept_runs(data: str, name: str, changes: Variant, args) -> dict[int, dict]:
+    """Seed to figures of all trainings that are there, asked for or not.
+
+    Raises:
+        ValueError: If one is of other settings.
+    """
+    seeds = sorted({*range(10), *args.seeds})
+    parts = {n: training(data, name, changes, n, args) for n in seeds}
+    return {n: p.answer() for n, p in parts.items() if p.file.exists()}
+
+
+def over_seeds(runs: Mapping[int, dict]) -> dict:
+    """Means, and spreads if there are several seeds."""
     found: dict = {}
     for key in next(iter(runs.values())):
         # A training that was stopped at its end has no time of an iteration.

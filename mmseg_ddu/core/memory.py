@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import torch
 
+_NOT_WORTH_A_LOOK = 1 << 28  # bytes
 _GIB = 1 << 30
 
 
 def available_memory(device: torch.device | str = 'cpu') -> int | None:
-    """Bytes that can still be taken, or None where that is not known."""
+    """Bytes that can still be taken, or None where that is not known.
+
+    On a GPU, what PyTorch keeps for itself without using it counts as free.
+    """
     device = torch.device(device)
     if device.type == 'cuda':
-        return torch.cuda.mem_get_info(device)[0]
+        cached = torch.cuda.memory_reserved(device)
+        cached -= torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
     try:
         with open('/proc/meminfo') as file:
             for line in file:
@@ -34,10 +40,13 @@ def require_memory(
         size (int): Bytes.
         what (str): What takes them, plural.
         advice (str): What needs less.
+        device (torch.device or str): Where.
 
     Raises:
         ValueError: If they are not there.
     """
+    if size < _NOT_WORTH_A_LOOK:
+        return
     free = available_memory(device)
     if free is not None and size > free:
         raise ValueError(

@@ -33,12 +33,14 @@ class RepeatedPasses:
         self._stochastic = set(stochastic)
         self._records: list[tuple[nn.Module, Any, Any]] = []
         self._starts: list[int] = []
-        self._open = True
+        self._open = False
         self.kept: dict[nn.Module, list[Any]] = {}
 
     @contextmanager
     def first_pass(self) -> Iterator[None]:
         """Run the first pass inside."""
+        self._records, self._starts, self._open = [], [], True
+        self.kept = {}
         handles = []
         for module in self._modules:
             handles.append(module.register_forward_pre_hook(self._before))

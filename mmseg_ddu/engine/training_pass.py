@@ -84,18 +84,18 @@ class TrainingPass:
             show()
             return
         keep = partial(self.saved.keep, sums)
-        try:
-            with self.saved.stop:
+        with self.saved.stop:  # while the state is written, too
+            try:
                 show(keep)
                 with together():
                     keep()
-        except Interrupted:  # this process, or another
-            self.saved.write(sums)
-            raise Interrupted(
-                f'Stopped with {self.saved.images} of '
-                f'{len(share_of_rank(others))} images saved. '
-                'The same command with --resume goes on from there.'
-            ) from None
+            except Interrupted:  # this process, or another
+                self.saved.write(sums)
+                raise Interrupted(
+                    f'Stopped with {self.saved.images} of '
+                    f'{len(share_of_rank(others))} images saved. '
+                    'The same command with --resume goes on from there.'
+                ) from None
         self.saved.write(sums)
 
     def run_held_out(self) -> None:

@@ -235,6 +235,11 @@ class DDUMixin(UncertaintyMapsMixin):
             total=self.map_calibration.total,
         )
 
+    def _surprise(self, name: str) -> Surprise:
+        maps = self.surprises
+        require(name in maps, f'a map of {sorted(maps)}', name)
+        return maps[name]
+
     def percentile(self, name: str, values: Tensor) -> Tensor:
         """Share of held-out training pixels with a lower value, in [0, 1].
 
@@ -244,13 +249,11 @@ class DDUMixin(UncertaintyMapsMixin):
             values (Tensor): Of that map, any shape.
         """
         self.gda_head.require_fitted()
-        maps = self.surprises
-        require(name in maps, f'a map of {sorted(maps)}', name)
-        return maps[name].percentile(values)
+        return self._surprise(name).percentile(values)
 
     def map_range(self, name: str) -> tuple[float, float]:
         """Lowest value of a map in training, and one beyond nearly all."""
-        low, high = self.surprises[name].range()
+        low, high = self._surprise(name).range()
         if name == 'aleatoric':
             return 0.0, high
         return low, high + (high - low)

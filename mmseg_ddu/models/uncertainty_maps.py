@@ -25,10 +25,8 @@ class UncertaintyMapsMixin:
     further channels behind them. They go through sliding windows,
     un-padding, un-flipping and resizing as channels of one tensor, exactly
     as the logits do, and part at the end into the fields ``pred_sem_seg``,
-    ``seg_logits`` and those that its ``split_maps`` makes of the entropies of
-    the final logits, (B, 1, H, W), and the maps, (B, num_maps, H, W): (1, H,
-    W) each and rising with uncertainty. Images of a batch that are treated
-    alike go together.
+    ``seg_logits`` and those of :meth:`split_maps`, (1, H, W) each and rising
+    with uncertainty. Images of a batch that are treated alike go together.
     """
 
     @property
@@ -40,6 +38,19 @@ class UncertaintyMapsMixin:
         """Final logits as they are handed out, (B, C, H, W)."""
         return logits
 
+    def split_maps(self, entropies: Tensor, maps: Tensor) -> dict[str, Tensor]:
+        """Fields of some images from what has arrived.
+
+        Args:
+            entropies (Tensor): Of the final logits, (B, 1, H, W) at the
+                original size.
+            maps (Tensor): (B, num_maps, H, W).
+
+        Returns:
+            dict[str, Tensor]: Field name to (B, 1, H, W).
+        """
+        raise NotImplementedError
+
     def slide_inference(self, inputs: Tensor, batch_img_metas: list[dict]):
         """Sliding windows over logits and maps together.
 
@@ -47,7 +58,8 @@ class UncertaintyMapsMixin:
         padded to the size of the image first, which doubles the memory and,
         on a large image, takes most of the time.
 
-        Images (B, 3, H, W) give (B, C + num_maps, H, W).
+        Images (B, 3, H, W) give (B, C + num_maps, H, W), means over the
+        windows.
         """
         parts = (
             (window, self.encode_decode(crop, batch_img_metas))
@@ -68,7 +80,10 @@ class UncertaintyMapsMixin:
     def mean_of_windows(
         self, inputs: Tensor, parts: Iterable[tuple[Window, Tensor]]
     ) -> Tensor:
-        """Mean of windows, each (B, C + num_maps, H', W'), at their places."""
+        """Mean of windows at their places, (B, C + num_maps, H, W).
+
+        Each is (B, C + num_maps, H', W').
+        """
         batch, _, height, width = inputs.shape
         channels = self.out_channels + self.num_maps
         total = inputs.new_zeros(batch, channels, height, width)

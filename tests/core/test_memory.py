@@ -36,6 +36,20 @@ def test_available_memory():
     assert free is None or free > 1 << 20
 
 
+def test_what_is_small_is_not_refused(monkeypatch):
+    """A pool of the allocator may have it."""
+    monkeypatch.setattr(module, 'available_memory', lambda device: 0)
+    ClassMoments(19, 512)
+
+
+def test_what_pytorch_keeps_on_a_gpu_is_free(monkeypatch):
+    for name, value in dict(
+        memory_reserved=700, memory_allocated=200, mem_get_info=(30, 800)
+    ).items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, v=value: v)
+    assert module.available_memory('cuda') == 530
+
+
 def test_unknown_memory_is_no_reason_to_refuse(monkeypatch):
     monkeypatch.setattr(module, 'available_memory', lambda device: None)
     module.require_memory(1 << 60, 'Numbers', 'Use fewer.')

@@ -70,6 +70,17 @@ def test_replay_gives_what_full_passes_give():
     assert 'forward' not in net.stem.__dict__
 
 
+def test_again_with_other_inputs():
+    net = nn.Sequential(Counting(), nn.Dropout()).eval()
+    prefix = RepeatedPasses(net, [])
+    for x in torch.randn(2, 4, 6):
+        with prefix.first_pass():
+            expected = net(x)
+        with prefix.further_pass():
+            assert torch.equal(net(x), expected)
+    assert net[0].calls == 2
+
+
 def test_replay_in_inference_mode():
     net = Net().eval()
     net.shared = Counting()

@@ -16,6 +16,8 @@ from benchmarks.proof.resumed_training import (
 def test_iterations_that_are_done(tmp_path):
     assert iterations_done(tmp_path / 'nothing') == 0
     assert iterations_done(tmp_path) == 0
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_600.pth'))
+    assert iterations_done(tmp_path) == 0  # it was removed
     (tmp_path / 'iter_600.pth').touch()
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_600.pth'))
     (tmp_path / 'iter_800.pth').touch()  # stopped while it was written
@@ -27,7 +29,7 @@ def test_a_training_goes_on_where_it_was_stopped(
 ):
     cfg = copy.deepcopy(plain_cfg)
     cfg.train_cfg.update(max_iters=2, val_interval=10)
-    cfg.default_hooks.checkpoint.update(interval=1)
+    cfg.default_hooks.checkpoint.update(interval=1, max_keep_ckpts=-1)
     cfg.randomness = dict(seed=0)
     last = trained(cfg, tmp_path)
     assert last == tmp_path / 'iter_2.pth' and last.exists()

@@ -92,6 +92,27 @@ def test_what_is_there_is_not_measured_again(tmp_path, monkeypatch, capsys):
     assert entry['seeds'] == [1, 2]
     assert entry['seconds_per_iteration'] == 2
     assert '15.000 ± 5.000' in capsys.readouterr().out
-    monkeypatch.setattr(sys, 'argv', [*command, '--images', '5'])
+    # Of a seed that is not asked for, but would be in the mean.
+    other = [*command, '--images', '5', '--seeds', '3']
+    monkeypatch.setattr(sys, 'argv', other)
     with pytest.raises(ValueError, match='is of other settings'):
         trainings.measure_variants(argparse.ArgumentParser(), PRUNED, '')
+    assert len(asked) == 2
+
+
+def test_stopped_before_anything_is_there(tmp_path, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainings, 'judge_variant', stopped)
+    monkeypatch.setattr(
+        sys,
+        'argv',
+        [
+            *('x', '--networks', 'a', '--weights', 'b', '--data', 'c'),
+            *('--runs', str(tmp_path), '--json', str(tmp_path / 'p.json')),
+        ],
+    )
+    with pytest.raises(KeyboardInterrupt):
+        trainings.measure_variants(argparse.ArgumentParser(), PRUNED, '')
+    assert not (tmp_path / 'p.json').exists()
