@@ -128,17 +128,25 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank',
         '--local-rank',
-        type=_local_rank,
-        default='0',  # a text, so that it goes through the type, too
+        type=int,
+        action=_LocalRank,
+        known='LOCAL_RANK' in os.environ,
+        dest=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )
+    os.environ.setdefault('LOCAL_RANK', '0')
 
 
-def _local_rank(text: str) -> int:
+class _LocalRank(argparse.Action):
     """Newer launchers set the variable, others pass the argument."""
-    rank = int(text)
-    os.environ.setdefault('LOCAL_RANK', str(rank))
-    return rank
+
+    def __init__(self, *args, known: bool, **options) -> None:
+        super().__init__(*args, **options)
+        self.known = known
+
+    def __call__(self, parser, namespace, rank, option=None) -> None:
+        if not self.known:
+            os.environ['LOCAL_RANK'] = str(rank)
 
 
 class _AtOnce(argparse.Action):
