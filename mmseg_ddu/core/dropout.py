@@ -41,9 +41,9 @@ def active_dropout(model: nn.Module) -> Iterator[list[nn.Module]]:
 
 @contextmanager
 def dropout_behind(module: nn.Module, layer: nn.Module) -> Iterator[None]:
-    """Pass what a module returns through a dropout layer for a while.
+    """Pass the tensor that a module returns through a dropout layer.
 
-    The layer decides by its own mode whether it does anything.
+    For a while; the layer decides by its own mode whether it does anything.
     """
 
     def apply(_: nn.Module, __: Any, output: Any) -> Tensor:

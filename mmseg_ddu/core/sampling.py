@@ -11,7 +11,7 @@ from .errors import require
 def random_keys(shape: torch.Size | tuple[int, ...], *seed: int) -> Tensor:
     """Random int64 keys, a pure function of the seed numbers.
 
-    These are for example the run's seed, the image, the window.
+    Those are, for example, the seed of the run, the image and the window.
     """
     mixed = 0
     for number in seed:

@@ -271,7 +271,10 @@ def _known_options(density: Callable, options: dict) -> list[str]:
 
 
 def _between(scores: Tensor, step: int, size: Sequence[int]) -> Tensor:
-    """Scores of every so-manieth cell -> of all, bilinear; the last go on."""
+    """Scores of every so-manieth cell -> of all, bilinear.
+
+    Behind the last cell that was scored, its score goes on.
+    """
     if step == 1:
         return scores
     scores = F.pad(scores, (0, 1, 0, 1), mode='replicate')

@@ -72,6 +72,8 @@ def find_channels(
 ) -> int:
     """Channels of a tap; what is not known is found by a blank image.
 
+    ``encode_decode`` is the prediction from an image and its meta.
+
     Raises:
         ValueError: If there are none, with the reason.
     """
