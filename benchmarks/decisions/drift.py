@@ -83,7 +83,7 @@ def measure(args) -> dict:
         for kind, folder in manifests(args, name).items():
             images = read_stream(folder).images
             values[kind] = np.array(
-                [[*x['values'].values()] for x in images if 'values' in x]
+                [x['numbers'] for x in images if 'numbers' in x]
             )
         plain = values.pop(PLAIN)
         result[name] = {

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -49,17 +48,13 @@ class Fitted(NamedTuple):
     peers: dict[str, nn.Module]
 
 
-def configs(network: Network, args) -> dict[Path, Config]:
-    """Folder of each member of a network to what is trained in it."""
+def trainings(network: Network, args) -> dict[Path, Callable[[], Path]]:
+    """File that says a member is trained to what gives its checkpoint."""
     config, weights = files(network, args.networks, args.weights, args.data)
-    return member_configs(config, weights, network.members, args.runs)
-
-
-def trainings(network: Network, args) -> dict[Path, Callable[[], object]]:
-    """File that says a member is trained to what trains it."""
+    members = member_configs(config, weights, network.members, args.runs)
     return {
         folder / SECONDS: partial(trained, cfg, folder)
-        for folder, cfg in configs(network, args).items()
+        for folder, cfg in members.items()
     }
 
 
@@ -68,8 +63,9 @@ def fitted_network(network: Network, seed: int, args) -> Fitted:
     config, weights = files(network, args.networks, args.weights, args.data)
     peers = {}
     if network.members:
-        share(trainings(network, args))
-        members = [trained(c, f) for f, c in configs(network, args).items()]
+        work = trainings(network, args)
+        share(work)
+        members = [checkpoint() for checkpoint in work.values()]
         weights = members[seed % len(members)]
         peers = sampling_methods(config, weights, members)
     name = Path(network.weights if not peers else config).stem

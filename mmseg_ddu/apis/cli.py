@@ -49,7 +49,7 @@ def parser(description: str, example: str) -> argparse.ArgumentParser:
         '--debug',
         action=_AtOnce,
         nargs=0,
-        const=lambda: os.environ.update({DEBUG: '1'}),
+        const=lambda _: os.environ.update({DEBUG: '1'}),
         dest=argparse.SUPPRESS,
         help='show where in the code an error comes from',
     )
@@ -119,6 +119,9 @@ def add_tta(parser: argparse.ArgumentParser) -> None:
 
 def add_launcher(parser: argparse.ArgumentParser) -> None:
     """``--launcher`` and the rank that old launchers pass."""
+    # Newer ones set the variable, too.
+    known = 'LOCAL_RANK' in os.environ
+    os.environ.setdefault('LOCAL_RANK', '0')
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
@@ -129,31 +132,18 @@ def add_launcher(parser: argparse.ArgumentParser) -> None:
         '--local_rank',
         '--local-rank',
         type=int,
-        action=_LocalRank,
-        known='LOCAL_RANK' in os.environ,
+        action=_AtOnce,
+        const=lambda n: known or os.environ.update(LOCAL_RANK=str(n)),
         dest=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )
-    os.environ.setdefault('LOCAL_RANK', '0')
-
-
-class _LocalRank(argparse.Action):
-    """Newer launchers set the variable, others pass the argument."""
-
-    def __init__(self, *args, known: bool, **options) -> None:
-        super().__init__(*args, **options)
-        self.known = known
-
-    def __call__(self, parser, namespace, rank, option=None) -> None:
-        if not self.known:
-            os.environ['LOCAL_RANK'] = str(rank)
 
 
 class _AtOnce(argparse.Action):
-    """Does what its constant does, as soon as it is read."""
+    """Does what its constant does with the value, as soon as it is read."""
 
-    def __call__(self, *_: object) -> None:
-        self.const()
+    def __call__(self, parser, namespace, value, option=None) -> None:
+        self.const(value)
 
 
 def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -162,7 +152,7 @@ def add_trust_checkpoint(parser: argparse.ArgumentParser) -> None:
         '--trust-checkpoint',
         action=_AtOnce,
         nargs=0,
-        const=lambda: TRUSTED.set(True),
+        const=lambda _: TRUSTED.set(True),
         dest=argparse.SUPPRESS,
         help='let the code in checkpoints run (refused: see docs/security.md)',
     )

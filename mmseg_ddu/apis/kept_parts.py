@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,6 @@ from mmseg_ddu.fileio import (
 
 Part = dict[str, np.ndarray]
 SETTING = 'setting.json'
-# Not compared: where things lie, and what is looked at in each row.
-FREE = ('config', 'checkpoint', 'checkpoint_sha256', 'max_pixels')
 MOST = 12  # differences that are named
 
 
@@ -42,8 +40,12 @@ def parts_folder(parts: Path, setting: dict, otherwise: str) -> Path:
     return parts
 
 
-def require_same(found: dict, settings: dict, where: Path) -> None:
+def require_same(
+    found: dict, settings: dict, where: Path, free: Sequence[str]
+) -> None:
     """Refuse to go on with what was done with other settings.
+
+    Those of ``free`` may be others.
 
     Raises:
         ValueError: That names them.
@@ -54,7 +56,7 @@ def require_same(found: dict, settings: dict, where: Path) -> None:
         f'{key} (was {json.dumps(was.get(key))[:80]}, now '
         f'{json.dumps(now.get(key))[:80]})'
         for key in {**was, **now}
-        if key not in FREE and was.get(key) != now.get(key)
+        if key not in free and was.get(key) != now.get(key)
     ]
     if len(different) > MOST:
         different[MOST:] = [f'{len(different) - MOST:,} more']

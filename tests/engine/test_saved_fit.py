@@ -112,31 +112,6 @@ def test_second_signal_leaves_at_once(
     assert not state_file(out).exists()
 
 
-def test_a_signal_while_the_state_is_written_for_another_process(
-    plain_cfg, checkpoint, tmp_path, monkeypatch
-):
-    """That was stopped; its launcher stops this one soon after."""
-    out = tmp_path / 'out.pth'
-    update, write = DensityFitter.update, SavedFit.write
-    seen = []
-
-    def told(fitter, *args):
-        if len(seen) == 4:
-            raise Interrupted('Process 1 was stopped.')
-        seen.append(args)
-        update(fitter, *args)
-
-    def struck(saved, sums):
-        os.kill(os.getpid(), signal.SIGTERM)
-        write(saved, sums)
-
-    monkeypatch.setattr(DensityFitter, 'update', told)
-    monkeypatch.setattr(SavedFit, 'write', struck)
-    with pytest.raises(Interrupted, match='4 of 10 images saved'):
-        fit_gda(plain_cfg, checkpoint, out, save_every=HOUR)
-    assert state_file(out).exists()
-
-
 def test_without_resume_an_old_state_is_reported(stopped, tmp_path, log):
     whole = fit_gda(*stopped[:2], tmp_path / 'whole.pth')
     out = fit_gda(*stopped, save_every=HOUR)

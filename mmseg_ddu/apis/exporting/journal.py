@@ -28,6 +28,8 @@ from .one_image import is_done
 
 MANIFEST = 'manifest.json'
 JOURNAL = 'manifest.jsonl'
+# Not compared: where things lie, and what is looked at in each row.
+FREE = ('config', 'checkpoint', 'checkpoint_sha256', 'max_pixels')
 
 
 class Journal:
@@ -90,7 +92,7 @@ class Journal:
                     f'The record of the export in {self.folder} is damaged, '
                     'so it cannot be resumed; start it again with --overwrite.'
                 )
-            require_same(first, self.header, self.folder)
+            require_same(first, self.header, self.folder, FREE)
             limit = self.header['max_pixels']
             done = {
                 row['name']: row

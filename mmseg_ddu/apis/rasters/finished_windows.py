@@ -19,6 +19,7 @@ from .raster_file import tiff_bytes
 from .window_grid import Tile
 
 SETTINGS = 'settings.json'
+FREE = ('checkpoint',)  # may be moved
 
 
 class FinishedWindows:
@@ -45,7 +46,7 @@ class FinishedWindows:
         file = self.folder / SETTINGS
         if resume and file.is_file():
             found = json_object(file.read_bytes())
-            require_same(found, self.settings, self.folder)
+            require_same(found, self.settings, self.folder, FREE)
             remove_temporary(self.folder)
             return
         self.remove()

@@ -24,7 +24,7 @@ from mmseg_ddu.fileio import alone_at, require_writable_folder
 from mmseg_ddu.visualization.prediction import require_8_bits
 
 from . import geotiff
-from .finished_windows import FinishedWindows
+from .finished_windows import FREE, FinishedWindows
 from .raster_file import (
     STATISTICS,
     RasterFile,
@@ -211,7 +211,7 @@ class _Work:
             _warn_of_files_elsewhere(raster)
         if self.resume and finished and not part.exists():
             found = geotiff.settings_of(outputs[1])
-            require_same(found, told, outputs[1])
+            require_same(found, told, outputs[1], FREE)
             return {**row, EMPTY: found.get(EMPTY)}
         if not raster.placed:
             MMLogger.get_current_instance().warning(
